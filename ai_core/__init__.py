@@ -1,0 +1,1 @@
+"""Jobs: accepted, claimed, run, settled. ``pipeline.py`` is the one road."""

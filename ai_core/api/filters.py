@@ -1,0 +1,44 @@
+"""Filters of ``GET /ai/jobs/``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters as filters
+from django.db.models import Q, QuerySet
+
+from ai_core.models import AIJob
+
+
+class JobFilters(filters.FilterSet):
+    """Names are those of reference/megahub-endpoints.md."""
+
+    status = filters.ChoiceFilter(choices=AIJob.Status.choices)
+    priority = filters.ChoiceFilter(choices=AIJob.Priority.choices)
+    job_type = filters.CharFilter(field_name="job_type__name")
+    created_by = filters.NumberFilter(field_name="created_by_id")
+    is_async = filters.BooleanFilter()
+    model = filters.CharFilter()
+    progress_percentage__gte = filters.NumberFilter(
+        field_name="progress_percentage", lookup_expr="gte"
+    )
+    progress_percentage__lte = filters.NumberFilter(
+        field_name="progress_percentage", lookup_expr="lte"
+    )
+    created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    created_at__lte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lte")
+    search = filters.CharFilter(method="find")
+
+    class Meta:
+        model = AIJob
+        fields: tuple[str, ...] = ()
+
+    def find(self, rows: QuerySet[AIJob], name: str, text: str) -> QuerySet[AIJob]:
+        """Descriptions and job ids that hold the text."""
+        return rows.filter(Q(description__icontains=text) | Q(job_id__icontains=text))
+
+
+ORDERING: dict[str, Any] = {
+    name: name
+    for name in ("id", "created_at", "started_at", "completed_at", "status", "priority", "model")
+}

@@ -1,0 +1,241 @@
+"""Shapes of ``/ai/jobs/`` and ``/ai/job-types/``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from ai_core.domain.kinds import result_of
+from ai_core.models import AIJob, AIJobType
+from ai_usage.models import AIJobUsage
+from megahub.kernel import errors, money
+
+
+class JobTypeShape(serializers.ModelSerializer[AIJobType]):
+    class Meta:
+        model = AIJobType
+        fields = (
+            "id",
+            "name",
+            "description",
+            "category",
+            "estimated_duration_seconds",
+            "requires_async",
+        )
+
+
+class TypeReference(serializers.ModelSerializer[AIJobType]):
+    class Meta:
+        model = AIJobType
+        fields = ("id", "name", "category")
+
+
+class Named(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class Person(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    username = serializers.CharField()
+
+
+class JobShape(serializers.ModelSerializer[AIJob]):
+    """A row of the list."""
+
+    job_type = TypeReference()
+    brand = Named()
+    created_by = Person()
+    result_data = serializers.SerializerMethodField()
+    error_message = serializers.SerializerMethodField()
+    execution_time_seconds = serializers.FloatField()
+
+    class Meta:
+        model = AIJob
+        fields: tuple[str, ...] = (
+            "id",
+            "job_id",
+            "job_type",
+            "brand",
+            "created_by",
+            "status",
+            "priority",
+            "progress_percentage",
+            "input_data",
+            "result_data",
+            "error_message",
+            "description",
+            "task_id",
+            "is_async",
+            "model",
+            "provider",
+            "sandbox",
+            "created_at",
+            "started_at",
+            "completed_at",
+            "cancelled_at",
+            "execution_time_seconds",
+        )
+
+    @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": True})
+    def get_result_data(self, job: AIJob) -> dict[str, Any] | None:
+        return result_of(job.endpoint, job.response)
+
+    def get_error_message(self, job: AIJob) -> str | None:
+        """What the job failed with, in the reader's language."""
+        if job.error is None:
+            return None
+        error = errors.restore(job.error)
+        return error.text(gettext(error.message))
+
+
+class UsageShape(serializers.ModelSerializer[AIJobUsage]):
+    """A job's usage as its detail nests it; costs are null while a model is unpriced."""
+
+    total_cost = serializers.SerializerMethodField()
+    cost_input = serializers.SerializerMethodField()
+    cost_output = serializers.SerializerMethodField()
+    execution_time_seconds = serializers.SerializerMethodField()
+    success_rate = serializers.SerializerMethodField()
+
+    class Meta:
+        model = AIJobUsage
+        fields = (
+            "input_tokens",
+            "output_tokens",
+            "total_tokens",
+            "cached_tokens",
+            "reasoning_tokens",
+            "is_estimated",
+            "cost_input",
+            "cost_output",
+            "total_cost",
+            "execution_time_seconds",
+            "memory_usage_mb",
+            "provider_name",
+            "model_name",
+            "success_rate",
+            "error_count",
+        )
+
+    def get_total_cost(self, usage: AIJobUsage) -> str | None:
+        return money.show(usage.total_cost_nano_usd)
+
+    def get_cost_input(self, usage: AIJobUsage) -> str | None:
+        return money.show(usage.cost_input_nano_usd)
+
+    def get_cost_output(self, usage: AIJobUsage) -> str | None:
+        return money.show(usage.cost_output_nano_usd)
+
+    def get_execution_time_seconds(self, usage: AIJobUsage) -> float | None:
+        return None if usage.execution_time_ms is None else usage.execution_time_ms / 1000
+
+    def get_success_rate(self, usage: AIJobUsage) -> float:
+        return 1.0 if usage.is_success else 0.0
+
+
+class AttemptShape(serializers.Serializer[Any]):
+    """One call to a provider."""
+
+    attempt_no = serializers.IntegerField()
+    provider = serializers.CharField()
+    source = serializers.CharField()
+    phase = serializers.CharField()
+    error_code = serializers.CharField(allow_null=True)
+    started_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    first_byte_ms = serializers.IntegerField(allow_null=True)
+
+
+class OpenAIJobShape(serializers.Serializer[Any]):
+    """The request's parameters, with the usage's tokens beside them."""
+
+    model = serializers.CharField()
+    generation = serializers.CharField()
+    temperature = serializers.FloatField(allow_null=True)
+    max_tokens = serializers.IntegerField(allow_null=True)
+    max_completion_tokens = serializers.IntegerField(allow_null=True)
+    reasoning_effort = serializers.CharField(allow_null=True)
+    messages_format = serializers.CharField()
+    prompt_tokens = serializers.IntegerField(allow_null=True)
+    completion_tokens = serializers.IntegerField(allow_null=True)
+    total_tokens = serializers.IntegerField(allow_null=True)
+
+
+class JobDetail(JobShape):
+    """A job with its extensions, which are null when absent."""
+
+    openai_job = serializers.SerializerMethodField()
+    usage = serializers.SerializerMethodField()
+    attempts = AttemptShape(many=True)
+    error = serializers.SerializerMethodField()
+
+    class Meta(JobShape.Meta):
+        fields = (*JobShape.Meta.fields, "openai_job", "usage", "attempts", "error", "warnings")
+
+    @extend_schema_field(OpenAIJobShape(allow_null=True))
+    def get_openai_job(self, job: AIJob) -> dict[str, Any] | None:
+        beside = getattr(job, "openai_job", None)
+        if beside is None:
+            return None
+        usage = getattr(job, "usage", None)
+        beside.prompt_tokens = usage.input_tokens if usage else None
+        beside.completion_tokens = usage.output_tokens if usage else None
+        beside.total_tokens = usage.total_tokens if usage else None
+        return dict(OpenAIJobShape(beside).data)
+
+    @extend_schema_field(UsageShape(allow_null=True))
+    def get_usage(self, job: AIJob) -> dict[str, Any] | None:
+        usage = getattr(job, "usage", None)
+        return None if usage is None else dict(UsageShape(usage).data)
+
+    @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": True})
+    def get_error(self, job: AIJob) -> dict[str, Any] | None:
+        """The error as its surface would have told it."""
+        if job.error is None:
+            return None
+        error = errors.restore(job.error)
+        return {
+            "error_code": error.code,
+            "detail": error.text(gettext(error.message)),
+            "retryable": error.retryable,
+            **error.facts,
+        }
+
+
+class NewJob(serializers.Serializer[Any]):
+    """The body of ``POST /ai/jobs/``."""
+
+    job_type = serializers.CharField(max_length=60)
+    priority = serializers.ChoiceField(choices=AIJob.Priority.choices, default="normal")
+    description = serializers.CharField(default="", allow_blank=True, max_length=10_000)
+    input_data = serializers.DictField()
+    is_async = serializers.BooleanField(default=True)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(_known(self, data))
+
+
+class ChangedJob(serializers.Serializer[Any]):
+    """The body of PUT and PATCH; what is absent stays."""
+
+    priority = serializers.ChoiceField(choices=AIJob.Priority.choices, required=False)
+    description = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    input_data = serializers.DictField(required=False)
+    progress_percentage = serializers.IntegerField(required=False, min_value=0, max_value=100)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(_known(self, data))
+
+
+def _known(shape: serializers.Serializer[Any], data: Any) -> Any:
+    """``data``, unless it holds a field that the shape does not have."""
+    unknown = sorted(set(data) - set(shape.fields)) if isinstance(data, dict) else []
+    if unknown:
+        raise errors.UnknownParameter(
+            param=unknown[0], suggestions=sorted(shape.fields), invalid_params=unknown
+        )
+    return data

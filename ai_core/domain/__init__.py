@@ -1,0 +1,1 @@
+"""Rules about jobs, free of any framework."""

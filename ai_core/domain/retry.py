@@ -1,0 +1,35 @@
+"""Whether and when to try again. Delays are dates in the job's row, never a sleeping worker."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from megahub.kernel.errors import HubError
+
+BASE_SECONDS = 1.0
+CEILING_SECONDS = 60.0
+LONGEST = timedelta(hours=1)
+#: A call whose outcome is unknown may have been paid for: it is repeated once at most.
+MAX_UNKNOWN_REPEATS = 1
+
+
+def may_retry(error: HubError, attempt_no: int, max_attempts: int, unknown_before: int) -> bool:
+    """Whether another attempt is allowed after ``error`` in attempt ``attempt_no`` (from 1)."""
+    if not error.retryable or attempt_no >= max_attempts:
+        return False
+    return not error.outcome_unknown or unknown_before < MAX_UNKNOWN_REPEATS
+
+
+def run_at(
+    error: HubError, attempt_no: int, now: datetime, jitter: random.Random | None = None
+) -> datetime:
+    """When to try again: the later of the provider's Retry-After and a full-jitter backoff.
+
+    The backoff is uniform between 0 and ``BASE_SECONDS * 2 ** attempt_no`` (60 s at most); the whole
+    is an hour at most.
+    """
+    ceiling = min(CEILING_SECONDS, BASE_SECONDS * 2**attempt_no)
+    backoff = (jitter or random).uniform(0, ceiling)
+    delay = timedelta(seconds=max(error.retry_after or 0.0, backoff))
+    return now + min(delay, LONGEST)

@@ -1,0 +1,183 @@
+"""Jobs, their attempts, and the processes that run them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from megahub.kernel import clock, errors
+from megahub.tenancy.scoping import CompanyOwned
+
+
+class AIJobType(models.Model):
+    """What a job does; ``domain/kinds.py`` knows how it is run."""
+
+    class Category(models.TextChoices):
+        CHAT = "chat", _("Chat")
+        ASSISTANT = "assistant", _("Assistant")
+        UPLOAD = "upload", _("Upload")
+        ANALYSIS = "analysis", _("Analysis")
+        GENERATION = "generation", _("Generation")
+        EMBEDDINGS = "embeddings", _("Embeddings")
+
+    name = models.CharField(max_length=60, unique=True)
+    description = models.CharField(max_length=200, blank=True)
+    category = models.CharField(max_length=12, choices=Category.choices)
+    estimated_duration_seconds = models.PositiveIntegerField(default=10)
+    requires_async = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AIJob(CompanyOwned):
+    """A piece of work: the row is written before anything is sent, and is the queue.
+
+    ``status`` moves only by compare-and-swap (ai_core/services/); ``revision`` grows with every change
+    and numbers the events that clients follow; ``attempt_no`` is the fence: a settlement that carries
+    an older number changes nothing. ``input_data`` is what the client sent; ``response`` what the
+    provider answered, shaped like OpenAI's; ``error`` what it failed with (HubError.as_data). It may
+    run from ``run_at`` on; the relay rings for it from ``ring_at`` on.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("Pending")
+        RUNNING = "running", _("Running")
+        COMPLETED = "completed", _("Completed")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+        TIMEOUT = "timeout", _("Timed out")
+
+    class Priority(models.TextChoices):
+        LOW = "low", _("Low")
+        NORMAL = "normal", _("Normal")
+        HIGH = "high", _("High")
+        URGENT = "urgent", _("Urgent")
+
+    job_id = models.CharField(max_length=40, unique=True)
+    job_type = models.ForeignKey(AIJobType, on_delete=models.PROTECT, related_name="+")
+    brand = models.ForeignKey("tenancy.Brand", on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    api_key = models.ForeignKey(
+        "tenancy.ApiKey", null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    priority = models.CharField(max_length=6, choices=Priority.choices, default=Priority.NORMAL)
+    description = models.TextField(blank=True)
+    endpoint = models.CharField(max_length=12)
+    model = models.CharField(max_length=120)
+    provider = models.CharField(max_length=40)
+    sandbox = models.BooleanField(default=False)
+    with_defaults = models.BooleanField(default=True)
+    is_async = models.BooleanField(default=False)
+    progress_percentage = models.PositiveSmallIntegerField(default=0)
+    input_data = models.JSONField()
+    response = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+    warnings = models.JSONField(null=True)
+    task_id = models.CharField(max_length=40, blank=True)
+    revision = models.PositiveIntegerField(default=1)
+    attempt_no = models.PositiveSmallIntegerField(default=0)
+    max_attempts = models.PositiveSmallIntegerField(default=1)
+    unknown_attempts = models.PositiveSmallIntegerField(default=0)
+    session = models.ForeignKey(
+        "WorkerSession", null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    run_at = models.DateTimeField(default=clock.now)
+    ring_at = models.DateTimeField(default=clock.now)
+    deadline_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=clock.now)
+    started_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+    execution_time_ms = models.BigIntegerField(null=True)
+
+    class Meta(CompanyOwned.Meta):
+        verbose_name = _("AI job")
+        indexes = [
+            models.Index(fields=["company", "created_at"], name="job_by_company"),
+            models.Index(
+                fields=["ring_at"], condition=Q(status="pending"), name="job_due"
+            ),
+            models.Index(
+                fields=["session"], condition=Q(status="running"), name="job_running"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.job_id
+
+    @property
+    def execution_time_seconds(self) -> float | None:
+        """Seconds in running, None before the end."""
+        return None if self.execution_time_ms is None else self.execution_time_ms / 1000
+
+    @property
+    def error_message(self) -> str | None:
+        """What it failed with, in English words."""
+        return None if self.error is None else errors.restore(self.error).text()
+
+
+class WorkerSession(models.Model):
+    """A process that runs jobs (web or worker), alive as long as it beats."""
+
+    kind = models.CharField(max_length=10)
+    host = models.CharField(max_length=120)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField(default=clock.now)
+    beat_at = models.DateTimeField(default=clock.now, db_index=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-started_at",)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host}:{self.pid}"
+
+
+class Attempt(models.Model):
+    """One call to a provider, written before it is made.
+
+    ``calling`` until it is known how it ended; ``unknown`` when that can no longer be known (the
+    process died, the connection broke after sending); ``late`` when its process had been given up
+    and answered after all, in which case its usage is kept here and changes nothing else.
+    """
+
+    class Phase(models.TextChoices):
+        CALLING = "calling", _("Calling")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        UNKNOWN = "unknown", _("Unknown")
+        LATE = "late", _("Late")
+
+    job = models.ForeignKey(AIJob, on_delete=models.CASCADE, related_name="attempts")
+    attempt_no = models.PositiveSmallIntegerField()
+    session = models.ForeignKey(
+        WorkerSession, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    provider = models.CharField(max_length=40)
+    source = models.CharField(max_length=8)
+    phase = models.CharField(max_length=8, choices=Phase.choices, default=Phase.CALLING)
+    provider_ref = models.CharField(max_length=120, null=True)
+    error_code = models.CharField(max_length=40, null=True)
+    usage = models.JSONField(null=True)
+    first_byte_ms = models.BigIntegerField(null=True)
+    started_at = models.DateTimeField(default=clock.now)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "attempt_no"], name="one_attempt_per_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt_no} of {self.job_id}"

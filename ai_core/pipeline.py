@@ -1,0 +1,297 @@
+"""The one road of a job: submit, execute, run, settle. Synchronous is a drained stream.
+
+``submit`` checks and accepts: nothing is written before everything is checked. ``execute`` yields what
+the provider says, ``run`` drains it, ``work`` is what a worker does with a job accepted for later. All
+three go through ``_produce``, which ends in one transaction with the job's end, usage and cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from django.conf import settings
+
+from ai_core import selectors
+from ai_core.models import AIJobType
+from ai_core.services import endings
+from ai_core.services.accept import ACCEPT, Acceptance, acceptance
+from ai_core.services.cancel import CANCEL, Cancellation
+from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
+from ai_core.services.edit import AMEND, Amendment
+from ai_core.services.job import Job, Order
+from ai_core.services.sessions import PROCESS, Running
+from ai_core.services.warnings import warnings_of
+from ai_providers import selectors as providers
+from ai_providers.adapters.registry import ADAPTERS
+from ai_providers.domain import params, pricing
+from ai_providers.domain.gathering import Gathered
+from ai_providers.domain.wire import Call
+from ai_usage.services import limits
+from megahub.kernel import clock, journal, loop, queue
+from megahub.kernel.errors import (
+    HubError,
+    JobCancelled,
+    ModelNotSupportedHere,
+    OutcomeUnknown,
+    ProviderTimeout,
+    ServerError,
+)
+from megahub.tenancy.idempotency import Replay
+
+log = logging.getLogger(__name__)
+
+CANCEL_PATIENCE_SECONDS = 5.0
+CANCEL_LOOK_SECONDS = 0.05
+
+Emit = Callable[[dict[str, Any] | None], None]
+
+
+async def submit(order: Order) -> Job | Replay:
+    """Check a request and accept it as a job; a job for later is rung for.
+
+    Raises the HubError that names what is wrong; then nothing was written. A Replay is the answer to
+    an Idempotency-Key that was used before with the same body.
+    """
+    job, entry = await _checked(order)
+    result = await journal.write(ACCEPT, entry)
+    if isinstance(result, Replay):
+        return result
+    job.pk = result
+    if job.is_async:
+        queue.ring("ai_core.run_job", job.pk, queue=order.priority)
+    else:
+        job.attempt_no = 1
+    return job
+
+
+async def amend(order: Order, job_pk: int, revision: int) -> None:
+    """Give a pending job another input, checked and reserved for like a new one. Raises HubErrors."""
+    _, entry = await _checked(order)
+    await journal.write(AMEND, Amendment(job_pk, revision, entry))
+
+
+async def _checked(order: Order) -> tuple[Job, Acceptance]:
+    """The job that an order would become, and its rows. Raises what is wrong with it."""
+    caller = order.caller
+    brand_id = caller.require_brand()
+    kind = await selectors.job_type(order.job_type)
+    terms = await providers.terms(caller.company_id, order.model)
+    if terms.spec.kind != order.endpoint:
+        raise ModelNotSupportedHere(param="model", model=order.model, endpoint=order.endpoint)
+    cleaned = params.clean(terms.spec, order.body, with_defaults=order.with_defaults)
+    estimate = pricing.estimate(
+        terms.spec, cleaned.params, terms.price, terms.rate, priced=terms.priced
+    )
+    is_async = _goes_later(order, kind)
+    job = Job(
+        order=order,
+        brand_id=brand_id,
+        terms=terms,
+        cleaned=cleaned,
+        call=Call(order.endpoint, order.model, cleaned.params, cleaned.stream and not is_async),
+        is_async=is_async,
+        max_attempts=settings.HUB_JOB_MAX_ATTEMPTS,
+        created_at=clock.now(),
+        warnings=await warnings_of(caller.company_id, terms),
+    )
+    own = await limits.of(caller.company_id)
+    session_id = None if is_async else await _session_id()
+    return job, acceptance(job, kind.pk, estimate, own, session_id)
+
+
+def _goes_later(order: Order, kind: AIJobType) -> bool:
+    """Whether a worker runs it: asked for, always so for its type, or expected to take too long."""
+    if order.now:
+        return False
+    too_long = kind.estimated_duration_seconds > settings.AI_ASYNC_ABOVE_SECONDS
+    return order.later or kind.requires_async or too_long
+
+
+async def run(job: Job) -> Job:
+    """Run an accepted job to its end in this task. Raises the HubError that it ended with."""
+    await finish(job)
+    if job.error is not None:
+        raise job.error
+    return job
+
+
+async def finish(job: Job) -> None:
+    """``run``, with the error left in the job."""
+    await _produce(job, _ignore)
+
+
+async def execute(job: Job) -> AsyncIterator[dict[str, Any]]:
+    """Run an accepted job and yield its chunks (OpenAI's shape) as they come.
+
+    When the iteration ends, the job is settled. Closing it early (the client hung up) closes the
+    provider's connection and settles what was said so far. Raises the HubError that it ended with.
+    """
+    said: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    producing = asyncio.create_task(_produce(job, said.put_nowait))
+    producing.add_done_callback(lambda _: said.put_nowait(None))
+    try:
+        while (data := await said.get()) is not None:
+            yield data
+    finally:
+        if not producing.done():
+            producing.cancel("the client hung up")
+        await asyncio.shield(producing)
+    if job.error is not None:
+        raise job.error
+
+
+async def work(job_pk: int) -> Job | None:
+    """Claim a pending job and run it; None when it is not to be had. Never raises a HubError."""
+    deadline = settings.HUB_JOB_DEADLINE_SECONDS
+    claimed = await journal.write(CLAIM, Take(job_pk, await _session_id(), deadline))
+    if claimed is None:
+        return None
+    try:
+        job = await _reopen(claimed)
+    except HubError as error:
+        await endings.fail_claimed(claimed, error)
+        return None
+    await _produce(job, _ignore)
+    return job
+
+
+async def cancel(job_pk: int, company_id: int) -> bool:
+    """Cancel a job and wait until it has let go, a few seconds at most; False when it had ended.
+
+    A pending job ends at once. A running one is flagged; its process closes the provider's connection
+    and settles what was said, unless the job completes first.
+    """
+    outcome = await journal.write(CANCEL, Cancellation(job_pk, company_id))
+    own = PROCESS.running.get(job_pk)
+    if outcome == "flagged" and own is not None:
+        own.cancel()
+    until = time.monotonic() + CANCEL_PATIENCE_SECONDS
+    while outcome == "flagged" and time.monotonic() < until:
+        await asyncio.sleep(CANCEL_LOOK_SECONDS)
+        if await loop.in_thread(selectors.has_ended, job_pk):
+            break
+    return bool(outcome)
+
+
+async def drain(seconds: float) -> int:
+    """Wait for this process's jobs; after ``seconds`` hand back those left. How many were left."""
+    until = time.monotonic() + seconds
+    while PROCESS.running and time.monotonic() < until:
+        await asyncio.sleep(0.05)
+    left = list(PROCESS.running.values())
+    for running in left:
+        running.draining = True
+        running.task.cancel()
+    if left:
+        await asyncio.wait([running.task for running in left], timeout=endings.PATIENCE_SECONDS)
+    return len(left)
+
+
+async def _reopen(claimed: Claimed) -> Job:
+    """A claimed job as ``submit`` had it. Raises what is wrong with it by now."""
+    terms = await providers.terms(claimed.company_id, claimed.model)
+    order = claimed.as_order()
+    cleaned = params.clean(terms.spec, order.body, with_defaults=order.with_defaults)
+    return Job(
+        order=order,
+        brand_id=claimed.brand_id,
+        terms=terms,
+        cleaned=cleaned,
+        call=Call(order.endpoint, order.model, cleaned.params),
+        is_async=True,
+        max_attempts=claimed.max_attempts,
+        created_at=clock.now(),
+        pk=claimed.pk,
+        job_ref=claimed.job_ref,
+        attempt_no=claimed.attempt_no,
+        unknown_attempts=claimed.unknown_attempts,
+    )
+
+
+async def _produce(job: Job, emit: Emit) -> None:
+    """Run a job to its end and settle it; what went wrong is in ``job.error``."""
+    task = asyncio.current_task()
+    assert task is not None
+    running = PROCESS.running[job.pk] = Running(job.pk, task)
+    job.began = time.monotonic()
+    try:
+        async with asyncio.timeout(settings.HUB_JOB_DEADLINE_SECONDS):
+            await _attempts(job, emit)
+    except HubError as error:
+        job.error = error
+    except TimeoutError:
+        job.error = ProviderTimeout(provider=job.terms.spec.provider)
+    except asyncio.CancelledError:
+        task.uncancel()
+        job.error = OutcomeUnknown() if running.draining else JobCancelled()
+    except Exception:
+        log.exception("job %s broke", job.job_ref)
+        job.error = ServerError()
+    finally:
+        PROCESS.running.pop(job.pk, None)
+    await endings.end(job)
+
+
+async def _attempts(job: Job, emit: Emit) -> None:
+    """One attempt per way to the provider, until one answers.
+
+    The next way is taken only while nothing has been said, and only after an error that another
+    attempt may mend.
+    """
+    for access in job.terms.accesses:
+        job.access = access
+        try:
+            return await _call(job, emit)
+        except HubError as error:
+            last = access is job.terms.accesses[-1]
+            if last or job.has_spoken or not error.retryable:
+                raise
+            phase = "unknown" if error.outcome_unknown else "failed"
+            following = job.terms.accesses[job.terms.accesses.index(access) + 1]
+            move = Move(
+                job.pk,
+                job.attempt_no,
+                await _session_id(),
+                following.provider,
+                following.source,
+                phase,
+                error.code,
+            )
+            if not await journal.write(NEXT_ATTEMPT, move):
+                raise
+            job.attempt_no += 1
+
+
+async def _call(job: Job, emit: Emit) -> None:
+    """One call to the provider: what it says is emitted, and gathered in the job."""
+    assert job.access is not None
+    adapter = ADAPTERS[job.access.provider]
+    name = f"{job.job_ref}-{job.attempt_no}"
+    job.gathered = Gathered(job.call) if job.call.stream else None
+    chunks = adapter.stream(job.call, job.access, job.terms.spec, name)
+    async with aclosing(chunks) as stream:  # type: ignore[type-var]
+        async for chunk in stream:
+            if job.first_byte_ms is None:
+                job.first_byte_ms = job.elapsed_ms
+            if chunk.completion is not None:
+                job.completion = chunk.completion
+            elif chunk.data is not None and job.gathered is not None:
+                job.gathered.add(chunk.data)
+                job.has_spoken = True
+                emit(chunk.data)
+    if job.gathered is not None:
+        job.completion = job.gathered.completion()
+
+
+async def _session_id() -> int:
+    """This process's session; made in a thread the first time."""
+    return PROCESS.session_id or await loop.in_thread(PROCESS.begin)
+
+
+def _ignore(_: dict[str, Any] | None) -> None:
+    """Nobody listens: the job's result is read when it has ended."""

@@ -1,0 +1,237 @@
+"""T1: a job is accepted, in one transaction with its idempotency key, reservation and first attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from django.conf import settings
+
+from ai_core.services.job import Job
+from ai_providers.domain.pricing import Estimate
+from ai_usage.domain.budgets import Limit, Subject, holds
+from ai_usage.services import budgets
+from megahub.kernel import clock, sql
+from megahub.kernel.errors import HubError
+from megahub.kernel.sql import Session
+from megahub.tenancy import idempotency
+from megahub.tenancy.idempotency import Replay
+
+JOBS = sql.Rows(
+    "r",
+    {
+        "job_id": "text",
+        "company_id": "int",
+        "brand_id": "int",
+        "job_type_id": "int",
+        "created_by_id": "int",
+        "api_key_id": "int",
+        "status": "text",
+        "priority": "text",
+        "description": "text",
+        "endpoint": "text",
+        "model": "text",
+        "provider": "text",
+        "sandbox": "bool",
+        "with_defaults": "bool",
+        "is_async": "bool",
+        "progress_percentage": "int",
+        "input_data": "json",
+        "warnings": "json",
+        "task_id": "text",
+        "revision": "int",
+        "attempt_no": "int",
+        "max_attempts": "int",
+        "unknown_attempts": "int",
+        "session_id": "int",
+        "run_at": "time",
+        "ring_at": "time",
+        "deadline_at": "time",
+        "created_at": "time",
+        "started_at": "time",
+    },
+)
+ATTEMPTS = sql.Rows(
+    "r",
+    {
+        "job_id": "int",
+        "attempt_no": "int",
+        "session_id": "int",
+        "provider": "text",
+        "source": "text",
+        "phase": "text",
+        "started_at": "time",
+    },
+)
+
+
+CALLING = {"phase": "calling"}
+#: A bell that was lost is rung for again after this long.
+RING_AGAIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A checked job on its way into the database: ``row`` holds the columns of ``JOBS``."""
+
+    job: Job
+    row: dict[str, Any]
+    budget: budgets.Request
+
+
+def acceptance(
+    job: Job, job_type_id: int, estimate: Estimate, limits: tuple[Limit, ...], session_id: int | None
+) -> Acceptance:
+    """The rows of a job: running under ``session_id`` when it is called at once, else pending."""
+    spec, caller, order = job.terms.spec, job.order.caller, job.order
+    subject = Subject(
+        company_id=caller.company_id,
+        brand_id=job.brand_id,
+        user_id=caller.user_id,
+        api_key_id=caller.api_key_id,
+        provider=spec.provider,
+        model=spec.id,
+        model_name=spec.profile.name,
+        is_reasoning=spec.is_reasoning,
+        timezone=caller.timezone,
+        sandbox=job.terms.is_sandbox,
+    )
+    asked = holds(limits, subject, job.created_at, estimate.usd_nano, estimate.tokens)
+    now = job.created_at
+    row = {
+        "job_id": job.job_ref,
+        "company_id": caller.company_id,
+        "brand_id": job.brand_id,
+        "job_type_id": job_type_id,
+        "created_by_id": caller.user_id,
+        "api_key_id": caller.api_key_id,
+        "status": "pending" if session_id is None else "running",
+        "priority": order.priority,
+        "description": order.description,
+        "endpoint": order.endpoint,
+        "model": spec.id,
+        "provider": spec.provider,
+        "sandbox": job.terms.is_sandbox,
+        "with_defaults": order.with_defaults,
+        "is_async": job.is_async,
+        "progress_percentage": 0,
+        "input_data": order.input_json,
+        "warnings": orjson.dumps(job.warnings) if job.warnings else None,
+        "task_id": f"run-{job.job_ref[7:]}" if job.is_async else "",
+        "revision": 1,
+        "attempt_no": 0 if session_id is None else 1,
+        "max_attempts": job.max_attempts,
+        "unknown_attempts": 0,
+        "session_id": session_id,
+        "run_at": now,
+        "ring_at": now + RING_AGAIN,
+        "created_at": now,
+    }
+    if session_id is not None:
+        row["started_at"] = now
+        row["deadline_at"] = now + timedelta(seconds=settings.HUB_JOB_DEADLINE_SECONDS)
+    return Acceptance(job, row, budgets.Request(subject, limits, asked))
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Another app's row beside each accepted job (``make`` gives its columns, or None)."""
+
+    table: str
+    rows: sql.Rows
+    make: Callable[[Acceptance, int], dict[str, Any] | None]
+    key: str = "ai_job_id"
+
+    def insert(self, session: Session, jobs: list[tuple[int, Acceptance]]) -> None:
+        """The rows of newly accepted jobs."""
+        rows = [row for pk, entry in jobs if (row := self.make(entry, pk)) is not None]
+        if rows:
+            session.execute(sql.insert(self.table, self.rows), [self.rows.pack(rows)])
+
+    def replace(self, session: Session, entry: Acceptance, pk: int) -> None:
+        """The row of a job whose input was changed."""
+        session.execute(f"DELETE FROM {self.table} WHERE {self.key} = %s", [pk])
+        self.insert(session, [(pk, entry)])
+
+
+#: Apps above this one register here when they are ready.
+EXTENSIONS: list[Extension] = []
+
+
+class Accept:
+    """Journal writer: the job's primary key, a Replay of its idempotency key, or the refusal."""
+
+    lane = "accept"
+    keep = False
+
+    def write(
+        self, session: Session, entries: list[Acceptance]
+    ) -> list[int | Replay | HubError | None]:
+        moment = clock.now()
+        verdicts = self._claim_keys(session, entries)
+        self._reserve(session, entries, verdicts, moment)
+        accepted = {e.row["job_id"]: e for e, v in zip(entries, verdicts, strict=True) if v is None}
+        if not accepted:
+            return verdicts
+        statement = sql.insert("ai_core_aijob", JOBS, "RETURNING id, job_id")
+        rows = session.execute(statement, [JOBS.pack(e.row for e in accepted.values())])
+        ids = {job_ref: pk for pk, job_ref in rows}
+        self._beside(session, [(ids[job_ref], entry) for job_ref, entry in accepted.items()])
+        return [
+            ids[entry.row["job_id"]] if verdict is None else verdict
+            for entry, verdict in zip(entries, verdicts, strict=True)
+        ]
+
+    @staticmethod
+    def _claim_keys(
+        session: Session, entries: list[Acceptance]
+    ) -> list[int | Replay | HubError | None]:
+        verdicts: list[int | Replay | HubError | None] = [None] * len(entries)
+        keyed = [
+            (position, entry.job.order.idempotency, entry.row["job_id"])
+            for position, entry in enumerate(entries)
+            if entry.job.order.idempotency is not None
+        ]
+        if keyed:
+            found = idempotency.claim(session, [(key, job_ref) for _, key, job_ref in keyed])
+            for number, verdict in found.items():
+                verdicts[keyed[number][0]] = verdict
+        return verdicts
+
+    @staticmethod
+    def _reserve(
+        session: Session,
+        entries: list[Acceptance],
+        verdicts: list[int | Replay | HubError | None],
+        moment: datetime,
+    ) -> None:
+        """Hold each job's estimate; a refused one gives its idempotency key back."""
+        asking = [position for position, verdict in enumerate(verdicts) if verdict is None]
+        refusals = budgets.reserve(session, [entries[p].budget for p in asking], moment)
+        for position, refusal in zip(asking, refusals, strict=True):
+            if refusal is None:
+                continue
+            verdicts[position] = refusal
+            key = entries[position].job.order.idempotency
+            if key is not None:
+                idempotency.give_back(session, key)
+
+    @staticmethod
+    def _beside(session: Session, jobs: list[tuple[int, Acceptance]]) -> None:
+        """The rows that stand beside the jobs: reservations, attempts, other apps' own."""
+        budgets.hold(session, [(pk, entry.budget) for pk, entry in jobs])
+        attempts = [
+            {**entry.row, "job_id": pk, "source": entry.job.terms.accesses[0].source, **CALLING}
+            for pk, entry in jobs
+            if entry.row["session_id"] is not None
+        ]
+        if attempts:
+            session.execute(sql.insert("ai_core_attempt", ATTEMPTS), [ATTEMPTS.pack(attempts)])
+        for extension in EXTENSIONS:
+            extension.insert(session, jobs)
+
+
+ACCEPT = Accept()

@@ -1,0 +1,81 @@
+"""Cancelling: a pending job at once, a running one by a flag that its process sees.
+
+The settlement decides the race: a job that completes first cannot be cancelled any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ai_usage.services import budgets, ledger
+from ai_usage.services.budgets import Charge
+from megahub.kernel import clock
+from megahub.kernel.errors import HubError, JobCancelled
+from megahub.kernel.sql import Session
+
+END_PENDING = (
+    "UPDATE ai_core_aijob SET status = %s, error = %s, completed_at = %s, cancelled_at = %s,"
+    " revision = revision + 1 WHERE id = %s AND company_id = %s AND status = 'pending'"
+    " RETURNING job_id, brand_id, provider, model, sandbox"
+)
+FLAG_RUNNING = (
+    "UPDATE ai_core_aijob SET cancel_requested_at = COALESCE(cancel_requested_at, %s)"
+    " WHERE id = %s AND company_id = %s AND status = 'running'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """End a job that has not been called: by its owner, or because it can no longer be run."""
+
+    job_pk: int
+    company_id: int
+    reason: HubError | None = None
+
+
+class Cancel:
+    """Journal writer: "ended" for a job that was pending, "flagged" for a running one, else ""."""
+
+    lane = "settle"
+    keep = False
+
+    def write(self, session: Session, entries: list[Cancellation]) -> list[str]:
+        return [self._cancel(session, entry) for entry in entries]
+
+    def _cancel(self, session: Session, entry: Cancellation) -> str:
+        moment = clock.now()
+        now = session.time(moment)
+        reason = entry.reason or JobCancelled()
+        status = "cancelled" if entry.reason is None else "failed"
+        error = orjson.dumps(reason.as_data()).decode()
+        cancelled_at = now if status == "cancelled" else None
+        params = [status, error, now, cancelled_at, entry.job_pk, entry.company_id]
+        rows = session.execute(END_PENDING, params)
+        if rows:
+            held = budgets.close(session, {entry.job_pk: Charge()})
+            ledger.record(session, [self._void(entry, rows[0], held, moment)], [])
+            return "ended"
+        flagged = session.count(FLAG_RUNNING, [now, entry.job_pk, entry.company_id])
+        return "flagged" if flagged else ""
+
+    @staticmethod
+    def _void(entry: Cancellation, row: tuple[Any, ...], held: dict[int, int], moment: Any) -> Any:
+        job_ref, brand_id, provider, model, sandbox = row
+        return {
+            **ledger.VOID,
+            "company_id": entry.company_id,
+            "brand_id": brand_id,
+            "job_id": entry.job_pk,
+            "job_ref": job_ref,
+            "provider": provider,
+            "model": model,
+            "sandbox": bool(sandbox),
+            "reserved_nano_usd": held.get(entry.job_pk, 0),
+            "created_at": moment,
+        }
+
+
+CANCEL = Cancel()

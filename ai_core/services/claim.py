@@ -1,0 +1,207 @@
+"""T2: a process takes a pending job, goes on to its next attempt, or gives it back for later.
+
+Every provider call has an attempt row that was committed before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from ai_core.domain.kinds import KINDS, body_of
+from ai_core.services.accept import ATTEMPTS
+from ai_core.services.job import Order
+from ai_providers.domain.wire import Endpoint
+from megahub.kernel import clock, sql
+from megahub.kernel.sql import Session
+from megahub.tenancy.selectors import Caller
+
+IDS = sql.Rows("r", {"id": "int"})
+TAKE = (
+    "UPDATE ai_core_aijob SET status = 'running', attempt_no = attempt_no + 1, session_id = %s,"
+    " started_at = COALESCE(started_at, %s), deadline_at = %s, revision = revision + 1"
+    " WHERE id IN (SELECT r.id FROM {source}) AND status = 'pending' AND run_at <= %s"
+    " AND cancel_requested_at IS NULL AND deleted_at IS NULL"
+    " RETURNING id, job_id, company_id, brand_id, created_by_id, api_key_id, endpoint, model,"
+    " provider, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts"
+)
+NEXT = (
+    "UPDATE ai_core_aijob SET attempt_no = attempt_no + 1, revision = revision + 1"
+    " WHERE id = %s AND status = 'running' AND attempt_no = %s"
+)
+GIVE_BACK = (
+    "UPDATE ai_core_aijob SET status = 'pending', run_at = %s, ring_at = %s, session_id = NULL,"
+    " deadline_at = NULL, progress_percentage = 0, unknown_attempts = unknown_attempts + %s,"
+    " revision = revision + 1 WHERE id = %s AND status = 'running' AND attempt_no = %s"
+)
+END_ATTEMPT = (
+    "UPDATE ai_core_attempt SET phase = %s, error_code = %s, ended_at = %s"
+    " WHERE job_id = %s AND attempt_no = %s AND phase = 'calling'"
+)
+INSERT_ATTEMPT = (
+    "INSERT INTO ai_core_attempt (job_id, attempt_no, session_id, provider, source, phase, started_at)"
+    " VALUES (%s, %s, %s, %s, %s, 'calling', %s)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A pending job that is now this process's own."""
+
+    pk: int
+    job_ref: str
+    company_id: int
+    brand_id: int
+    user_id: int
+    api_key_id: int | None
+    endpoint: Endpoint
+    model: str
+    provider: str
+    with_defaults: bool
+    input_data: dict[str, Any]
+    attempt_no: int
+    max_attempts: int
+    unknown_attempts: int
+
+    def as_order(self) -> Order:
+        """What was asked for, as far as running it needs. Raises what its input is refused with."""
+        kind = next(kind for kind in KINDS.values() if kind.endpoint == self.endpoint)
+        _, body = body_of(kind, self.input_data, self.model)
+        return Order(
+            caller=Caller.of_job(self.company_id, self.brand_id, self.user_id, self.api_key_id),
+            job_type=kind.name,
+            endpoint=self.endpoint,
+            model=self.model,
+            body=body,
+            input_json=b"",
+            with_defaults=self.with_defaults,
+            later=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A claim: which job, for which process, for how long at most."""
+
+    job_pk: int
+    session_id: int
+    deadline_seconds: float
+
+
+class Claim:
+    """Journal writer: the Claimed job, or None when it is not to be had (another has it)."""
+
+    lane = "accept"
+    keep = False
+
+    def write(self, session: Session, entries: list[Take]) -> list[Claimed | None]:
+        moment = clock.now()
+        now = session.time(moment)
+        deadline = session.time(moment + timedelta(seconds=entries[0].deadline_seconds))
+        ids = IDS.pack({"id": pk} for pk in {entry.job_pk for entry in entries})
+        params = [entries[0].session_id, now, deadline, ids, now]
+        rows = session.execute(TAKE.format(source=IDS.source), params)
+        claimed = {row[0]: _claimed(row) for row in rows}
+        if claimed:
+            attempts = [
+                {
+                    "job_id": job.pk,
+                    "attempt_no": job.attempt_no,
+                    "session_id": entries[0].session_id,
+                    "provider": job.provider,
+                    "source": "",
+                    "phase": "calling",
+                    "started_at": moment,
+                }
+                for job in claimed.values()
+            ]
+            session.execute(sql.insert("ai_core_attempt", ATTEMPTS), [ATTEMPTS.pack(attempts)])
+        # A bell that rang twice asks twice: the second one finds nothing left.
+        return [claimed.pop(entry.job_pk, None) for entry in entries]
+
+
+def _claimed(row: tuple[Any, ...]) -> Claimed:
+    values = list(row)
+    values[9] = bool(values[9])
+    values[10] = orjson.loads(values[10]) if isinstance(values[10], str) else values[10]
+    return Claimed(*values)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """From a failed attempt to the next access at once."""
+
+    job_pk: int
+    attempt_no: int
+    session_id: int
+    provider: str
+    source: str
+    phase: str
+    error_code: str
+
+
+class NextAttempt:
+    """Journal writer: True when the job was still this attempt's, and the next one is written."""
+
+    lane = "accept"
+    keep = False
+
+    def write(self, session: Session, entries: list[Move]) -> list[bool]:
+        moment = session.time(clock.now())
+        return [self._move(session, entry, moment) for entry in entries]
+
+    @staticmethod
+    def _move(session: Session, entry: Move, moment: Any) -> bool:
+        if session.count(NEXT, [entry.job_pk, entry.attempt_no]) != 1:
+            return False
+        ended = [entry.phase, entry.error_code, moment, entry.job_pk, entry.attempt_no]
+        session.execute(END_ATTEMPT, ended)
+        number = entry.attempt_no + 1
+        session.execute(
+            INSERT_ATTEMPT,
+            [entry.job_pk, number, entry.session_id, entry.provider, entry.source, moment],
+        )
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Give a running job back, to be run again from ``run_at`` on; its reservation stays."""
+
+    job_pk: int
+    attempt_no: int
+    run_at: datetime
+    phase: str
+    error_code: str
+
+
+class GiveBack:
+    """Journal writer: True when the job was still this attempt's."""
+
+    lane = "settle"
+    keep = True
+
+    def write(self, session: Session, entries: list[Return]) -> list[bool]:
+        moment = session.time(clock.now())
+        return [self._give_back(session, entry, moment) for entry in entries]
+
+    @staticmethod
+    def _give_back(session: Session, entry: Return, moment: Any) -> bool:
+        later = session.time(entry.run_at)
+        unknown = 1 if entry.phase == "unknown" else 0
+        params = [later, later, unknown, entry.job_pk, entry.attempt_no]
+        if session.count(GIVE_BACK, params) != 1:
+            return False
+        session.execute(
+            END_ATTEMPT, [entry.phase, entry.error_code, moment, entry.job_pk, entry.attempt_no]
+        )
+        return True
+
+
+CLAIM = Claim()
+NEXT_ATTEMPT = NextAttempt()
+GIVE_BACK_JOB = GiveBack()
+

@@ -1,0 +1,89 @@
+"""What a job's owner may change of it: description, priority, input while pending; delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F
+
+from ai_core.models import AIJob
+from ai_core.services.accept import EXTENSIONS, JOBS, Acceptance
+from ai_core.services.cancel import CANCEL, Cancellation
+from ai_usage.services import budgets
+from ai_usage.services.budgets import Charge
+from megahub.kernel import clock, journal
+from megahub.kernel.errors import HubError, JobNotEditable, JobRunning
+from megahub.kernel.sql import Session
+
+AMENDED = ("endpoint", "model", "provider", "sandbox", "input_data", "warnings")
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A pending job's new input, checked and estimated like a new job's; ``revision`` as it was read."""
+
+    job_pk: int
+    revision: int
+    new: Acceptance
+
+
+class Amend:
+    """Journal writer: None when the input was changed, else why not; then nothing was."""
+
+    lane = "accept"
+    keep = False
+
+    def write(self, session: Session, entries: list[Amendment]) -> list[HubError | None]:
+        return [self._amend(session, entry) for entry in entries]
+
+    @staticmethod
+    def _amend(session: Session, entry: Amendment) -> HubError | None:
+        names = ", ".join(f"{name} = r.{name}" for name in AMENDED)
+        changed = session.count(
+            f"UPDATE ai_core_aijob SET {names}, revision = ai_core_aijob.revision + 1"
+            f" FROM {JOBS.source} WHERE ai_core_aijob.id = %s AND ai_core_aijob.status = 'pending'"
+            " AND ai_core_aijob.revision = %s",
+            [JOBS.pack([entry.new.row]), entry.job_pk, entry.revision],
+        )
+        if changed != 1:
+            return JobNotEditable(words={"fields": "input_data"}, current_status="running")
+        budgets.close(session, {entry.job_pk: Charge()})
+        (refusal,) = budgets.reserve(session, [entry.new.budget], clock.now())
+        if refusal is not None:
+            raise refusal  # the whole transaction goes, the old reservation stays
+        budgets.hold(session, [(entry.job_pk, entry.new.budget)])
+        for extension in EXTENSIONS:
+            extension.replace(session, entry.new, entry.job_pk)
+        return None
+
+
+AMEND = Amend()
+
+
+def change(job: AIJob, changes: dict[str, Any]) -> None:
+    """Change description and priority; progress while running for later. Raises JobNotEditable."""
+    allowed = {"description", "priority"}
+    if "progress_percentage" in changes and not (job.status == "running" and job.is_async):
+        raise JobNotEditable(words={"fields": "progress_percentage"}, current_status=job.status)
+    updates = {name: changes[name] for name in (*allowed, "progress_percentage") if name in changes}
+    if not updates:
+        return
+    rows = AIJob.objects.of(job.company_id).filter(pk=job.pk)
+    if "progress_percentage" in updates:
+        rows = rows.filter(status="running")
+    if rows.update(**updates, revision=F("revision") + 1) != 1:
+        raise JobNotEditable(words={"fields": "progress_percentage"}, current_status="completed")
+
+
+def delete(job: AIJob) -> None:
+    """Take a job out of sight and erase its texts; what it used and cost stays. Raises JobRunning."""
+    if job.status == "pending":
+        journal.write_and_wait(CANCEL, Cancellation(job.pk, job.company_id))
+    rows = AIJob.objects.of(job.company_id).filter(pk=job.pk)
+    ended = rows.exclude(status__in=("pending", "running"))
+    erased = ended.update(
+        deleted_at=clock.now(), input_data={}, response=None, description="", revision=F("revision") + 1
+    )
+    if erased != 1:
+        raise JobRunning(current_status="running")

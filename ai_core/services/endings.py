@@ -1,0 +1,149 @@
+"""How a run ends: completed, failed, cancelled, timed out, or given back to be tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from ai_core.domain import retry
+from ai_core.domain.states import Event, advance
+from ai_core.services.claim import GIVE_BACK_JOB, Claimed, Return
+from ai_core.services.job import Job
+from ai_core.services.settle import SETTLE, Settlement
+from ai_providers.catalogue import loading
+from ai_providers.domain import pricing
+from ai_providers.domain.wire import Completion
+from megahub.kernel import clock, journal
+from megahub.kernel.errors import (
+    DatabaseUnavailable,
+    HubError,
+    JobCancelled,
+    OutcomeUnknown,
+    ProviderTimeout,
+)
+
+#: How long a caller waits for a settlement while the database is away; the journal goes on trying.
+PATIENCE_SECONDS = 10.0
+
+
+async def end(job: Job) -> None:
+    """Write a run's end; ``job`` then tells how it ended."""
+    error = job.error
+    if error is not None and job.is_async and not isinstance(error, JobCancelled):
+        if retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts):
+            return await _give_back(job, error)
+    _close(job)
+    if not await _patiently(journal.write(SETTLE, _settlement(job)), job):
+        # Somebody else has ended this job: what came of this call is kept with its attempt.
+        job.error = OutcomeUnknown()
+
+
+async def _give_back(job: Job, error: HubError) -> None:
+    phase = "unknown" if error.outcome_unknown else "failed"
+    later = retry.run_at(error, job.attempt_no, clock.now())
+    job.status = advance("running", "requeue")
+    await journal.write(GIVE_BACK_JOB, Return(job.pk, job.attempt_no, later, phase, error.code))
+
+
+async def _patiently(writing: Any, job: Job) -> bool:
+    """Wait for the settlement; while the database is away, no longer than a caller's patience."""
+    try:
+        return bool(await asyncio.wait_for(asyncio.shield(writing), PATIENCE_SECONDS))
+    except TimeoutError:
+        job.error = DatabaseUnavailable(
+            "The answer is there, but the database is not; it will be stored with job {job_id}.",
+            retry_after=PATIENCE_SECONDS,
+            job_id=job.job_ref,
+        )
+        return True
+
+
+def _close(job: Job) -> None:
+    """Work out how the job ended, what it used and what that cost."""
+    job.execution_time_ms = job.elapsed_ms
+    job.status = advance("running", _event(job.error))
+    completion = job.completion
+    if completion is None and job.gathered is not None and job.has_spoken:
+        completion = job.completion = job.gathered.completion()
+    if completion is not None:
+        job.usage = completion.usage
+        if job.terms.priced:
+            job.cost = pricing.cost(job.terms.price, completion.usage, job.terms.rate)
+
+
+def _event(error: HubError | None) -> Event:
+    if error is None:
+        return "complete"
+    if isinstance(error, JobCancelled):
+        return "cancel"
+    return "expire" if isinstance(error, ProviderTimeout) else "fail"
+
+
+def _phase(job: Job) -> str:
+    if job.error is None:
+        return "done"
+    called = isinstance(job.error, JobCancelled) and job.completion is None
+    return "unknown" if job.error.outcome_unknown or called else "failed"
+
+
+def _charged(job: Job) -> int:
+    """What counts against budgets: the cost, or the pessimistic amount while it is unknown."""
+    if job.cost is not None:
+        return job.cost.usd_nano
+    if job.usage is None:
+        return 0
+    return pricing.cost(job.terms.price, job.usage, job.terms.rate).usd_nano
+
+
+def _settlement(job: Job) -> Settlement:
+    completion: Completion | None = job.completion
+    return Settlement(
+        job_pk=job.pk,
+        job_ref=job.job_ref,
+        attempt_no=job.attempt_no,
+        company_id=job.company_id,
+        brand_id=job.brand_id,
+        provider=job.terms.spec.provider,
+        model=job.terms.spec.id,
+        generation=job.terms.spec.generation,
+        reasoning_effort=job.reasoning_effort,
+        sandbox=job.terms.is_sandbox,
+        status=job.status,
+        phase=_phase(job),
+        source=job.access.source if job.access else "",
+        ended_at=clock.now(),
+        execution_time_ms=job.execution_time_ms or 0,
+        first_byte_ms=job.first_byte_ms,
+        response=orjson.dumps(completion.body) if completion else None,
+        error=job.error.as_data() if job.error else None,
+        usage=job.usage,
+        cost=job.cost,
+        charged_nano_usd=_charged(job),
+        provider_ref=completion.provider_id if completion else None,
+    )
+
+
+async def fail_claimed(claimed: Claimed, error: HubError) -> None:
+    """End a claimed job that can no longer be run: its model was blocked, its key removed."""
+    spec = loading.models().get(claimed.model)
+    settlement = Settlement(
+        job_pk=claimed.pk,
+        job_ref=claimed.job_ref,
+        attempt_no=claimed.attempt_no,
+        company_id=claimed.company_id,
+        brand_id=claimed.brand_id,
+        provider=claimed.provider,
+        model=claimed.model,
+        generation=spec.generation if spec else "new",
+        reasoning_effort=None,
+        sandbox=False,
+        status=advance("running", "fail"),
+        phase="failed",
+        source="",
+        ended_at=clock.now(),
+        execution_time_ms=0,
+        error=error.as_data(),
+    )
+    await journal.write(SETTLE, settlement)

@@ -1,0 +1,94 @@
+"""A request and the job that it became, as one process holds them while it runs."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ai_providers.domain.gathering import Gathered
+from ai_providers.domain.params import Cleaned
+from ai_providers.domain.pricing import Cost
+from ai_providers.domain.wire import Access, Call, Completion, Endpoint, Usage
+from ai_providers.selectors import Terms
+from megahub.kernel.errors import HubError
+from megahub.tenancy.idempotency import Claim
+from megahub.tenancy.selectors import Caller
+
+
+def new_job_id() -> str:
+    """``ai_job_`` and 96 random bits."""
+    return f"ai_job_{secrets.token_hex(12)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a caller asks for. ``input_json`` is the request as it is kept with the job.
+
+    ``with_defaults`` asks for MEGAHUB's default parameters; ``later`` for a worker, ``now`` for an
+    answer on this connection whatever the job's type says (OpenAI's clients know no other).
+    """
+
+    caller: Caller
+    job_type: str
+    endpoint: Endpoint
+    model: str
+    body: dict[str, Any]
+    input_json: bytes
+    with_defaults: bool
+    later: bool = False
+    now: bool = False
+    priority: str = "normal"
+    description: str = ""
+    idempotency: Claim | None = None
+
+
+@dataclass(slots=True)
+class Job:
+    """An accepted job. ``pk`` is 0 until it is accepted, ``attempt_no`` until it is called.
+
+    The second half fills while it runs: what was said so far (``gathered``), the ``completion``, and
+    how it ended (``status``, ``usage``, ``cost``; ``cost`` is None for an unpriced model).
+    """
+
+    order: Order
+    brand_id: int
+    terms: Terms
+    cleaned: Cleaned
+    call: Call
+    is_async: bool
+    max_attempts: int
+    created_at: datetime
+    pk: int = 0
+    job_ref: str = field(default_factory=new_job_id)
+    attempt_no: int = 0
+    unknown_attempts: int = 0
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+
+    access: Access | None = None
+    gathered: Gathered | None = None
+    has_spoken: bool = False
+    completion: Completion | None = None
+    error: HubError | None = None
+    status: str = "pending"
+    usage: Usage | None = None
+    cost: Cost | None = None
+    began: float = 0.0
+    first_byte_ms: int | None = None
+    execution_time_ms: int | None = None
+
+    @property
+    def company_id(self) -> int:
+        return self.order.caller.company_id
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since it began to run."""
+        return int((time.monotonic() - self.began) * 1000)
+
+    @property
+    def reasoning_effort(self) -> str | None:
+        """The effort that was asked for, or the model's own."""
+        return self.cleaned.reasoning_effort or self.terms.spec.default_reasoning_effort

@@ -1,0 +1,109 @@
+"""What beat does for jobs: ring again for those that wait, take back those whose process is gone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Q
+
+from ai_core.domain import retry
+from ai_core.models import AIJob, Attempt, WorkerSession
+from ai_core.services.accept import RING_AGAIN
+from ai_core.services.claim import GIVE_BACK_JOB, Return
+from ai_core.services.sessions import STALE_SECONDS
+from ai_core.services.settle import SETTLE, Settlement
+from ai_providers.catalogue import loading
+from megahub.kernel import clock, journal, queue
+from megahub.kernel.errors import (
+    HubError,
+    JobCancelled,
+    OutcomeUnknown,
+    ProviderTimeout,
+)
+
+RING_AT_ONCE = 500
+#: A job that waits is rung for again ever more rarely.
+RING_AGAIN_AT_MOST = timedelta(minutes=10)
+#: A running job's deadline is its own process's to keep; the reaper steps in this much later.
+DEADLINE_GRACE = timedelta(seconds=30)
+ENDED_SESSIONS_KEPT = timedelta(days=7)
+
+
+def relay() -> int:
+    """Ring for every pending job that is due and whose bell may have been lost; how many."""
+    now = clock.now()
+    due = AIJob.objects.unscoped().filter(
+        status="pending", ring_at__lte=now, run_at__lte=now, deleted_at=None
+    )
+    rung = 0
+    for job in due.order_by("ring_at").only("pk", "priority", "ring_at", "run_at")[:RING_AT_ONCE]:
+        waited = now - job.run_at
+        again = now + min(RING_AGAIN + waited, RING_AGAIN_AT_MOST)
+        if AIJob.objects.unscoped().filter(pk=job.pk, ring_at=job.ring_at).update(ring_at=again):
+            queue.ring("ai_core.run_job", job.pk, queue=job.priority)
+            rung += 1
+    return rung
+
+
+def reap() -> int:
+    """Take back running jobs whose process stopped beating or ended, or whose deadline is long past."""
+    now = clock.now()
+    stale = now - timedelta(seconds=STALE_SECONDS)
+    gone = Q(session=None) | Q(session__beat_at__lt=stale) | Q(session__ended_at__isnull=False)
+    overdue = Q(deadline_at__lt=now - DEADLINE_GRACE)
+    lost = AIJob.objects.unscoped().filter(status="running").filter(gone | overdue)
+    reaped = 0
+    for job in lost.select_related("session").order_by("pk")[:RING_AT_ONCE]:
+        reaped += take_back(job)
+    old = now - ENDED_SESSIONS_KEPT
+    WorkerSession.objects.filter(ended_at__lt=old).delete()
+    return reaped
+
+
+def take_back(job: AIJob) -> bool:
+    """Run a lost job again, or end it; True unless its process was quicker after all.
+
+    The provider may have been called and may have done the work: the attempt's outcome is unknown.
+    Only a job that nobody waits for on an open connection is repeated, and only once.
+    """
+    if job.cancel_requested_at is not None:
+        return _end(job, JobCancelled(), "cancelled")
+    error = OutcomeUnknown()
+    if job.is_async and retry.may_retry(
+        error, job.attempt_no, job.max_attempts, job.unknown_attempts
+    ):
+        again = Return(job.pk, job.attempt_no, clock.now(), "unknown", error.code)
+        if not journal.write_and_wait(GIVE_BACK_JOB, again):
+            return False
+        queue.ring("ai_core.run_job", job.pk, queue=job.priority)
+        return True
+    overdue = job.deadline_at is not None and job.deadline_at < clock.now()
+    return _end(job, ProviderTimeout(provider=job.provider) if overdue else error, "failed")
+
+
+def _end(job: AIJob, error: HubError, status: str) -> bool:
+    now = clock.now()
+    if isinstance(error, ProviderTimeout):
+        status = "timeout"
+    spec = loading.models().get(job.model)
+    attempt = Attempt.objects.filter(job=job, attempt_no=job.attempt_no).first()
+    started = job.started_at or job.created_at
+    settlement = Settlement(
+        job_pk=job.pk,
+        job_ref=job.job_id,
+        attempt_no=job.attempt_no,
+        company_id=job.company_id,
+        brand_id=job.brand_id,
+        provider=job.provider,
+        model=job.model,
+        generation=spec.generation if spec else "new",
+        reasoning_effort=None,
+        sandbox=job.sandbox,
+        status=status,
+        phase="unknown",
+        source=attempt.source if attempt else "",
+        ended_at=now,
+        execution_time_ms=int((now - started).total_seconds() * 1000),
+        error=error.as_data(),
+    )
+    return bool(journal.write_and_wait(SETTLE, settlement))

@@ -1,0 +1,107 @@
+"""This process as one that runs jobs: its session row, its heartbeat, and the jobs it is running.
+
+One thread beats every 10 seconds (a session is stale after 45) and looks every second, while jobs
+run, whether one of them is to be cancelled. Cancelling happens on the job's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+
+from django.db import close_old_connections, connection
+
+from ai_core.models import AIJob, WorkerSession
+from megahub.kernel import clock
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10
+LOOK_SECONDS = 1.0
+STALE_SECONDS = 45
+
+
+class Running:
+    """A job that this process is running: how to stop it, and why it was stopped."""
+
+    def __init__(self, pk: int, task: asyncio.Task[object]) -> None:
+        self.pk = pk
+        self.task = task
+        self.loop = task.get_loop()
+        self.cancelled = False
+        self.draining = False
+
+    def cancel(self) -> None:
+        """Stop it because its owner wants it; from any thread."""
+        self.cancelled = True
+        self.loop.call_soon_threadsafe(self.task.cancel)
+
+
+class Process:
+    """The session of this process; begun on first use, ended at shutdown."""
+
+    def __init__(self) -> None:
+        self.session_id: int | None = None
+        self.kind = "web"
+        self.running: dict[int, Running] = {}
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, kind: str | None = None) -> int:
+        """The session's id; its row and its thread are made on the first call."""
+        with self._lock:
+            if self.session_id is None:
+                self.kind = kind or self.kind
+                row = WorkerSession.objects.create(
+                    kind=self.kind, host=socket.gethostname(), pid=os.getpid()
+                )
+                self.session_id = row.pk
+                self._ending.clear()
+                self._thread = threading.Thread(target=self._beat, name="hub-beat", daemon=True)
+                self._thread.start()
+            return self.session_id
+
+    def end(self) -> None:
+        """Say that this process runs nothing any more."""
+        with self._lock:
+            self._ending.set()
+            if self._thread is not None:
+                self._thread.join(timeout=5)
+            if self.session_id is not None:
+                rows = WorkerSession.objects.filter(pk=self.session_id)
+                rows.update(ended_at=clock.now())
+            self.session_id = self._thread = None
+
+    def _beat(self) -> None:
+        since_beat = 0.0
+        while not self._ending.wait(LOOK_SECONDS):
+            since_beat += LOOK_SECONDS
+            due = since_beat >= BEAT_SECONDS
+            if not due and not self.running:
+                continue
+            since_beat = 0.0 if due else since_beat
+            try:
+                self._look(due)
+            except Exception as error:  # the database is away: the next look comes in a second
+                log.warning("heartbeat failed: %s", type(error).__name__)
+        connection.close()
+
+    def _look(self, beat: bool) -> None:
+        close_old_connections()
+        if beat:
+            WorkerSession.objects.filter(pk=self.session_id).update(beat_at=clock.now())
+        if self.running:
+            wanted = AIJob.objects.unscoped().filter(
+                pk__in=list(self.running), status="running", cancel_requested_at__isnull=False
+            )
+            for pk in wanted.values_list("pk", flat=True):
+                found = self.running.get(pk)
+                if found is not None and not found.cancelled:
+                    found.cancel()
+
+
+PROCESS = Process()

@@ -1,0 +1,218 @@
+"""T3: a job ends, in one transaction with its usage, its ledger entry and its budgets.
+
+The fence is the attempt's number: whoever settles an attempt that is no longer the job's own (a
+worker that had been given up for dead) changes nothing; its usage is kept with the attempt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from ai_providers.domain.pricing import Cost
+from ai_providers.domain.wire import Usage
+from ai_usage.services import budgets, ledger
+from ai_usage.services.budgets import Charge
+from megahub.kernel import sql
+from megahub.kernel.sql import Session
+
+JOBS = sql.Rows(
+    "r",
+    {
+        "id": "int",
+        "attempt_no": "int",
+        "status": "text",
+        "response": "json",
+        "error": "json",
+        "progress": "int",
+        "ended_at": "time",
+        "cancelled_at": "time",
+        "execution_time_ms": "int",
+    },
+)
+END_JOBS = (
+    "UPDATE ai_core_aijob SET status = r.status, response = r.response, error = r.error,"
+    " progress_percentage = r.progress, completed_at = r.ended_at, cancelled_at = r.cancelled_at,"
+    " execution_time_ms = r.execution_time_ms, session_id = NULL, deadline_at = NULL,"
+    " revision = ai_core_aijob.revision + 1"
+    " FROM {source} WHERE ai_core_aijob.id = r.id AND ai_core_aijob.status = 'running'"
+    " AND ai_core_aijob.attempt_no = r.attempt_no RETURNING ai_core_aijob.id"
+)
+ATTEMPTS = sql.Rows(
+    "r",
+    {
+        "job_id": "int",
+        "attempt_no": "int",
+        "phase": "text",
+        "source": "text",
+        "provider_ref": "text",
+        "error_code": "text",
+        "usage": "json",
+        "first_byte_ms": "int",
+        "ended_at": "time",
+    },
+)
+END_ATTEMPTS = (
+    "UPDATE ai_core_attempt SET phase = r.phase, source = r.source, provider_ref = r.provider_ref,"
+    " error_code = r.error_code, usage = r.usage, first_byte_ms = r.first_byte_ms,"
+    " ended_at = r.ended_at"
+    " FROM {source} WHERE ai_core_attempt.job_id = r.job_id"
+    " AND ai_core_attempt.attempt_no = r.attempt_no"
+    " AND ai_core_attempt.phase IN ('calling', 'unknown')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt ended its job. Without ``usage`` nothing was used: the job is voided.
+
+    ``cost`` is None while the model is unpriced; ``charged_nano_usd`` then holds the pessimistic
+    amount. ``response`` is JSON; ``error`` is ``HubError.as_data``.
+    """
+
+    job_pk: int
+    job_ref: str
+    attempt_no: int
+    company_id: int
+    brand_id: int
+    provider: str
+    model: str
+    generation: str
+    reasoning_effort: str | None
+    sandbox: bool
+    status: str
+    phase: str
+    source: str
+    ended_at: datetime
+    execution_time_ms: int
+    first_byte_ms: int | None = None
+    response: bytes | None = None
+    error: dict[str, Any] | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    charged_nano_usd: int = 0
+    provider_ref: str | None = None
+
+    @property
+    def charge(self) -> Charge:
+        """What it counts against each kind of budget."""
+        if self.usage is None:
+            return Charge()
+        return Charge(self.charged_nano_usd, self.usage.total_tokens, 1)
+
+
+class Settle:
+    """Journal writer: True for a settlement that ended its job, False for one that came too late."""
+
+    lane = "settle"
+    keep = True
+
+    def write(self, session: Session, entries: list[Settlement]) -> list[bool]:
+        rows = JOBS.pack(_job_row(entry) for entry in entries)
+        ended = {pk for (pk,) in session.execute(END_JOBS.format(source=JOBS.source), [rows])}
+        own = [entry for entry in entries if entry.job_pk in ended]
+        late = [entry for entry in entries if entry.job_pk not in ended]
+        attempts = [_attempt_row(e, e.phase) for e in own] + [_attempt_row(e, "late") for e in late]
+        statement = END_ATTEMPTS.format(source=ATTEMPTS.source)
+        session.execute(statement, [ATTEMPTS.pack(attempts)])
+        if own:
+            held = budgets.close(session, {entry.job_pk: entry.charge for entry in own})
+            ledger.record(
+                session,
+                [_ledger_row(entry, held.get(entry.job_pk, 0)) for entry in own],
+                [_usage_row(entry) for entry in own],
+            )
+        return [entry.job_pk in ended for entry in entries]
+
+
+SETTLE = Settle()
+
+
+def _job_row(entry: Settlement) -> dict[str, Any]:
+    return {
+        "id": entry.job_pk,
+        "attempt_no": entry.attempt_no,
+        "status": entry.status,
+        "response": entry.response,
+        "error": orjson.dumps(entry.error) if entry.error else None,
+        "progress": 100 if entry.status == "completed" else 0,
+        "ended_at": entry.ended_at,
+        "cancelled_at": entry.ended_at if entry.status == "cancelled" else None,
+        "execution_time_ms": entry.execution_time_ms,
+    }
+
+
+def _attempt_row(entry: Settlement, phase: str) -> dict[str, Any]:
+    return {
+        "job_id": entry.job_pk,
+        "attempt_no": entry.attempt_no,
+        "phase": phase,
+        "source": entry.source,
+        "provider_ref": (entry.provider_ref or "")[:120] or None,
+        "error_code": entry.error["code"] if entry.error else None,
+        "usage": orjson.dumps(entry.usage.as_dict()) if entry.usage and phase != "done" else None,
+        "first_byte_ms": entry.first_byte_ms,
+        "ended_at": entry.ended_at,
+    }
+
+
+def _ledger_row(entry: Settlement, held: int) -> dict[str, Any]:
+    used, cost = entry.usage or Usage(), entry.cost
+    return {
+        "company_id": entry.company_id,
+        "brand_id": entry.brand_id,
+        "job_id": entry.job_pk,
+        "job_ref": entry.job_ref,
+        "attempt_no": entry.attempt_no,
+        "kind": "void" if entry.usage is None else "settle",
+        "provider": entry.provider,
+        "model": entry.model,
+        "sandbox": entry.sandbox,
+        "input_tokens": used.input,
+        "cache_read_tokens": used.cache_read,
+        "cache_write_tokens": used.cache_write,
+        "output_tokens": used.output,
+        "reasoning_tokens": used.reasoning,
+        "is_estimated": used.estimated,
+        "currency": cost.currency if cost else None,
+        "amount_nano": cost.nano if cost else None,
+        "rate_usd": cost.rate.usd if cost else None,
+        "rate_day": cost.rate.day if cost else None,
+        "price_since": cost.price_since if cost else None,
+        "cost_nano_usd": cost.usd_nano if cost else (0 if entry.usage is None else None),
+        "charged_nano_usd": entry.charged_nano_usd,
+        "reserved_nano_usd": held,
+        "created_at": entry.ended_at,
+    }
+
+
+def _usage_row(entry: Settlement) -> dict[str, Any]:
+    used, cost = entry.usage or Usage(), entry.cost
+    free = 0 if entry.usage is None else None
+    return {
+        "company_id": entry.company_id,
+        "brand_id": entry.brand_id,
+        "ai_job_id": entry.job_pk,
+        "provider_name": entry.provider,
+        "model_name": entry.model,
+        "generation": entry.generation,
+        "reasoning_effort": entry.reasoning_effort,
+        "sandbox": entry.sandbox,
+        "input_tokens": used.prompt_tokens,
+        "output_tokens": used.completion_tokens,
+        "total_tokens": used.total_tokens,
+        "cached_tokens": used.cache_read,
+        "reasoning_tokens": used.reasoning,
+        "is_estimated": used.estimated,
+        "cost_input_nano_usd": cost.input_usd_nano if cost else free,
+        "cost_output_nano_usd": cost.output_usd_nano if cost else free,
+        "total_cost_nano_usd": cost.usd_nano if cost else free,
+        "execution_time_ms": entry.execution_time_ms,
+        "first_byte_ms": entry.first_byte_ms,
+        "is_success": entry.status == "completed",
+        "error_count": 0 if entry.status == "completed" else 1,
+        "created_at": entry.ended_at,
+    }

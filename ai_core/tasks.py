@@ -1,0 +1,67 @@
+"""Celery's way in: a worker's slots, and beat's chores. Shells only; the work is in the pipeline."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery import shared_task, signals
+from django.conf import settings
+
+from ai_core import pipeline
+from ai_core.services import recovery
+from ai_core.services.sessions import PROCESS
+from ai_providers.adapters import http
+from megahub.kernel import journal, loop
+
+log = logging.getLogger(__name__)
+
+#: A worker runs its jobs on one event loop; a bell waits here, in its thread, for a free slot.
+SLOTS = threading.BoundedSemaphore(settings.HUB_JOB_SLOTS)
+
+
+@shared_task(name="ai_core.run_job")
+def run_job(job_pk: int) -> None:
+    """Run a pending job on the process's event loop, when a slot is free."""
+    SLOTS.acquire()
+    loop.start(pipeline.work(job_pk)).add_done_callback(_done)
+
+
+@shared_task(name="ai_core.relay")
+def relay() -> None:
+    """Ring again for jobs whose bell was lost."""
+    recovery.relay()
+
+
+@shared_task(name="ai_core.reap")
+def reap() -> None:
+    """Take back jobs whose process is gone."""
+    recovery.reap()
+
+
+def _done(future: Any) -> None:
+    SLOTS.release()
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.error("a job's run broke outside of its job", exc_info=error)
+
+
+@signals.worker_ready.connect
+def begin(**_: Any) -> None:
+    """A worker is ready: its session begins to beat."""
+    PROCESS.begin("worker")
+
+
+@signals.worker_shutting_down.connect
+def drain(**_: Any) -> None:
+    """Let running jobs finish for a while; hand back what is left; then end the session."""
+    threading.Thread(target=_drain, name="hub-drain").start()
+
+
+def _drain() -> None:
+    loop.run(pipeline.drain(settings.HUB_DRAIN_SECONDS))
+    journal.stop()
+    PROCESS.end()
+    loop.run(http.close())
+
+

@@ -1,0 +1,1 @@
+"""OpenAI's words: ``/ai/openai/…`` and the OpenAI-compatible ``/v1/…``."""

@@ -1,0 +1,1 @@
+"""Bodies in, bodies out, free of any framework."""

@@ -1,0 +1,128 @@
+"""``/ai/openai/chat/`` and ``/v1/chat/completions``: bodies in, bodies out. Pure.
+
+Sources: reference/megahub-endpoints.md and megahub-shapes.md for the first, OpenAI's specification
+for the second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from megahub.kernel.errors import Text, ValidationFailed
+
+#: Fields of MEGAHUB's own chat body that are the job's, not the model's.
+JOB_FIELDS = ("description", "priority", "async")
+PRIORITIES = ("low", "normal", "high", "urgent")
+DONE = b"data: [DONE]\n\n"
+
+#: A chunk of a stream or a whole response, in OpenAI's shape.
+Chunk = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatBody:
+    """A request to MEGAHUB's chat, taken apart."""
+
+    model: str
+    params: dict[str, Any]
+    description: str
+    priority: str
+    later: bool
+
+
+def parse(body: dict[str, Any], default_model: str) -> ChatBody:
+    """MEGAHUB's chat body. Raises ValidationFailed for fields of the job that are wrong."""
+    problems = {}
+    model = body.get("model", default_model)
+    if not isinstance(model, str) or not model:
+        problems["model"] = [Text("Expected {types}.", types="string")]
+    description = body.get("description") or ""
+    if not isinstance(description, str):
+        problems["description"] = [Text("Expected {types}.", types="string")]
+    priority = body.get("priority") or "normal"
+    if priority not in PRIORITIES:
+        problems["priority"] = [Text("Must be one of {choices}.", choices=list(PRIORITIES))]
+    later = body.get("async", False)
+    if not isinstance(later, bool):
+        problems["async"] = [Text("Expected {types}.", types="boolean")]
+    if problems:
+        raise ValidationFailed(field_errors=problems, param=next(iter(problems)))
+    params = {name: value for name, value in body.items() if name not in JOB_FIELDS}
+    return ChatBody(model, params, description, priority, later)
+
+
+def model_of(body: dict[str, Any]) -> str:
+    """The model of an OpenAI body. Raises ValidationFailed without one."""
+    model = body.get("model")
+    if isinstance(model, str) and model:
+        return model
+    text = Text("This field is required.") if model is None else Text("Expected {types}.", types="string")
+    raise ValidationFailed(field_errors={"model": [text]}, param="model")
+
+
+def quality_indicators(response: dict[str, Any]) -> dict[str, Any]:
+    """What the provider's answer itself tells of its quality; null where it tells nothing.
+
+    ``reasoning_steps``: the summary parts that the provider returned. ``confidence_score``: the mean
+    probability of the answer's tokens, when log-probabilities were asked for.
+    """
+    first = next(iter(response.get("choices") or ()), {})
+    steps = (first.get("message") or {}).get("reasoning_steps")
+    tokens = ((first.get("logprobs") or {}).get("content")) or []
+    chances = [math.exp(token["logprob"]) for token in tokens]
+    return {
+        "reasoning_steps": len(steps) if isinstance(steps, list) else None,
+        "confidence_score": round(sum(chances) / len(chances), 4) if chances else None,
+    }
+
+
+def sse(data: Any) -> bytes:
+    """One server-sent event."""
+    return b"data: " + orjson.dumps(data) + b"\n\n"
+
+
+async def openai_stream(
+    chunks: AsyncIterator[Chunk], *, include_usage: bool
+) -> AsyncIterator[bytes]:
+    """Chunks as OpenAI streams them: a usage chunk only for those who asked for it."""
+    async for data in chunks:
+        if not data.get("choices") and not include_usage:
+            continue
+        if not include_usage and "usage" in data:
+            data = {name: value for name, value in data.items() if name != "usage"}
+        yield sse(data)
+    yield DONE
+
+
+def deltas(data: Chunk) -> list[dict[str, Any]]:
+    """A chunk's texts as ``delta`` events of MEGAHUB's own stream."""
+    events = []
+    for choice in data.get("choices") or ():
+        delta = choice.get("delta") or {}
+        said = {key: value for key, value in delta.items() if key != "role" and value}
+        if said:
+            events.append({"type": "delta", "index": choice.get("index", 0), **said})
+    return events
+
+
+def replayed_chunks(body: Chunk) -> list[Chunk]:
+    """A whole completion as the chunks of a stream (a replay of an Idempotency-Key)."""
+    head = {k: v for k, v in body.items() if k not in ("choices", "usage", "object")}
+    head["object"] = "chat.completion.chunk"
+    deltas = [
+        {"index": c["index"], "delta": c["message"], "finish_reason": None} for c in body["choices"]
+    ]
+    ends = [
+        {"index": c["index"], "delta": {}, "finish_reason": c["finish_reason"]}
+        for c in body["choices"]
+    ]
+    return [
+        {**head, "choices": deltas},
+        {**head, "choices": ends},
+        {**head, "choices": [], "usage": body.get("usage")},
+    ]

@@ -1,0 +1,32 @@
+"""What OpenAI's words say of a job beside the job itself."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from megahub.kernel import clock
+from megahub.tenancy.scoping import CompanyOwned
+
+
+class OpenAIJob(CompanyOwned):
+    """The request's parameters as they were sent. Tokens and cost are the job's usage row."""
+
+    ai_job = models.OneToOneField(
+        "ai_core.AIJob", on_delete=models.CASCADE, related_name="openai_job"
+    )
+    model = models.CharField(max_length=120)
+    generation = models.CharField(max_length=6)
+    temperature = models.FloatField(null=True)
+    max_tokens = models.PositiveIntegerField(null=True)
+    max_completion_tokens = models.PositiveIntegerField(null=True)
+    reasoning_effort = models.CharField(max_length=10, null=True)
+    messages_format = models.CharField(max_length=10, default="legacy")
+    tools = models.JSONField(null=True)
+    response_format = models.JSONField(null=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta(CompanyOwned.Meta):
+        verbose_name = "OpenAI job"
+
+    def __str__(self) -> str:
+        return f"{self.model} for job {self.ai_job_id}"

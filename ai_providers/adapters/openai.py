@@ -1,0 +1,185 @@
+"""OpenAI's wire: chat (plain and streamed), embeddings, models.
+
+``to_wire`` and ``from_wire`` are pure. The hub's own words are OpenAI's, so little is changed on the
+way; what differs between providers that speak this wire is in the class's attributes and methods.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+
+from ai_providers.adapters import http
+from ai_providers.domain.gathering import guessed, usage_of
+from ai_providers.domain.spec import ModelSpec
+from ai_providers.domain.wire import Access, Call, Chunk, Completion, RateLimits
+from megahub.kernel.errors import (
+    ContextLengthExceeded,
+    HubError,
+    InvalidApiKey,
+    ModelNotFound,
+    ProviderDisconnected,
+    ProviderError,
+    ProviderMalformed,
+    ProviderRefused,
+    ProviderUnavailable,
+    RateLimited,
+)
+
+PATHS = {"chat": "/chat/completions", "embeddings": "/embeddings"}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+#: Statuses after which another attempt may succeed (reliability.md, section 2).
+RETRYABLE = frozenset((408, 409, 425, 500, 502, 503, 504, 529))
+
+
+class OpenAI:
+    """OpenAI itself, and the base of every provider that speaks its wire."""
+
+    name = "openai"
+    display_name = "OpenAI"
+
+    def url(self, access: Access, spec: ModelSpec | None, path: str) -> str:
+        """Where a path of the wire lies for this access."""
+        return access.base_url + path
+
+    def headers(self, access: Access, request_id: str) -> dict[str, str]:
+        """The headers of a call; the request id lets the provider's log be matched with ours."""
+        found = {
+            "Authorization": f"Bearer {access.api_key}",
+            "Content-Type": "application/json",
+            "X-Client-Request-Id": request_id,
+        }
+        if organization := access.extra.get("organization"):
+            found["OpenAI-Organization"] = organization
+        return found
+
+    async def stream(
+        self, call: Call, access: Access, spec: ModelSpec, request_id: str
+    ) -> AsyncIterator[Chunk]:
+        """Send the call once: a completion, or a stream's chunks in OpenAI's shape, its usage last."""
+        url = self.url(access, spec, PATHS[call.endpoint])
+        headers = self.headers(access, request_id)
+        content = orjson.dumps(self.to_wire(call, spec))
+        try:
+            if not call.stream:
+                answer = await http.call(access, "POST", url, headers, content)
+                completion = from_wire(call, answer.json, answer.headers, access)
+                yield Chunk(completion=completion, rate_limits=rate_limits(answer.headers))
+                return
+            async for chunk in self._chunks(access, url, headers, content, spec):
+                yield chunk
+        except http.Refusal as refusal:
+            raise self.error(access, refusal.answer, spec) from None
+
+    async def _chunks(
+        self, access: Access, url: str, headers: dict[str, str], content: bytes, spec: ModelSpec
+    ) -> AsyncIterator[Chunk]:
+        """The chunks of a stream. Raises ProviderDisconnected when it ends before its end."""
+        began = ended = False
+        async for names, data in http.events(access, url, headers, content):
+            if data is None:
+                ended = True
+                continue
+            if not isinstance(data, dict):
+                raise ProviderMalformed(provider=access.provider)
+            if data.get("error"):
+                raise self.error(access, http.Answer(500, names, data), spec)
+            ended = ended or any(c.get("finish_reason") for c in data.get("choices") or ())
+            yield Chunk(data=data, rate_limits=None if began else rate_limits(names))
+            began = True
+        if not ended:
+            raise ProviderDisconnected(provider=access.provider)
+
+    async def models(self, access: Access) -> list[dict[str, Any]]:
+        """The models that this access may use."""
+        url = self.url(access, None, "/models")
+        try:
+            answer = await http.call(access, "GET", url, self.headers(access, "models"))
+        except http.Refusal as refusal:
+            raise self.error(access, refusal.answer, None) from None
+        return list(answer.json["data"])
+
+    def error(self, access: Access, answer: http.Answer, spec: ModelSpec | None) -> HubError:
+        """A refusal as a HubError: by status and code, never by sentence."""
+        told = answer.json.get("error") if isinstance(answer.json, dict) else None
+        told = told if isinstance(told, dict) else {}
+        code, status, provider = told.get("code"), answer.status, access.provider
+        later = retry_after(answer.headers)
+        if status == 401 or code in ("invalid_api_key", "account_deactivated"):
+            return InvalidApiKey(provider=provider)
+        if status == 404 and code == "model_not_found" and spec is not None:
+            return ModelNotFound(param="model", model=spec.id)
+        if code == "context_length_exceeded" and spec is not None:
+            message = "The request is longer than the model's context of {context_window} tokens."
+            return ContextLengthExceeded(message, param="messages", context_window=spec.context_window)
+        if status == 429:
+            return RateLimited(retry_after=later, provider=provider)
+        if status == 503:
+            return ProviderUnavailable(retry_after=later, provider=provider)
+        if status in RETRYABLE or status >= 500 or 300 <= status < 400:
+            return ProviderError(retry_after=later, provider=provider)
+        reason, param = self.reason(told)
+        reason = reason or f"status {status}"
+        return ProviderRefused(param=param, provider=provider, words={"reason": reason[:500]})
+
+    def reason(self, told: dict[str, Any]) -> tuple[str, str | None]:
+        """What the provider says is wrong, and with which parameter."""
+        return str(told.get("message") or ""), told.get("param")
+
+    def to_wire(self, call: Call, spec: ModelSpec) -> dict[str, Any]:
+        """The body to send."""
+        sent = {"model": call.model, **call.params}
+        if call.stream:
+            sent |= {"stream": True, "stream_options": {"include_usage": True}}
+        return sent
+
+
+def from_wire(call: Call, json: Any, headers: dict[str, str], access: Access) -> Completion:
+    """The completion that a whole answer holds. Raises ProviderError for one without its parts."""
+    part = "choices" if call.endpoint == "chat" else "data"
+    if not isinstance(json, dict) or not isinstance(json.get(part), list):
+        raise ProviderError(provider=access.provider)
+    first = json["choices"][0] if call.endpoint == "chat" and json["choices"] else {}
+    return Completion(
+        body=json,
+        usage=usage_of(json.get("usage")) or guessed(call, json),
+        provider_id=json.get("id") or headers.get("x-request-id"),
+        finish_reason=first.get("finish_reason"),
+    )
+
+
+def rate_limits(headers: dict[str, str]) -> RateLimits | None:
+    """What the ``x-ratelimit-*`` headers say; None without any."""
+    if "x-ratelimit-limit-requests" not in headers and "x-ratelimit-limit-tokens" not in headers:
+        return None
+
+    def whole(name: str) -> int | None:
+        text = headers.get(f"x-ratelimit-{name}", "")
+        return int(text) if text.isdecimal() else None
+
+    return RateLimits(
+        limit_requests=whole("limit-requests"),
+        remaining_requests=whole("remaining-requests"),
+        limit_tokens=whole("limit-tokens"),
+        remaining_tokens=whole("remaining-tokens"),
+        reset_requests_seconds=duration(headers.get("x-ratelimit-reset-requests")),
+        reset_tokens_seconds=duration(headers.get("x-ratelimit-reset-tokens")),
+    )
+
+
+def duration(text: str | None) -> float | None:
+    """Seconds of ``6m0s``, ``20ms`` or ``1s``; None for anything else."""
+    parts = DURATION.findall(text or "")
+    return sum(float(amount) * SECONDS[unit] for amount, unit in parts) if parts else None
+
+
+def retry_after(headers: dict[str, str]) -> float | None:
+    """Seconds to wait: ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date)."""
+    milliseconds = headers.get("retry-after-ms", "")
+    if milliseconds.replace(".", "", 1).isdecimal():
+        return float(milliseconds) / 1000
+    return http.seconds_until(headers.get("retry-after"))

@@ -1,0 +1,1 @@
+"""The models as data, with sources and dates; ``loading.py`` reads them."""

@@ -1,0 +1,1 @@
+"""Rules about models, parameters, tokens and prices; free of any framework."""

@@ -1,0 +1,129 @@
+"""The structured parts of a request: chat messages, tools, embeddings input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ai_providers.domain.spec import ModelSpec
+from megahub.kernel.errors import Text
+
+#: Keys a message may carry, the ones that answers bring back included.
+MESSAGE_KEYS = frozenset(
+    "role content name tool_calls tool_call_id refusal audio function_call annotations"
+    " reasoning_content reasoning".split()
+)
+PART_TYPES = frozenset(("text", "image_url", "input_audio", "file", "refusal"))
+MAX_MESSAGES = 10_000
+MAX_INPUTS = 2048
+#: Tools of OpenAI's Assistants API, which it shut down on 2026-08-26 (provider-facts.md, section 0).
+ASSISTANT_TOOLS = frozenset(("file_search", "code_interpreter", "retrieval"))
+ASSISTANTS_ARE_GONE = (
+    "{tool} belonged to the Assistants API, which was shut down on 2026-08-26; use a function."
+)
+EMBEDDINGS_INPUT = "Expected a text, a list of texts, a list of token ids, or a list of such lists."
+
+Problems = dict[str, list[Text]]
+
+
+def problems(spec: ModelSpec, messages: list[Any]) -> Problems:
+    """What is wrong with chat messages, by path (``messages[0].role``)."""
+    if not messages:
+        return {"messages": [Text("At least one message is needed.")]}
+    if len(messages) > MAX_MESSAGES:
+        return {"messages": [Text("At most {limit} messages.", limit=MAX_MESSAGES)]}
+    found: Problems = {}
+    for number, message in enumerate(messages):
+        found |= _message(spec, message, f"messages[{number}]")
+    return found
+
+
+def _message(spec: ModelSpec, message: Any, path: str) -> Problems:
+    if not isinstance(message, dict):
+        return {path: [Text("Expected {types}.", types="object")]}
+    unknown = sorted(set(message) - MESSAGE_KEYS)
+    if unknown:
+        return {f"{path}.{unknown[0]}": [Text("Unknown field.")]}
+    role = message.get("role")
+    if not isinstance(role, str) or role not in spec.roles:
+        return {f"{path}.role": [Text("Must be one of {choices}.", choices=list(spec.roles))]}
+    return _content(spec, message.get("content"), role, message, f"{path}.content")
+
+
+def _content(spec: ModelSpec, content: Any, role: str, message: Any, path: str) -> Problems:
+    if isinstance(content, str):
+        return {}
+    if content is None:
+        calls = message.get("tool_calls") or message.get("function_call") or message.get("refusal")
+        return {} if role == "assistant" and calls else {path: [Text("This field is required.")]}
+    if not isinstance(content, list) or not content:
+        return {path: [Text("Expected {types}.", types="string | array of parts")]}
+    for number, part in enumerate(content):
+        text = _part(spec, part)
+        if text is not None:
+            return {f"{path}[{number}]": [text]}
+    return {}
+
+
+def _part(spec: ModelSpec, part: Any) -> Text | None:
+    if not isinstance(part, dict) or part.get("type") not in PART_TYPES:
+        return Text("Expected an object whose type is one of {choices}.", choices=sorted(PART_TYPES))
+    kind = part["type"]
+    if kind == "text" and not isinstance(part.get("text"), str):
+        return Text("A text part needs a text.")
+    if kind == "image_url" and not isinstance(part.get("image_url"), dict):
+        return Text("An image_url part needs an object image_url.")
+    if kind != "text" and spec.content == "string":
+        return Text("Model {model} takes text only.", model=spec.id)
+    return None
+
+
+def clean(spec: ModelSpec, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages as the model takes them: roles renamed, content as parts or as a string."""
+    return [_cleaned(spec, message) for message in messages]
+
+
+def _cleaned(spec: ModelSpec, message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    if spec.content == "parts" and isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    elif spec.content == "string" and isinstance(content, list):
+        content = "\n".join(part["text"] for part in content)
+    return {**message, "role": spec.roles[message["role"]], "content": content}
+
+
+def tool_problems(spec: ModelSpec, tools: list[Any]) -> Problems:
+    """What is wrong with ``tools``: functions and custom tools are taken, Assistants' are not."""
+    for number, tool in enumerate(tools):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        path = f"tools[{number}]"
+        if kind in ASSISTANT_TOOLS:
+            return {f"{path}.type": [Text(ASSISTANTS_ARE_GONE, tool=kind)]}
+        if kind not in ("function", "custom"):
+            return {f"{path}.type": [Text("Must be one of {choices}.", choices=["function", "custom"])]}
+        named = tool.get(kind)
+        if not isinstance(named, dict) or not isinstance(named.get("name"), str):
+            return {f"{path}.{kind}.name": [Text("This field is required.")]}
+    return {}
+
+
+def input_problems(spec: ModelSpec, value: Any) -> Problems:
+    """What is wrong with an embeddings ``input``: a text, texts, token ids, lists of token ids."""
+    if isinstance(value, str):
+        return {} if value else {"input": [Text("This field may not be empty.")]}
+    if not value:
+        return {"input": [Text("This field may not be empty.")]}
+    if all(isinstance(item, str) and item for item in value):
+        return _too_many(len(value))
+    if all(_is_token(item) for item in value):
+        return {}
+    if all(isinstance(item, list) and item and all(map(_is_token, item)) for item in value):
+        return _too_many(len(value))
+    return {"input": [Text(EMBEDDINGS_INPUT)]}
+
+
+def _too_many(count: int) -> Problems:
+    return {"input": [Text("At most {limit} inputs.", limit=MAX_INPUTS)]} if count > MAX_INPUTS else {}
+
+
+def _is_token(item: Any) -> bool:
+    return isinstance(item, int) and not isinstance(item, bool) and item >= 0

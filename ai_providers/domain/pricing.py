@@ -1,0 +1,172 @@
+"""What a request costs: one pure function for the estimate, the hold and the settlement.
+
+Amounts are nano-units of the price's currency (1 USD = 1,000,000,000). A price is per million
+tokens, so that one token at 1.00 costs 1,000 nano.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+from typing import Any
+
+from ai_providers.domain.spec import ModelSpec, Price
+from ai_providers.domain.tokens import most_input
+from ai_providers.domain.wire import Usage
+
+NANO_PER_MILLIONTH = 1000
+TOKEN_CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
+#: The class whose rate a class without its own costs.
+FALLBACKS = {"cache_read": "input", "cache_write": "input", "reasoning": "output"}
+#: A request that names no most of output tokens, on a model whose cap is not known.
+ASSUMED_OUTPUT_TOKENS = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How much of a currency's unit is how many USD, and since which day."""
+
+    currency: str
+    usd: Decimal
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A priced usage: nano-units of ``currency`` by side, and in USD at ``rate``."""
+
+    currency: str
+    input_nano: int
+    output_nano: int
+    rate: Rate
+    price_since: date
+
+    @property
+    def nano(self) -> int:
+        """The whole amount in the price's currency."""
+        return self.input_nano + self.output_nano
+
+    @property
+    def usd_nano(self) -> int:
+        return to_usd(self.nano, self.rate)
+
+    @property
+    def input_usd_nano(self) -> int:
+        return to_usd(self.input_nano, self.rate)
+
+    @property
+    def output_usd_nano(self) -> int:
+        """The rest of the whole, so that the two sides always add up to it."""
+        return self.usd_nano - self.input_usd_nano
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The most a request may cost, in nano-USD: what is held against the budgets.
+
+    ``priced`` is False when the model has no price and a pessimistic one was taken instead.
+    """
+
+    usd_nano: int
+    input_tokens: int
+    output_tokens: int
+    priced: bool
+
+    @property
+    def tokens(self) -> int:
+        """At most this many tokens, both ways."""
+        return self.input_tokens + self.output_tokens
+
+
+def to_usd(nano: int, rate: Rate) -> int:
+    """Nano-USD of nano-units of another currency, halves up."""
+    if rate.usd == 1:
+        return nano
+    return int((nano * rate.usd).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def cost(price: Price, usage: Usage, rate: Rate, *, batch: bool = False) -> Cost:
+    """Price a usage. Raises ValueError for a price that is not per token."""
+    if price.unit != "per_1M_tokens":
+        raise ValueError(f"a price {price.unit} does not price tokens")
+    rates = rates_for(price, usage.prompt_tokens, batch=batch)
+    incoming = sum(
+        (rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[:3]), start=Decimal(0)
+    )
+    outgoing = sum(
+        (rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[3:]), start=Decimal(0)
+    )
+    return Cost(price.currency, _nano(incoming), _nano(outgoing), rate, price.since)
+
+
+def rates_for(price: Price, prompt_tokens: int, *, batch: bool = False) -> dict[str, Decimal]:
+    """The rate of every token class for a request of this size, per million tokens."""
+    rates = dict(price.rates)
+    if batch:
+        rates |= price.batch
+    for tier in sorted(price.tiers, key=lambda tier: tier.above_input_tokens):
+        if prompt_tokens > tier.above_input_tokens:
+            rates = _at_tier(rates, price.rates, tier.rates)
+    for name, source in FALLBACKS.items():
+        rates.setdefault(name, rates.get(source, Decimal(0)))
+    rates.setdefault("output", Decimal(0))
+    return rates
+
+
+def _at_tier(
+    rates: dict[str, Decimal], base: dict[str, Decimal], tier: dict[str, Decimal]
+) -> dict[str, Decimal]:
+    """Batch rates grow by the same factor as the list rates do above the tier."""
+    raised = {}
+    for name, amount in rates.items():
+        if name in tier and base.get(name):
+            raised[name] = amount * tier[name] / base[name]
+        else:
+            raised[name] = tier.get(name, amount)
+    return raised
+
+
+def _nano(millionths: Decimal) -> int:
+    return int((millionths * NANO_PER_MILLIONTH).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def output_bound(spec: ModelSpec, params: dict[str, Any]) -> int:
+    """The most output tokens a cleaned request can be charged for (all of its ``n`` choices)."""
+    if spec.kind == "embeddings":
+        return 0
+    named = params.get("max_completion_tokens") or params.get("max_tokens")
+    cap = spec.max_output_tokens or spec.context_window or ASSUMED_OUTPUT_TOKENS
+    return min(named or cap, cap) * int(params.get("n") or 1)
+
+
+def estimate(
+    spec: ModelSpec, params: dict[str, Any], price: Price, rate: Rate, *, priced: bool
+) -> Estimate:
+    """The most a cleaned request may cost under ``price``; cached input is not counted upon."""
+    incoming = min(most_input(params), spec.context_window or sys.maxsize)
+    outgoing = output_bound(spec, params)
+    rates = rates_for(price, incoming)
+    dearest_in = max(rates["input"], rates["cache_write"])
+    dearest_out = max(rates["output"], rates["reasoning"])
+    most = dearest_in * incoming + dearest_out * outgoing
+    return Estimate(_usd_ceiling(most, rate), incoming, outgoing, priced)
+
+
+def _usd_ceiling(millionths: Decimal, rate: Rate) -> int:
+    nano = millionths * NANO_PER_MILLIONTH * rate.usd
+    return int(nano.to_integral_value(rounding=ROUND_CEILING))
+
+
+def pessimistic(prices: list[Price]) -> Price | None:
+    """The dearest of the given token prices, class by class: what an unpriced model is held at."""
+    token_prices = [price for price in prices if price.unit == "per_1M_tokens" and price.rates]
+    if not token_prices:
+        return None
+    classes = {name for price in token_prices for name in price.rates}
+    rates = {
+        name: max(price.rates.get(name, Decimal(0)) for price in token_prices) for name in classes
+    }
+    newest = max(price.since for price in token_prices)
+    return Price(newest, token_prices[0].currency, "per_1M_tokens", rates)

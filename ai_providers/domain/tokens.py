@@ -1,0 +1,71 @@
+"""Counting tokens without a tokenizer: an upper bound, for money.
+
+A byte-pair tokenizer never makes more tokens than its input has UTF-8 bytes, so the byte count is a
+bound that holds for every provider (reliability.md, section 3). Media parts count what providers
+document as their most expensive form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+CHARACTERS_PER_TOKEN = 4
+TOKENS_PER_MESSAGE = 8
+#: OpenAI's tile formula at "high" detail and the largest size: 85 + 170 x 12, rounded up.
+TOKENS_PER_IMAGE = 2_200
+TOKENS_PER_FILE = 20_000
+
+
+def most_input(params: dict[str, Any]) -> int:
+    """At most this many input tokens in a cleaned chat or embeddings request."""
+    size = sum(tokens for tokens in _pieces(params))
+    return size + TOKENS_PER_MESSAGE * (len(params.get("messages", ())) + 1)
+
+
+def count_text(text: str) -> int:
+    """About how many tokens ``text`` has; for output whose usage the provider did not report."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def _pieces(params: dict[str, Any]) -> Iterator[int]:
+    for message in params.get("messages", ()):
+        yield from _content(message.get("content"))
+        for key in ("tool_calls", "function_call", "name"):
+            if message.get(key):
+                yield len(orjson.dumps(message[key]))
+    for key in ("tools", "functions", "response_format"):
+        if params.get(key):
+            yield len(orjson.dumps(params[key]))
+    if "input" in params:
+        yield from _input(params["input"])
+
+
+def _content(content: Any) -> Iterator[int]:
+    if isinstance(content, str):
+        yield len(content.encode())
+    elif isinstance(content, list):
+        for part in content:
+            yield _part(part)
+
+
+def _part(part: dict[str, Any]) -> int:
+    if part["type"] == "image_url":
+        return TOKENS_PER_IMAGE
+    if part["type"] in ("file", "input_audio"):
+        return TOKENS_PER_FILE
+    return len(str(part.get("text") or part.get("refusal") or "").encode())
+
+
+def _input(value: str | list[Any]) -> Iterator[int]:
+    """Embeddings input: a text, texts, token ids, or lists of token ids."""
+    if isinstance(value, str):
+        yield len(value.encode())
+        return
+    for item in value:
+        if isinstance(item, str):
+            yield len(item.encode())
+        else:
+            yield len(item) if isinstance(item, list) else 1

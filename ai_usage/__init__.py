@@ -1,0 +1,1 @@
+"""The ledger: what was used, what it cost, which budgets it counts against."""

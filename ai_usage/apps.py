@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class UsageConfig(AppConfig):
+    name = "ai_usage"
+    verbose_name = "Usage and budgets"

@@ -1,0 +1,1 @@
+"""Rules about budgets, free of any framework."""

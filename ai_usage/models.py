@@ -1,0 +1,236 @@
+"""The append-only ledger, usage per job, budgets with their windows, open reservations, alerts.
+
+Money is an integer of nano-USD unless a field says otherwise. ``sandbox`` rows are played, never
+paid; they are counted in windows and totals of their own.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from megahub.kernel import clock
+from megahub.tenancy.scoping import CompanyOwned
+
+
+class Budget(CompanyOwned):
+    """A limit on what jobs may cost (or how many tokens or jobs there may be) in a calendar window.
+
+    ``scope`` says which jobs count: all of the company's, one brand's, one provider's, one model's,
+    one API key's, one user's, or the reasoning models'; ``scope_value`` names which one.
+    """
+
+    class Scope(models.TextChoices):
+        COMPANY = "company", _("Whole company")
+        BRAND = "brand", _("Brand")
+        PROVIDER = "provider", _("Provider")
+        MODEL = "model", _("Model")
+        API_KEY = "api_key", _("API key")
+        USER = "user", _("User")
+        REASONING = "reasoning", _("Reasoning models")
+
+    class Unit(models.TextChoices):
+        NANO_USD = "nano_usd", _("Cost (nano-USD)")
+        TOKENS = "tokens", _("Tokens")
+        JOBS = "jobs", _("Jobs")
+
+    class Period(models.TextChoices):
+        DAY = "day", _("Day")
+        MONTH = "month", _("Month")
+        TOTAL = "total", _("In total")
+
+    scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.COMPANY)
+    scope_value = models.CharField(max_length=120, blank=True)
+    period = models.CharField(max_length=5, choices=Period.choices, default=Period.MONTH)
+    unit = models.CharField(max_length=8, choices=Unit.choices, default=Unit.NANO_USD)
+    limit = models.BigIntegerField()
+    is_hard = models.BooleanField(
+        default=True, help_text=_("A hard budget refuses; a soft one only counts.")
+    )
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta(CompanyOwned.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["company", "scope", "scope_value", "period", "unit"], name="budget_once"
+            ),
+            models.CheckConstraint(condition=Q(limit__gte=0), name="budget_limit_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        what = f"{self.get_scope_display()} {self.scope_value}".strip()
+        return f"{what}, {self.get_period_display()}, {self.get_unit_display()}"
+
+
+class BudgetWindow(models.Model):
+    """One calendar window of a budget: what is held for running jobs, and what was spent.
+
+    Changed only by conditional updates in the journal's transactions (ai_usage/services.py).
+    """
+
+    budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="windows")
+    starts_on = models.DateField()
+    sandbox = models.BooleanField(default=False)
+    reserved = models.BigIntegerField(default=0)
+    spent = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["budget", "starts_on", "sandbox"], name="one_window_per_start"
+            ),
+            models.CheckConstraint(condition=Q(reserved__gte=0), name="reserved_not_negative"),
+            models.CheckConstraint(condition=Q(spent__gte=0), name="spent_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.budget} from {self.starts_on}"
+
+
+class Reservation(models.Model):
+    """What a job that has not ended holds of a budget window; deleted when it is settled."""
+
+    window = models.ForeignKey(BudgetWindow, on_delete=models.PROTECT, related_name="reservations")
+    job = models.ForeignKey("ai_core.AIJob", on_delete=models.PROTECT, related_name="reservations")
+    amount = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "window"], name="one_hold_per_window"),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="hold_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} for job {self.job_id}"
+
+
+class LedgerEntry(CompanyOwned):
+    """One line of the ledger. Never changed, never deleted (a trigger refuses both).
+
+    ``settle`` and ``void`` close a job, exactly one of them per job; ``adjust`` prices later what was
+    unpriced. ``charged_nano_usd`` is what counts against budgets: the cost, or for an unpriced usage
+    the pessimistic amount until an ``adjust`` corrects it by the difference; ``cost_nano_usd`` is
+    None while the cost is not known.
+    """
+
+    class Kind(models.TextChoices):
+        SETTLE = "settle", _("Settlement")
+        VOID = "void", _("Void")
+        ADJUST = "adjust", _("Adjustment")
+
+    brand_id = models.BigIntegerField(null=True)
+    # By number and name, not by key: the ledger outlives the jobs it tells of.
+    job_id = models.BigIntegerField()
+    job_ref = models.CharField(max_length=40)
+    attempt_no = models.PositiveSmallIntegerField(default=0)
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    provider = models.CharField(max_length=40)
+    model = models.CharField(max_length=120)
+    sandbox = models.BooleanField(default=False)
+    input_tokens = models.BigIntegerField(default=0)
+    cache_read_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    is_estimated = models.BooleanField(default=False)
+    currency = models.CharField(max_length=3, null=True)
+    amount_nano = models.BigIntegerField(null=True)
+    rate_usd = models.DecimalField(max_digits=18, decimal_places=9, null=True)
+    rate_day = models.DateField(null=True)
+    price_since = models.DateField(null=True)
+    cost_nano_usd = models.BigIntegerField(null=True)
+    charged_nano_usd = models.BigIntegerField(default=0)
+    reserved_nano_usd = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=clock.now, db_index=True)
+
+    class Meta(CompanyOwned.Meta):
+        verbose_name_plural = "ledger entries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job_id"],
+                condition=Q(kind__in=["settle", "void"]),
+                name="one_settlement_per_job",
+            ),
+            models.UniqueConstraint(
+                fields=["job_id"], condition=Q(kind="adjust"), name="one_adjustment_per_job"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["company", "created_at"], name="ledger_by_company"),
+            models.Index(
+                fields=["model"], condition=Q(cost_nano_usd=None), name="ledger_unpriced"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.job_ref}"
+
+
+class AIJobUsage(CompanyOwned):
+    """What a job used, as people and dashboards read it. One row per job that has ended."""
+
+    brand = models.ForeignKey("tenancy.Brand", null=True, on_delete=models.PROTECT, related_name="+")
+    ai_job = models.OneToOneField("ai_core.AIJob", on_delete=models.CASCADE, related_name="usage")
+    provider_name = models.CharField(max_length=40)
+    model_name = models.CharField(max_length=120)
+    generation = models.CharField(max_length=6)
+    reasoning_effort = models.CharField(max_length=10, null=True)
+    sandbox = models.BooleanField(default=False)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    total_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    is_estimated = models.BooleanField(default=False)
+    cost_input_nano_usd = models.BigIntegerField(null=True)
+    cost_output_nano_usd = models.BigIntegerField(null=True)
+    total_cost_nano_usd = models.BigIntegerField(null=True)
+    execution_time_ms = models.BigIntegerField(null=True)
+    first_byte_ms = models.BigIntegerField(null=True)
+    memory_usage_mb = models.FloatField(null=True)
+    is_success = models.BooleanField(default=True)
+    error_count = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta(CompanyOwned.Meta):
+        indexes = [models.Index(fields=["company", "created_at"], name="usage_by_company")]
+
+    def __str__(self) -> str:
+        return f"usage of job {self.ai_job_id}"
+
+
+class AIUsageAlert(CompanyOwned):
+    """Something that the company's people should know; one per type, subject and window."""
+
+    class AlertType(models.TextChoices):
+        MODEL_RETIRED = "model_retired", _("Retired model in use")
+        MODEL_UNPRICED = "model_unpriced", _("Unpriced model in use")
+
+    class Severity(models.TextChoices):
+        INFO = "info", _("Information")
+        WARNING = "warning", _("Warning")
+        CRITICAL = "critical", _("Critical")
+
+    alert_type = models.CharField(max_length=24, choices=AlertType.choices)
+    provider_name = models.CharField(max_length=40, blank=True)
+    subject = models.CharField(max_length=120)
+    window_start = models.DateField()
+    message = models.TextField()
+    severity = models.CharField(max_length=8, choices=Severity.choices, default=Severity.WARNING)
+    is_resolved = models.BooleanField(default=False)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolution_note = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta(CompanyOwned.Meta):
+        ordering = (F("created_at").desc(),)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["company", "alert_type", "subject", "window_start"], name="one_alert_per_window"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.message

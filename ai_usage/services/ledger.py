@@ -1,0 +1,89 @@
+"""The ledger in the journal's transactions: entries are appended, never changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from megahub.kernel import sql
+from megahub.kernel.sql import Session
+
+LEDGER = sql.Rows(
+    "r",
+    {
+        "company_id": "int",
+        "brand_id": "int",
+        "job_id": "int",
+        "job_ref": "text",
+        "attempt_no": "int",
+        "kind": "text",
+        "provider": "text",
+        "model": "text",
+        "sandbox": "bool",
+        "input_tokens": "int",
+        "cache_read_tokens": "int",
+        "cache_write_tokens": "int",
+        "output_tokens": "int",
+        "reasoning_tokens": "int",
+        "is_estimated": "bool",
+        "currency": "text",
+        "amount_nano": "int",
+        "rate_usd": "number",
+        "rate_day": "date",
+        "price_since": "date",
+        "cost_nano_usd": "int",
+        "charged_nano_usd": "int",
+        "reserved_nano_usd": "int",
+        "created_at": "time",
+    },
+)
+USAGE = sql.Rows(
+    "r",
+    {
+        "company_id": "int",
+        "brand_id": "int",
+        "ai_job_id": "int",
+        "provider_name": "text",
+        "model_name": "text",
+        "generation": "text",
+        "reasoning_effort": "text",
+        "sandbox": "bool",
+        "input_tokens": "int",
+        "output_tokens": "int",
+        "total_tokens": "int",
+        "cached_tokens": "int",
+        "reasoning_tokens": "int",
+        "is_estimated": "bool",
+        "cost_input_nano_usd": "int",
+        "cost_output_nano_usd": "int",
+        "total_cost_nano_usd": "int",
+        "execution_time_ms": "int",
+        "first_byte_ms": "int",
+        "is_success": "bool",
+        "error_count": "int",
+        "created_at": "time",
+    },
+)
+
+
+#: A ledger entry for a job that used nothing; the caller adds whose it is.
+VOID: dict[str, Any] = {
+    "attempt_no": 0,
+    "kind": "void",
+    "input_tokens": 0,
+    "cache_read_tokens": 0,
+    "cache_write_tokens": 0,
+    "output_tokens": 0,
+    "reasoning_tokens": 0,
+    "is_estimated": False,
+    "cost_nano_usd": 0,
+    "charged_nano_usd": 0,
+    "reserved_nano_usd": 0,
+}
+
+
+def record(session: Session, entries: list[dict[str, Any]], usages: list[dict[str, Any]]) -> None:
+    """Append ledger entries, and the usage rows of the same jobs."""
+    session.execute(sql.insert("ai_usage_ledgerentry", LEDGER), [LEDGER.pack(entries)])
+    if usages:
+        session.execute(sql.insert("ai_usage_aijobusage", USAGE), [USAGE.pack(usages)])
+

@@ -1,0 +1,1 @@
+"""MEGAHUB: a multi-tenant AI job hub. Start with ``docs/architecture.md``."""

@@ -1,0 +1,49 @@
+"""The Celery application: four queues by priority, one for the hub's own chores, and beat's table.
+
+Messages carry a task's name and a job's number; nothing depends on their arrival (see
+``megahub/kernel/queue.py``).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, signals
+from django.conf import settings
+from kombu import Queue
+
+from megahub.kernel.queue import QUEUES, SYSTEM_QUEUE
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "megahub.settings.dev")
+
+app = Celery("megahub")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["ai_core", "megahub.tenancy"])
+app.conf.task_queues = [Queue(name) for name in (SYSTEM_QUEUE, *QUEUES)]
+app.conf.beat_schedule = {
+    "ring-again": {"task": "ai_core.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
+    "take-back": {"task": "ai_core.reap", "schedule": 10.0, "options": {"queue": SYSTEM_QUEUE}},
+    "forget-old": {
+        "task": "tenancy.forget_old",
+        "schedule": 3600.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+}
+
+
+@signals.setup_logging.connect
+def keep_our_logging(**_: Any) -> None:
+    """Celery leaves logging as Django's settings made it."""
+
+
+def make_bell_folders() -> None:
+    """The filesystem broker needs its folders before anything rings."""
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    for name in ("data_folder_in", "data_folder_out", "control_folder"):
+        if name in options:
+            Path(options[name]).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+make_bell_folders()

@@ -1,0 +1,81 @@
+"""Request bodies: strict JSON, bounded depth, nothing that the database could not store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from megahub.kernel.errors import MalformedBody, ValidationFailed
+
+MAX_DEPTH = 32
+
+
+def loads(raw: bytes) -> Any:
+    """The value that ``raw`` (UTF-8 JSON) holds.
+
+    Raises MalformedBody for anything but strict JSON (NaN, lone surrogates, trailing text), for
+    nesting deeper than ``MAX_DEPTH`` and for U+0000, which PostgreSQL cannot store in JSON.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        reason = f"{error.msg} at line {error.lineno} column {error.colno}"
+        raise MalformedBody(words={"reason": reason}) from error
+    # Counting brackets is cheap and settles nearly every body without a walk.
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and too_deep(value):
+        raise MalformedBody(words={"reason": f"it is nested deeper than {MAX_DEPTH} levels"})
+    if b"\\u0000" in raw and has_nul(value):
+        raise MalformedBody(words={"reason": "it holds the character U+0000"})
+    return value
+
+
+def json_object(raw: bytes) -> dict[str, Any]:
+    """``loads`` for bodies that must be an object; an empty body is the empty object."""
+    value = loads(raw) if raw else {}
+    if not isinstance(value, dict):
+        raise ValidationFailed("The request body must be a JSON object.")
+    return value
+
+
+def too_deep(value: Any) -> bool:
+    """Whether containers nest deeper than ``MAX_DEPTH``, found without recursion."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def has_nul(value: Any) -> bool:
+    """Whether any string or key holds U+0000 (an escaped backslash before ``u0000`` does not)."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any("\0" in key or has_nul(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(has_nul(item) for item in value)
+    return False
+
+
+def without_nul(value: Any) -> Any:
+    """A provider's answer with U+0000 replaced by U+FFFD, so that it can be stored."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if isinstance(value, dict):
+        return {without_nul(key): without_nul(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nul(item) for item in value]
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """Compact UTF-8 JSON."""
+    return orjson.dumps(value)

@@ -1,0 +1,162 @@
+"""The hot lane: Django's ASGI handler for async views that hold no thread.
+
+The same URLconf style, views, errors and authentication as everywhere, without a thread per request,
+without the synchronous middleware and without the thread hops that close database connections (a
+fast view opens none; it writes through the journal). ``asgi.py`` sends a request here when ``match``
+finds a view marked with ``fast(...)`` for its path and method.
+
+What is kept, and tested: request signals (their receivers run on the loop, except Django's own
+connection keepers), streaming, and a client's disconnect, which cancels a stream's generator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.core import signals
+from django.core.handlers.asgi import ASGIRequest
+from django.db import close_old_connections, reset_queries
+from django.dispatch import Signal
+from django.http import HttpResponseBase
+from django.urls import Resolver404, ResolverMatch, URLPattern, URLResolver
+from django.urls.resolvers import RegexPattern
+
+from megahub.kernel.errors import BodyTooLarge, HubError
+from megahub.kernel.requests import error_response, request_id, unexpected
+
+log = logging.getLogger(__name__)
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+View = Callable[..., Awaitable[HttpResponseBase]]
+
+#: Receivers that only tend to the ORM's connections of a thread, of which a fast view has none.
+CONNECTION_KEEPERS = (close_old_connections, reset_queries)
+SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+
+
+class Disconnected(Exception):
+    """The client went away before its body was read."""
+
+
+def fast(*methods: str) -> Callable[[View], View]:
+    """Mark an async view for the hot lane, for these methods."""
+
+    def mark(view: View) -> View:
+        view.fast_methods = frozenset(methods)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+class FastLane:
+    """An ASGI application for the fast views among ``patterns``."""
+
+    def __init__(self, patterns: list[URLPattern | URLResolver]) -> None:
+        self.resolver = URLResolver(RegexPattern(r"^/"), patterns)
+
+    def match(self, scope: dict[str, Any]) -> ResolverMatch | None:
+        """The fast view for this path and method, if there is one."""
+        try:
+            found = self.resolver.resolve(scope["path"])
+        except Resolver404:
+            return None
+        return found if scope["method"] in getattr(found.func, "fast_methods", ()) else None
+
+    async def handle(
+        self, match: ResolverMatch, scope: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
+        """Answer one request."""
+        await _tell(signals.request_started, scope=scope)
+        request = ASGIRequest(scope, BytesIO())
+        request.resolver_match = match
+        try:
+            request._body = await read_body(scope, receive)
+            response = await match.func(request, *match.args, **match.kwargs)
+        except Disconnected:
+            return
+        except HubError as error:
+            response = error_response(request, error)
+        except Exception as error:
+            response = unexpected(request, error)
+        try:
+            await self.send(request, response, receive, send)
+        finally:
+            await _tell(signals.request_finished)
+
+    async def send(
+        self, request: ASGIRequest, response: HttpResponseBase, receive: Receive, send: Send
+    ) -> None:
+        """Send the response; a stream ends early when its client disconnects."""
+        headers = [(k.encode("ascii"), v.encode("latin1")) for k, v in response.items()]
+        headers += [(b"X-Request-ID", request_id(request).encode()), *SECURITY_HEADERS]
+        if not response.streaming:
+            content = response.content  # type: ignore[attr-defined]
+            headers.append((b"Content-Length", str(len(content)).encode()))
+            await send(_start(response.status_code, headers))
+            await send({"type": "http.response.body", "body": content})
+            return
+        await send(_start(response.status_code, headers))
+        streaming = asyncio.ensure_future(_stream(response, send))
+        watching = asyncio.ensure_future(_disconnect(receive))
+        try:
+            await asyncio.wait({streaming, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watching.cancel()
+            if not streaming.done():
+                streaming.cancel()
+            await asyncio.gather(streaming, watching, return_exceptions=True)
+        if not streaming.cancelled() and (error := streaming.exception()) is not None:
+            log.error("stream at %s broke", request.path, exc_info=error)
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+async def _stream(response: Any, send: Send) -> None:
+    async with aclosing(aiter(response.streaming_content)) as parts:
+        async for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def read_body(scope: dict[str, Any], receive: Receive) -> bytes:
+    """The whole body. Raises BodyTooLarge by its declared or its true size, or Disconnected."""
+    limit = settings.HUB_MAX_BODY_BYTES
+    declared = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+    if declared.isdigit() and int(declared) > limit:
+        raise BodyTooLarge(limit_bytes=limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise BodyTooLarge(limit_bytes=limit)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _tell(signal: Signal, **facts: Any) -> None:
+    """Send a request signal to its receivers on the loop, past the connection keepers."""
+    synchronous, asynchronous = signal._live_receivers(FastLane)  # type: ignore[attr-defined]
+    for receiver in synchronous:
+        if receiver not in CONNECTION_KEEPERS:
+            receiver(signal=signal, sender=FastLane, **facts)
+    for receiver in asynchronous:
+        await receiver(signal=signal, sender=FastLane, **facts)

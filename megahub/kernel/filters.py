@@ -1,0 +1,73 @@
+"""Filters that refuse what they do not know: an unknown or ill-typed filter is a 400 by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.filters import OrderingFilter
+from rest_framework.request import Request
+
+from megahub.kernel.errors import UnknownParameter, ValidationFailed
+
+#: Query parameters that belong to pagination, ordering and format, not to a filter set.
+RESERVED = {"page", "page_size", "ordering", "format"}
+
+
+class StrictFilterBackend(DjangoFilterBackend):
+    """django-filter, with unknown names refused."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        filterset = self.get_filterset(request, queryset, view)
+        known = set(filterset.filters) if filterset is not None else set()
+        unknown = sorted(set(request.query_params) - known - RESERVED)
+        if unknown:
+            raise UnknownParameter(
+                "Unknown filter: {invalid_params}.",
+                param=unknown[0],
+                suggestions=sorted(known),
+                invalid_params=unknown,
+            )
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            found = {name: [str(text) for text in texts] for name, texts in filterset.errors.items()}
+            raise ValidationFailed(field_errors=found, param=next(iter(found)))
+        return filterset.qs
+
+
+class StrictOrderingFilter(OrderingFilter):
+    """``?ordering=-a,b`` over the view's ``ordering_fields``; unknown fields refused."""
+
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
+        raw = request.query_params.get(self.ordering_param)
+        if not raw:
+            return self.get_default_ordering(view)
+        fields: dict[str, str] = dict(view.ordering_fields)
+        asked = [field.strip() for field in raw.split(",") if field.strip()]
+        unknown = [field for field in asked if field.lstrip("-") not in fields]
+        if unknown:
+            message = f"Cannot order by {', '.join(unknown)}."
+            raise ValidationFailed(
+                field_errors={"ordering": [message]}, param="ordering", suggestions=sorted(fields)
+            )
+        return [
+            ("-" if field.startswith("-") else "") + fields[field.lstrip("-")] for field in asked
+        ]
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        ordering = self.get_ordering(request, queryset, view)
+        return queryset.order_by(*ordering) if ordering else queryset
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        names = ", ".join(sorted(getattr(view, "ordering_fields", {})))
+        return [
+            {
+                "name": "ordering",
+                "in": "query",
+                "required": False,
+                "description": f"Comma-separated, `-` for descending: {names}.",
+                "schema": {"type": "string"},
+            }
+        ]

@@ -1,0 +1,257 @@
+"""Group commit: many requests' rows in one transaction; each answer waits for its commit.
+
+A *writer* turns a list of entries into SQL inside one transaction and returns one result per entry;
+a result that is a HubError refuses that entry alone. Entries gather only while the previous commit
+runs: an idle journal writes at once, there is no timer. When a group fails, its entries are written
+one by one, so that a poisoned row fails alone. A full queue answers Busy (503).
+
+PostgreSQL has a thread and a connection per lane (submissions do not wait for settlements); SQLite
+has one writer thread for everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections import defaultdict
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from django.conf import settings
+from django.db import connection
+from django.db.utils import Error as DjangoDatabaseError
+
+from megahub.kernel.errors import Busy, DatabaseUnavailable, HubError, ServerError
+from megahub.kernel.sql import Session
+
+log = logging.getLogger(__name__)
+
+E = TypeVar("E")
+R = TypeVar("R")
+MAX_GROUP = 256
+KEEP_SECONDS = 600
+KEEP_PAUSE_SECONDS = 0.25
+
+
+class Writer(Protocol):
+    """``lane`` names the thread it shares; ``keep`` retries while the database is away."""
+
+    lane: str
+    keep: bool
+
+    def write(self, session: Session, entries: list[Any]) -> list[Any]:
+        """Write the entries in the open transaction; one result (or HubError) each."""
+
+
+@dataclass(slots=True)
+class Item:
+    """An entry on its way: the future it resolves, on the loop that waits for it (or a thread)."""
+
+    writer: Writer
+    entry: Any
+    future: Any
+    loop: asyncio.AbstractEventLoop | None
+    kept_since: float | None = field(default=None)
+
+
+async def write(writer: Writer, entry: Any) -> Any:
+    """Write ``entry`` and wait for its commit. Raises the HubError that refused it.
+
+    Raises Busy when too much waits already and DatabaseUnavailable when the database is gone.
+    The entry is written even if the waiting task is cancelled.
+    """
+    running = asyncio.get_running_loop()
+    future = running.create_future()
+    _lane(writer.lane).put(Item(writer, entry, future, running))
+    return await future
+
+
+def write_and_wait(writer: Writer, entry: Any) -> Any:
+    """The same from a thread (tasks, commands, ordinary views)."""
+    future: Future[Any] = Future()
+    _lane(writer.lane).put(Item(writer, entry, future, None))
+    return future.result()
+
+
+class Lane:
+    """One writer thread, its queue and its database connection."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.waiting: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self.kept: list[Item] = []
+        self.session = Session()
+        self.groups = 0
+        self.entries = 0
+        self.thread = threading.Thread(target=self._run, name=f"journal-{name}", daemon=True)
+        self.thread.start()
+
+    def put(self, item: Item) -> None:
+        if self.waiting.qsize() >= settings.HUB_JOURNAL_CAPACITY:
+            raise Busy(retry_after=1)
+        self.waiting.put(item)
+
+    def stop(self) -> None:
+        """Write what waits, then end the thread and close its connection."""
+        self.waiting.put(None)
+        self.thread.join(timeout=30)
+
+    def _run(self) -> None:
+        while True:
+            items, stopping = self._gather()
+            by_writer: dict[int, list[Item]] = defaultdict(list)
+            for item in items:
+                by_writer[id(item.writer)].append(item)
+            for group in by_writer.values():
+                self._write_group(group)
+            if stopping:
+                break
+        self.session.close()
+
+    def _gather(self) -> tuple[list[Item], bool]:
+        """The first item, however long it takes, and all that waits behind it by then."""
+        items, self.kept = self.kept, []
+        try:
+            # While the database is away, what is kept is tried again after a pause.
+            first = self.waiting.get(timeout=KEEP_PAUSE_SECONDS if items else None)
+        except queue.Empty:
+            return items, False
+        if first is None:
+            return items, True
+        items.append(first)
+        while len(items) < MAX_GROUP and not self.waiting.empty():
+            item = self.waiting.get()
+            if item is None:
+                return items, True
+            items.append(item)
+        return items, False
+
+    def _write_group(self, items: list[Item]) -> None:
+        self.groups += 1
+        self.entries += len(items)
+        try:
+            self._finish(items, self._attempt(items))
+        except DatabaseUnavailable as error:
+            self._put_off(items, error)
+        except Exception as error:
+            if len(items) > 1:
+                log.warning("journal group of %d failed (%r); writing one by one", len(items), error)
+                for item in items:
+                    self._write_group([item])
+                return
+            log.exception("journal entry failed in lane %s", self.name)
+            self._finish(items, [error if isinstance(error, HubError) else ServerError()])
+
+    def _attempt(self, items: list[Item]) -> list[Any]:
+        """One transaction for all items. Raises DatabaseUnavailable when the connection is lost."""
+        try:
+            with self.session.transaction():
+                results = items[0].writer.write(self.session, [item.entry for item in items])
+        except HubError:
+            raise
+        except Exception as error:
+            if not is_database_error(error):
+                raise
+            if connection_lost():
+                self.session.close()
+                raise DatabaseUnavailable(retry_after=2) from error
+            raise
+        if len(results) != len(items):
+            raise RuntimeError(f"{items[0].writer!r} returned {len(results)} of {len(items)} results")
+        return results
+
+    def _put_off(self, items: list[Item], error: DatabaseUnavailable) -> None:
+        """Keep what must not be lost for the next round; refuse the rest."""
+        moment = time.monotonic()
+        refused = []
+        for item in items:
+            item.kept_since = item.kept_since or moment
+            if item.writer.keep and moment - item.kept_since < KEEP_SECONDS:
+                self.kept.append(item)
+            else:
+                refused.append(item)
+        self._finish(refused, [error] * len(refused))
+
+    def _finish(self, items: list[Item], results: list[Any]) -> None:
+        """Resolve the futures: one hop per event loop, not one per entry."""
+        hops: dict[asyncio.AbstractEventLoop, list[tuple[Any, Any]]] = defaultdict(list)
+        for item, result in zip(items, results, strict=True):
+            if item.loop is None:
+                _resolve(item.future, result)
+            else:
+                hops[item.loop].append((item.future, result))
+        for loop, pairs in hops.items():
+            try:
+                loop.call_soon_threadsafe(_resolve_all, pairs)
+            except RuntimeError:
+                log.warning("an event loop ended before %d journal entries were told", len(pairs))
+
+
+def _resolve_all(pairs: list[tuple[Any, Any]]) -> None:
+    for future, result in pairs:
+        _resolve(future, result)
+
+
+def _resolve(future: Any, result: Any) -> None:
+    if future.cancelled():
+        return
+    if isinstance(result, HubError):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def is_database_error(error: Exception) -> bool:
+    """Whether the driver (raw or wrapped by Django) raised it."""
+    if isinstance(error, DjangoDatabaseError | OSError):
+        return True
+    return isinstance(error, connection.Database.Error)
+
+
+def connection_lost() -> bool:
+    """Whether this thread's connection is gone (SQLite: the file cannot be used)."""
+    raw = connection.connection
+    if raw is None:
+        return True
+    if connection.vendor == "postgresql":
+        return bool(raw.closed)
+    try:
+        raw.execute("SELECT 1 FROM django_migrations LIMIT 1")
+    except connection.Database.Error:
+        return True
+    return False
+
+
+_lanes: dict[str, Lane] = {}
+_lanes_lock = threading.Lock()
+
+
+def _lane(name: str) -> Lane:
+    name = name if connection.vendor == "postgresql" else "sqlite"
+    found = _lanes.get(name)
+    if found is not None:
+        return found
+    with _lanes_lock:
+        if name not in _lanes:
+            _lanes[name] = Lane(name)
+        return _lanes[name]
+
+
+def stop() -> None:
+    """Write what waits and end the threads (at shutdown, before a test database is dropped)."""
+    with _lanes_lock:
+        for lane in _lanes.values():
+            lane.stop()
+        _lanes.clear()
+
+
+def statistics() -> dict[str, dict[str, int]]:
+    """Per lane: entries written, groups committed, entries waiting."""
+    return {
+        name: {"entries": lane.entries, "groups": lane.groups, "waiting": lane.waiting.qsize()}
+        for name, lane in _lanes.items()
+    }

@@ -1,0 +1,75 @@
+"""Logs: structured, on standard error, and never with a secret in them.
+
+Every record passes ``redact``: header values and anything that looks like a credential are replaced
+before a formatter sees them, in messages, arguments, extra fields and tracebacks alike.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import re
+from typing import Any
+
+import structlog
+
+#: Provider keys, hub keys, JWTs, bearer and basic headers, URLs with a password.
+SECRETS = re.compile(
+    r"(?:sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{10,}|mh_[a-z0-9]{6,}_[A-Za-z0-9]{10,}"
+    r"|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"
+    r"|(?i:bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@))"
+)
+REDACTED = "[redacted]"
+
+
+def redact(text: str) -> str:
+    """``text`` with everything that looks like a credential replaced."""
+    return SECRETS.sub(REDACTED, text)
+
+
+def redact_event(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    """structlog's processor: every string value of the event, redacted."""
+    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def configure(options: dict[str, str]) -> None:
+    """Django's LOGGING_CONFIG: ``format`` is ``console`` (for people) or ``json``, and a ``level``."""
+    final = (
+        structlog.processors.JSONRenderer()
+        if options["format"] == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    before: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact_event,
+    ]
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "hub": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        redact_event,
+                        final,
+                    ],
+                    "foreign_pre_chain": before,
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "hub"}},
+            "root": {"handlers": ["stderr"], "level": options["level"]},
+            "loggers": {"aiohttp.access": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+        }
+    )
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,75 @@
+"""The process's event loop, and the ways between it and threads.
+
+A web process registers the server's loop at start-up, a worker its own; anything else (commands,
+tests) gets a loop in a background thread the first time it needs one. Everything bound to a loop
+(provider connections, running jobs) lives on this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import close_old_connections, connections
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="hub-read")
+
+
+def adopt(loop: asyncio.AbstractEventLoop) -> None:
+    """Make ``loop`` (running) the process's loop."""
+    global _loop
+    _loop = loop
+
+
+def current() -> asyncio.AbstractEventLoop:
+    """The process's loop; starts one in a daemon thread when there is none yet."""
+    with _lock:
+        if _loop is None or _loop.is_closed():
+            fresh = asyncio.new_event_loop()
+            threading.Thread(target=fresh.run_forever, name="hub-loop", daemon=True).start()
+            adopt(fresh)
+        assert _loop is not None
+        return _loop
+
+
+def start(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run ``coroutine`` on the process's loop; answers at once with its future. From any thread."""
+    return asyncio.run_coroutine_threadsafe(coroutine, current())
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run ``coroutine`` on the process's loop and wait. From synchronous code, never from the loop."""
+    return start(coroutine).result()
+
+
+async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run synchronous (ORM) code in one of a few reader threads and wait for it."""
+
+    def call() -> T:
+        close_old_connections()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            close_old_connections()
+
+    return await asyncio.get_running_loop().run_in_executor(_readers, call)
+
+
+def close_reader_connections() -> None:
+    """Close the database connections of the reader threads (before a test database is dropped)."""
+    barrier = threading.Barrier(_readers._max_workers)
+
+    def close() -> None:
+        barrier.wait(timeout=5)
+        connections.close_all()
+
+    for done in [_readers.submit(close) for _ in range(_readers._max_workers)]:
+        done.result()

@@ -1,0 +1,25 @@
+"""Money: an integer of nano-units in the database, a Decimal in Python, never a float."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+NANO = 1_000_000_000
+SIX_PLACES = Decimal("0.000001")
+
+
+def to_nano(amount: Decimal) -> int:
+    """Nano-units of an amount of whole units, halves away from zero."""
+    return int((amount * NANO).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def from_nano(nano: int) -> Decimal:
+    """The exact Decimal amount of ``nano`` nano-units."""
+    return Decimal(nano).scaleb(-9)
+
+
+def show(nano: int | None) -> str | None:
+    """A decimal string with 6 decimals, as clients read costs; None stays None."""
+    if nano is None:
+        return None
+    return str(from_nano(nano).quantize(SIX_PLACES, rounding=ROUND_HALF_UP))

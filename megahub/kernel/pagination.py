@@ -1,0 +1,38 @@
+"""Pages of 25 (100 at most): ``{count, next, previous, results}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.request import Request
+
+from megahub.kernel.errors import NotFound, ValidationFailed
+
+
+class Pages(PageNumberPagination):
+    """``?page=`` and ``?page_size=``; a size that is no number or out of range is refused."""
+
+    page_size = 25
+    max_page_size = 100
+    page_size_query_param = "page_size"
+
+    def get_page_size(self, request: Request) -> int:
+        raw = request.query_params.get("page_size")
+        if raw is None:
+            return self.page_size
+        if not raw.isdecimal() or not 1 <= int(raw) <= self.max_page_size:
+            message = f"A whole number from 1 to {self.max_page_size}."
+            raise ValidationFailed(field_errors={"page_size": [message]}, param="page_size")
+        return int(raw)
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        raw = request.query_params.get("page", "1")
+        if not raw.isdecimal() or int(raw) < 1:
+            raise ValidationFailed(field_errors={"page": ["A whole number from 1."]}, param="page")
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except Exception as error:
+            if type(error).__name__ == "NotFound":
+                raise NotFound("There is no page {page}.", page=int(raw)) from error
+            raise

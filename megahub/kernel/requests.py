@@ -1,0 +1,104 @@
+"""What belongs to every request, on both lanes: an id, the surface, the language, the error answer."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+from django.utils.translation import gettext
+
+from megahub.kernel import body, surfaces
+from megahub.kernel.errors import HubError, ServerError, Text
+
+log = logging.getLogger("megahub.requests")
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+API_PREFIXES = ("/ai/", "/auth/", "/v1/", "/api/")
+
+
+def request_id(request: HttpRequest) -> str:
+    """The request's id: the client's own ``X-Request-ID`` when it is plain, else a new one."""
+    found: str | None = getattr(request, "hub_request_id", None)
+    if found is None:
+        offered = request.META.get("HTTP_X_REQUEST_ID", "")
+        found = offered if REQUEST_ID.fullmatch(offered) else f"req_{secrets.token_hex(8)}"
+        request.hub_request_id = found  # type: ignore[attr-defined]
+    return found
+
+
+def language(request: HttpRequest) -> str:
+    """``en`` or ``fr`` by Accept-Language."""
+    if "HTTP_ACCEPT_LANGUAGE" not in request.META:
+        return "en"
+    return translation.get_language_from_request(request)
+
+
+def error_body(request: HttpRequest, error: HubError) -> dict[str, Any]:
+    """The error in the words of the path's surface and in the request's language."""
+    with translation.override(language(request)):
+        return surfaces.for_path(request.path)(error, gettext, request_id(request))
+
+
+def say(request: HttpRequest, text: str) -> str:
+    """A ``Text`` in the request's language; any other string as it is."""
+    with translation.override(language(request)):
+        return text.said(gettext(text.template)) if isinstance(text, Text) else text
+
+
+def error_response(request: HttpRequest, error: HubError) -> HttpResponse:
+    """``error_body`` as an answer with the error's status and headers."""
+    response = json_response(error_body(request, error), error.status)
+    for name, value in surfaces.headers(error).items():
+        response[name] = value
+    return response
+
+
+def json_response(content: Any, status: int = 200) -> HttpResponse:
+    """A JSON answer from anything ``orjson`` can write, or from ready bytes."""
+    raw = content if isinstance(content, bytes) else body.dumps(content)
+    return HttpResponse(raw, status=status, content_type="application/json")
+
+
+def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Log an unanticipated error with its traceback; answer 500 without a word of the inside."""
+    log.exception("unhandled error at %s %s", request.method, request.path, exc_info=error)
+    return error_response(request, ServerError())
+
+
+class RequestMiddleware:
+    """Gives ordinary requests their id header and API paths their error bodies (404 included)."""
+
+    async_capable = True
+    sync_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if iscoroutinefunction(self):
+            return self._acall(request)
+        return self._finish(request, self.get_response(request))
+
+    async def _acall(self, request: HttpRequest) -> HttpResponse:
+        return self._finish(request, await self.get_response(request))
+
+    @staticmethod
+    def _finish(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        response["X-Request-ID"] = request_id(request)
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Errors of plain Django views under the API's paths (DRF has its own handler)."""
+        if isinstance(error, HubError):
+            return error_response(request, error)
+        if request.path.startswith(API_PREFIXES):
+            return unexpected(request, error)
+        return None

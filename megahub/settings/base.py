@@ -1,0 +1,240 @@
+"""What holds in every environment. ``dev``, ``test`` and ``prod`` build on it.
+
+The settings package is the only place that reads the environment; every variable is listed in the
+README's table.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from megahub.settings import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+VAR_DIR = Path(env.text("HUB_VAR", str(BASE_DIR / "var"))).resolve()
+
+# Who we are ------------------------------------------------------------------------------------
+
+HUB_RUN_ID = env.text("HUB_RUN_ID")
+HUB_PUBLIC_URL = env.text("HUB_PUBLIC_URL", f"http://127.0.0.1:{env.integer('HUB_PORT', 8000)}")
+SECRET_KEY = env.text("HUB_SECRET_KEY")
+DEBUG = False
+ALLOWED_HOSTS = env.words("HUB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+ROOT_URLCONF = "megahub.urls"
+ASGI_APPLICATION = "megahub.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "tenancy.User"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_filters",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "megahub.tenancy",
+    "ai_providers",
+    "ai_usage",
+    "ai_core",
+    "ai_openai",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "megahub.kernel.requests.RequestMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Storage ---------------------------------------------------------------------------------------
+
+DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'hub.sqlite3'}")
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)
+}
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        connect_timeout=5,
+        options="-c lock_timeout=2s -c idle_in_transaction_session_timeout=30s",
+    )
+else:
+    # IMMEDIATE: a deferred transaction that reads and then writes fails with SQLITE_BUSY at once.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+    }
+
+REDIS_URL = env.text("REDIS_URL")
+
+# Celery: the broker is only a doorbell (docs/architecture.md); it carries job ids, never results.
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL or "filesystem://")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_DISABLE_PREFETCH = CELERY_BROKER_URL.startswith(("redis", "unix", "rediss"))
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30.0
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_DEFAULT_QUEUE = "normal"
+CELERY_TIMEZONE = "UTC"
+if CELERY_BROKER_URL.startswith("filesystem"):
+    BELL_DIR = VAR_DIR / "bell"
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+        "data_folder_in": str(BELL_DIR / "queue"),
+        "data_folder_out": str(BELL_DIR / "queue"),
+        "control_folder": str(BELL_DIR / "control"),
+        "polling_interval": 0.05,
+    }
+elif CELERY_WORKER_DISABLE_PREFETCH:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 600,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 0.5,
+        "socket_keepalive": True,
+        "queue_order_strategy": "priority",
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+
+# Language, time, static files ------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("fr", "Français")]
+LOCALE_PATHS = [BASE_DIR / "megahub" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Without `collectstatic` (./hub up) the files are served from where the packages keep them.
+WHITENOISE_USE_FINDERS = True
+
+# Authentication --------------------------------------------------------------------------------
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+HUB_JWT_KEY = env.text("HUB_JWT_KEY")
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": HUB_JWT_KEY,
+    "ISSUER": "megahub",
+    "AUDIENCE": "megahub-api",
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("HUB_ACCESS_TOKEN_MINUTES", 30)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("HUB_REFRESH_TOKEN_DAYS", 14)),
+    "LEEWAY": 0,
+}
+#: How long a token's standing is remembered before the database is asked again (seconds).
+HUB_IDENTITY_TTL_SECONDS = 5.0
+
+# Keys for stored credentials: "id:base64[,id:base64…]", the first one seals, all of them open.
+AI_ENCRYPTION_KEY = env.text("AI_ENCRYPTION_KEY")
+
+# REST ------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["megahub.tenancy.authentication.HubAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["megahub.kernel.drf.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["megahub.kernel.drf.JsonParser"],
+    "DEFAULT_PAGINATION_CLASS": "megahub.kernel.pagination.Pages",
+    "DEFAULT_FILTER_BACKENDS": [
+        "megahub.kernel.filters.StrictFilterBackend",
+        "megahub.kernel.filters.StrictOrderingFilter",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "megahub.kernel.drf.handle_exception",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "MEGAHUB",
+    "DESCRIPTION": "A multi-tenant AI job hub: every provider, every token accounted for.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "megahub.kernel.openapi.add_fast_operations",
+    ],
+}
+HUB_MAX_BODY_BYTES = env.integer("HUB_MAX_BODY_BYTES", 16 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = HUB_MAX_BODY_BYTES
+HUB_METRICS_TOKEN = env.text("HUB_METRICS_TOKEN")
+
+# Providers -------------------------------------------------------------------------------------
+
+HUB_SANDBOX_URL = env.text("HUB_SANDBOX_URL")
+HUB_PROVIDERS: dict[str, dict[str, str]] = {
+    "openai": {
+        "base_url": env.text("OPENAI_BASE_URL", "https://api.openai.com/v1"),
+        "api_key": env.text("OPENAI_API_KEY"),
+    },
+    "infomaniak": {
+        "base_url": env.text("INFOMANIAK_BASE_URL", "https://api.infomaniak.com"),
+        "api_key": env.text("INFOMANIAK_API_KEY"),
+        "product_id": env.text("INFOMANIAK_PRODUCT_ID"),
+    },
+}
+HUB_PROVIDER_CONNECT_SECONDS = env.number("HUB_PROVIDER_CONNECT_SECONDS", 5.0)
+HUB_PROVIDER_FIRST_BYTE_SECONDS = env.number("HUB_PROVIDER_FIRST_BYTE_SECONDS", 300.0)
+HUB_PROVIDER_BETWEEN_BYTES_SECONDS = env.number("HUB_PROVIDER_BETWEEN_BYTES_SECONDS", 60.0)
+
+# Jobs ------------------------------------------------------------------------------------------
+
+AI_DEFAULT_MODEL = env.text("AI_DEFAULT_MODEL", "gpt-4o")
+#: A synchronous request whose model is expected to take longer goes to a worker by itself (seconds).
+AI_ASYNC_ABOVE_SECONDS = env.number("AI_ASYNC_ABOVE_SECONDS", 120.0)
+AI_O3_DAILY_BUDGET = env.text("AI_O3_DAILY_BUDGET", "100.00")
+AI_O3_SPECIAL_QUOTA = env.integer("AI_O3_SPECIAL_QUOTA", 50)
+HUB_JOB_SLOTS = env.integer("HUB_JOB_SLOTS", 100)
+HUB_JOB_MAX_ATTEMPTS = env.integer("HUB_JOB_MAX_ATTEMPTS", 4)
+HUB_JOB_DEADLINE_SECONDS = env.integer("HUB_JOB_DEADLINE_SECONDS", 900)
+HUB_JOURNAL_CAPACITY = env.integer("HUB_JOURNAL_CAPACITY", 4096)
+HUB_DRAIN_SECONDS = env.integer("HUB_DRAIN_SECONDS", 25)
+
+LOGGING_CONFIG = "megahub.kernel.logs.configure"
+LOGGING = {
+    "format": env.text("HUB_LOG_FORMAT", "console"),
+    "level": env.text("HUB_LOG_LEVEL", "INFO"),
+}

@@ -1,0 +1,19 @@
+"""The test suite: quick password hashing, no fsync on SQLite, a test database of its own."""
+
+from __future__ import annotations
+
+from megahub.settings.base import VAR_DIR
+from megahub.settings.dev import *  # noqa: F403
+from megahub.settings.dev import DATABASES
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+HUB_IDENTITY_TTL_SECONDS = 5.0
+HUB_MAX_BODY_BYTES = 1024 * 1024
+LOGGING = {"format": "console", "level": "WARNING"}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file: the journal's thread and Django's threads have connections of their own.
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
+    DATABASES["default"]["OPTIONS"]["init_command"] = (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON;"
+    )

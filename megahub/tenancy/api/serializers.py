@@ -1,0 +1,106 @@
+"""Shapes of ``/auth/…``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from megahub.tenancy.models import ApiKey
+from megahub.tenancy.roles import Scope
+
+MAX_KEY_DAYS = 3650
+
+
+class Credentials(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=1024, trim_whitespace=False)
+
+
+class Refresh(serializers.Serializer[Any]):
+    refresh = serializers.CharField(max_length=4096)
+
+
+class Verify(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=4096)
+
+
+class Pair(serializers.Serializer[Any]):
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+
+
+class BrandShape(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    is_default = serializers.BooleanField()
+
+
+class CompanyShape(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    role = serializers.CharField()
+    brands = BrandShape(many=True)
+
+
+class Reference(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class Me(serializers.Serializer[Any]):
+    """Who the token belongs to, and where it may go."""
+
+    id = serializers.IntegerField()
+    username = serializers.CharField()
+    email = serializers.CharField()
+    role = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    company = Reference()
+    brand = Reference(allow_null=True)
+    companies = CompanyShape(many=True)
+
+
+class NewKey(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=80)
+    scopes = serializers.MultipleChoiceField(
+        choices=Scope.choices, default=lambda: [Scope.INFERENCE, Scope.JOBS_READ, Scope.JOBS_WRITE]
+    )
+    expires_in_days = serializers.IntegerField(
+        min_value=1, max_value=MAX_KEY_DAYS, required=False, allow_null=True
+    )
+    only_this_brand = serializers.BooleanField(default=False)
+
+
+class KeyShape(serializers.ModelSerializer[ApiKey]):
+    """A key as it can be shown again: never the key itself."""
+
+    prefix = serializers.SerializerMethodField()
+    created_by = serializers.CharField(source="created_by.username")
+
+    class Meta:
+        model = ApiKey
+        fields = (
+            "id",
+            "name",
+            "prefix",
+            "scopes",
+            "brand",
+            "created_by",
+            "created_at",
+            "expires_at",
+            "last_used_at",
+            "revoked_at",
+        )
+
+    def get_prefix(self, key: ApiKey) -> str:
+        return f"mh_{key.public_id}_"
+
+
+class MadeKey(KeyShape):
+    """The only answer that holds the key."""
+
+    key = serializers.CharField(read_only=True)
+
+    class Meta(KeyShape.Meta):
+        fields = ("key", *KeyShape.Meta.fields)

@@ -1,0 +1,148 @@
+"""``/auth/…``: tokens, who am I, API keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from megahub.tenancy import selectors, services, tokens
+from megahub.tenancy.api import serializers as shapes
+from megahub.tenancy.authentication import HasScope
+from megahub.tenancy.models import ApiKey, Membership, User
+
+
+class Open(APIView):
+    """A view that needs no token."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+def _checked(shape: type, request: Request) -> dict[str, Any]:
+    serializer = shape(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+class TokenView(Open):
+    @extend_schema(request=shapes.Credentials, responses=shapes.Pair, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Sign in: an access token and a refresh token."""
+        access, refresh = services.sign_in(**_checked(shapes.Credentials, request))
+        return Response({"access": access, "refresh": refresh})
+
+
+class RefreshView(Open):
+    @extend_schema(request=shapes.Refresh, responses=shapes.Pair, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Trade a refresh token for a new pair; each refresh token is good once."""
+        access, refresh = services.refresh(_checked(shapes.Refresh, request)["refresh"])
+        return Response({"access": access, "refresh": refresh})
+
+
+class VerifyView(Open):
+    @extend_schema(
+        request=shapes.Verify,
+        responses={200: OpenApiResponse(description="The access token is good.")},
+        tags=["auth"],
+    )
+    def post(self, request: Request) -> Response:
+        """Whether an access token is good now: 200 with ``{}``, else 401."""
+        token = _checked(shapes.Verify, request)["token"]
+        tokens.read_access(token)
+        selectors.caller_for(token, None)
+        return Response({})
+
+
+class RevokeView(Open):
+    @extend_schema(
+        request=shapes.Refresh,
+        responses={200: OpenApiResponse(description="The sign-in has ended.")},
+        tags=["auth"],
+    )
+    def post(self, request: Request) -> Response:
+        """End the sign-in of a refresh token, and every access token that came of it."""
+        services.revoke(_checked(shapes.Refresh, request)["refresh"])
+        return Response({"message": "Token revoked"})
+
+
+class MeView(APIView):
+    @extend_schema(responses=shapes.Me, tags=["auth"])
+    def get(self, request: Request) -> Response:
+        """The caller: role, scopes, current company and brand, and all that they may enter."""
+        caller: selectors.Caller = request.user
+        user = User.objects.get(pk=caller.user_id)
+        memberships = (
+            Membership.objects.unscoped().filter(user=user, company__is_active=True)
+        ).select_related("company")
+        if caller.api_key_id is not None:
+            memberships = memberships.filter(company=caller.company_id)
+        brand = {"id": caller.brand_id, "name": caller.brand_name} if caller.brand_id else None
+        return Response(
+            {
+                "id": user.pk,
+                "username": user.username,
+                "email": user.email,
+                "role": caller.role,
+                "scopes": sorted(caller.scopes),
+                "company": {"id": caller.company_id, "name": caller.company_name},
+                "brand": brand,
+                "companies": [_company(membership) for membership in memberships.order_by("id")],
+            }
+        )
+
+
+def _company(membership: Membership) -> dict[str, Any]:
+    return {
+        "id": membership.company_id,
+        "name": membership.company.name,
+        "role": membership.role,
+        "brands": [
+            {"id": b.pk, "name": b.name, "is_default": b.pk == membership.default_brand_id}
+            for b in selectors.enterable(membership)
+        ],
+    }
+
+
+class KeysView(APIView):
+    permission_classes = (IsAuthenticated, HasScope)
+    scopes = {"GET": "keys:manage", "POST": "keys:manage"}
+
+    @extend_schema(responses=shapes.KeyShape(many=True), tags=["auth"])
+    def get(self, request: Request) -> Response:
+        """The company's API keys; those who do not manage credentials see their own."""
+        rows = ApiKey.objects.of(request.user.company_id).select_related("created_by")
+        if "credentials:manage" not in request.user.scopes:
+            rows = rows.filter(created_by=request.user.user_id)
+        return Response(shapes.KeyShape(rows, many=True).data)
+
+    @extend_schema(request=shapes.NewKey, responses={201: shapes.MadeKey}, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Make an API key. This answer is the only one that ever holds it."""
+        asked = _checked(shapes.NewKey, request)
+        brand_id = request.user.require_brand() if asked["only_this_brand"] else None
+        row, key = services.make_api_key(
+            request.user,
+            asked["name"],
+            sorted(asked["scopes"]),
+            brand_id,
+            asked.get("expires_in_days"),
+        )
+        row.key = key  # type: ignore[attr-defined]
+        return Response(shapes.MadeKey(row).data, status=status.HTTP_201_CREATED)
+
+
+class KeyView(APIView):
+    permission_classes = (IsAuthenticated, HasScope)
+    scopes = {"DELETE": "keys:manage"}
+
+    @extend_schema(responses=shapes.KeyShape, tags=["auth"])
+    def delete(self, request: Request, key_id: int) -> Response:
+        """Revoke an API key; it stays listed with the moment of its end."""
+        return Response(shapes.KeyShape(services.revoke_api_key(request.user, key_id)).data)

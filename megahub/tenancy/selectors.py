@@ -1,0 +1,242 @@
+"""Who is calling: from a token and an optional brand id to a ``Caller``."""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+
+from megahub.kernel import clock
+from megahub.kernel.cache import ShortLived
+from megahub.kernel.errors import (
+    BrandNotFound,
+    BrandRequired,
+    Forbidden,
+    InvalidToken,
+    NotAuthenticated,
+    ScopeMissing,
+    TokenExpired,
+    TokenRevoked,
+)
+from megahub.tenancy import tokens
+from megahub.tenancy.models import ApiKey, Brand, Company, Membership, SignIn, User
+from megahub.tenancy.roles import SCOPES_OF_ROLE
+
+LAST_USED_STEP = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated request's principal: a person (or their API key) in one company and brand.
+
+    ``brand_id`` is None when no brand was named and none can be assumed; ``require_brand`` then
+    raises. ``user_id`` of an API key is its maker's.
+    """
+
+    user_id: int
+    username: str
+    role: str
+    scopes: frozenset[str]
+    company_id: int
+    company_name: str
+    timezone: str
+    use_sandbox: bool
+    brand_id: int | None
+    brand_name: str | None
+    api_key_id: int | None = None
+
+    #: DRF's permission classes ask this of ``request.user``.
+    is_authenticated: bool = True
+
+    def require(self, scope: str) -> None:
+        """Raise ScopeMissing unless the caller carries ``scope``."""
+        if scope not in self.scopes:
+            raise ScopeMissing(required_scope=scope)
+
+    def require_brand(self) -> int:
+        """The brand's id, or BrandRequired."""
+        if self.brand_id is None:
+            raise BrandRequired
+        return self.brand_id
+
+    @property
+    def pk(self) -> int:
+        return self.user_id
+
+    @classmethod
+    def of_job(
+        cls, company_id: int, brand_id: int, user_id: int, api_key_id: int | None
+    ) -> Caller:
+        """Whoever a stored job is run for: named, but with no right to anything else."""
+        return cls(
+            user_id=user_id,
+            username="",
+            role="",
+            scopes=frozenset(),
+            company_id=company_id,
+            company_name="",
+            timezone="UTC",
+            use_sandbox=False,
+            brand_id=brand_id,
+            brand_name=None,
+            api_key_id=api_key_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A token's owner and rights before a brand is chosen."""
+
+    user: User
+    scopes: frozenset[str] | None
+    api_key: ApiKey | None
+
+
+def caller_for(token: str, brand: str | None) -> Caller:
+    """The caller behind ``token`` in ``brand`` (an id as text, or None), remembered for seconds.
+
+    Raises NotAuthenticated, InvalidToken, TokenExpired, TokenRevoked, or BrandNotFound for a brand
+    that does not exist or may not be entered (the two are answered alike).
+    """
+    _forms(token)
+    return _callers.get((token, brand))
+
+
+async def acaller_for(token: str, brand: str | None) -> Caller:
+    """``caller_for`` on the event loop."""
+    _forms(token)
+    return await _callers.aget((token, brand))
+
+
+def forget_callers() -> None:
+    """Forget every remembered caller of this process (after a revocation)."""
+    _callers.forget()
+
+
+def _forms(token: str) -> None:
+    """Refuse what cannot be a token before anything asks the database."""
+    if not token:
+        raise NotAuthenticated
+    if not (tokens.API_KEY.fullmatch(token) or tokens.JWT.fullmatch(token)):
+        raise InvalidToken
+
+
+def _load(key: tuple[str, str | None]) -> Caller:
+    token, brand = key
+    standing = _standing_of_key(token) if token.startswith("mh_") else _standing_of_jwt(token)
+    return _choose(standing, brand)
+
+
+def _standing_of_jwt(token: str) -> Standing:
+    claims = tokens.read_access(token)
+    user = User.objects.filter(pk=claims.user_id, is_active=True).first()
+    if user is None:
+        raise InvalidToken
+    revoked = SignIn.objects.filter(pk=uuid.UUID(claims.sign_in), revoked_at=None).first() is None
+    if revoked or user.token_version != claims.version:
+        raise TokenRevoked
+    return Standing(user, None, None)
+
+
+def _standing_of_key(token: str) -> Standing:
+    found = (
+        ApiKey.objects.unscoped()
+        .select_related("created_by", "company")
+        .filter(public_id=tokens.api_key_id(token))
+        .first()
+    )
+    if found is None or not hmac.compare_digest(found.digest, tokens.digest(token)):
+        raise InvalidToken
+    if found.revoked_at is not None:
+        raise TokenRevoked
+    if found.expires_at is not None and found.expires_at <= clock.now():
+        raise TokenExpired
+    if not found.created_by.is_active:
+        raise InvalidToken
+    _touch(found)
+    return Standing(found.created_by, frozenset(found.scopes), found)
+
+
+def _touch(key: ApiKey) -> None:
+    """Remember when a key was last used, to the minute."""
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=clock.now() - LAST_USED_STEP)
+    ApiKey.objects.unscoped().filter(stale, pk=key.pk).update(last_used_at=clock.now())
+
+
+def _choose(standing: Standing, brand: str | None) -> Caller:
+    memberships = (
+        Membership.objects.unscoped()
+        .filter(user=standing.user, company__is_active=True)
+        .select_related("company", "default_brand")
+        .order_by("id")
+    )
+    if standing.api_key is not None:
+        memberships = memberships.filter(company=standing.api_key.company_id)
+    found = list(memberships)
+    if not found:
+        raise Forbidden("You are not a member of any active company.")
+    if brand is not None:
+        return _named(standing, found, brand)
+    if standing.api_key is not None and standing.api_key.brand_id is not None:
+        return _named(standing, found, str(standing.api_key.brand_id))
+    return _assumed(standing, found)
+
+
+def _named(standing: Standing, memberships: list[Membership], brand: str) -> Caller:
+    """The membership that may enter the named brand."""
+    if brand.isdecimal() and len(brand) < 19:
+        for membership in memberships:
+            chosen = enterable(membership).filter(pk=int(brand)).first()
+            if chosen is not None and _key_allows(standing, chosen):
+                return _caller(standing, membership, chosen)
+    raise BrandNotFound(brand_id=brand[:40])
+
+
+def _assumed(standing: Standing, memberships: list[Membership]) -> Caller:
+    """Without a named brand: the default one, or the only one; None when that is not clear."""
+    for membership in memberships:
+        if membership.default_brand is not None and membership.default_brand.is_active:
+            return _caller(standing, membership, membership.default_brand)
+    choices = [(m, b) for m in memberships for b in enterable(m)[:2]]
+    if len(choices) == 1:
+        return _caller(standing, *choices[0])
+    return _caller(standing, memberships[0], None)
+
+
+def enterable(membership: Membership) -> Any:
+    """The active brands that a membership may enter: the named ones, or all of the company."""
+    brands = Brand.objects.of(membership.company_id).filter(is_active=True).order_by("id")
+    named = membership.brands.all()
+    return brands.filter(pk__in=named) if named.exists() else brands
+
+
+def _key_allows(standing: Standing, brand: Brand) -> bool:
+    return standing.api_key is None or standing.api_key.brand_id in (None, brand.pk)
+
+
+def _caller(standing: Standing, membership: Membership, brand: Brand | None) -> Caller:
+    company: Company = membership.company
+    of_role = SCOPES_OF_ROLE[membership.role]
+    return Caller(
+        user_id=standing.user.pk,
+        username=standing.user.username,
+        role=membership.role,
+        scopes=of_role if standing.scopes is None else of_role & standing.scopes,
+        company_id=company.pk,
+        company_name=company.name,
+        timezone=company.timezone,
+        use_sandbox=company.use_sandbox,
+        brand_id=brand.pk if brand else None,
+        brand_name=brand.name if brand else None,
+        api_key_id=standing.api_key.pk if standing.api_key else None,
+    )
+
+
+_callers: ShortLived[tuple[str, str | None], Caller] = ShortLived(
+    _load, settings.HUB_IDENTITY_TTL_SECONDS
+)

@@ -1,0 +1,28 @@
+"""Every path of the hub. The fast ones are answered on the hot lane (``asgi.py``)."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from ai_core.api import urls as jobs
+from ai_openai.api import urls as openai
+from megahub import health
+
+fast_urlpatterns = [
+    *openai.fast_urlpatterns,
+    path("ai/", include(jobs.fast_urlpatterns)),
+    path("healthz", health.alive, name="healthz"),
+]
+urlpatterns = [
+    *fast_urlpatterns,
+    path("readyz", health.ready, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+    path("auth/", include("megahub.tenancy.api.urls")),
+    path("ai/", include(jobs.urlpatterns)),
+    path("", include(openai.urlpatterns)),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("admin/", admin.site.urls),
+]
+handler404 = "megahub.kernel.drf.not_found"
+handler500 = "megahub.kernel.drf.server_error"
