@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -9,6 +11,10 @@ from django.utils.translation import gettext_lazy as _
 
 from megahub.kernel import clock, errors
 from megahub.tenancy.scoping import CompanyOwned
+
+#: References written on the hot lane to rows that a cache vouches for: a key would cost a lookup each,
+#: and would fail a request whose API key or session was deleted a moment ago.
+NO_KEY: dict[str, Any] = {"db_index": False, "db_constraint": False}
 
 
 class AIJobType(models.Model):
@@ -40,9 +46,11 @@ class AIJob(CompanyOwned):
 
     ``status`` moves only by compare-and-swap (ai_core/services/); ``revision`` grows with every change
     and numbers the events that clients follow; ``attempt_no`` is the fence: a settlement that carries
-    an older number changes nothing. ``input_data`` is what the client sent; ``response`` what the
-    provider answered, shaped like OpenAI's; ``error`` what it failed with (HubError.as_data). It may
-    run from ``run_at`` on; the relay rings for it from ``ring_at`` on.
+    an older number changes nothing. ``input_data`` is what the client sent, ``params`` the parameters
+    that were made of it (without the messages); ``response`` is what the provider answered, shaped
+    like OpenAI's; ``error`` what it failed with (HubError.as_data). ``holds`` is what it has reserved
+    of budget windows, given back when it ends (ai_usage/services/budgets.py). It may run from
+    ``run_at`` on; while it waits, the relay rings for it from ``ring_at`` on.
     """
 
     class Status(models.TextChoices):
@@ -59,14 +67,23 @@ class AIJob(CompanyOwned):
         HIGH = "high", _("High")
         URGENT = "urgent", _("Urgent")
 
-    job_id = models.CharField(max_length=40, unique=True)
-    job_type = models.ForeignKey(AIJobType, on_delete=models.PROTECT, related_name="+")
-    brand = models.ForeignKey("tenancy.Brand", on_delete=models.PROTECT, related_name="+")
+    # Few indexes, and none on what changes while a job runs: on PostgreSQL its updates then touch no
+    # index at all (HOT), which is a third of the hot lane's time (docs/performance.md).
+    company = models.ForeignKey(
+        "tenancy.Company", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    job_id = models.CharField(max_length=40)
+    job_type = models.ForeignKey(
+        AIJobType, on_delete=models.PROTECT, related_name="+", **NO_KEY
+    )
+    brand = models.ForeignKey(
+        "tenancy.Brand", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", **NO_KEY
     )
     api_key = models.ForeignKey(
-        "tenancy.ApiKey", null=True, on_delete=models.SET_NULL, related_name="+"
+        "tenancy.ApiKey", null=True, on_delete=models.DO_NOTHING, related_name="+", **NO_KEY
     )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     priority = models.CharField(max_length=6, choices=Priority.choices, default=Priority.NORMAL)
@@ -74,11 +91,14 @@ class AIJob(CompanyOwned):
     endpoint = models.CharField(max_length=12)
     model = models.CharField(max_length=120)
     provider = models.CharField(max_length=40)
+    generation = models.CharField(max_length=6)
     sandbox = models.BooleanField(default=False)
     with_defaults = models.BooleanField(default=True)
     is_async = models.BooleanField(default=False)
     progress_percentage = models.PositiveSmallIntegerField(default=0)
     input_data = models.JSONField()
+    params = models.JSONField(default=dict)
+    holds = models.JSONField(default=list)
     response = models.JSONField(null=True)
     error = models.JSONField(null=True)
     warnings = models.JSONField(null=True)
@@ -88,10 +108,10 @@ class AIJob(CompanyOwned):
     max_attempts = models.PositiveSmallIntegerField(default=1)
     unknown_attempts = models.PositiveSmallIntegerField(default=0)
     session = models.ForeignKey(
-        "WorkerSession", null=True, on_delete=models.SET_NULL, related_name="+"
+        "WorkerSession", null=True, on_delete=models.DO_NOTHING, related_name="+", **NO_KEY
     )
     run_at = models.DateTimeField(default=clock.now)
-    ring_at = models.DateTimeField(default=clock.now)
+    ring_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=clock.now)
@@ -103,13 +123,11 @@ class AIJob(CompanyOwned):
 
     class Meta(CompanyOwned.Meta):
         verbose_name = _("AI job")
+        constraints = [models.UniqueConstraint(fields=["job_id"], name="job_id_once")]
         indexes = [
-            models.Index(fields=["company", "created_at"], name="job_by_company"),
+            models.Index(fields=["brand", "-created_at", "-id"], name="job_by_brand"),
             models.Index(
-                fields=["ring_at"], condition=Q(status="pending"), name="job_due"
-            ),
-            models.Index(
-                fields=["session"], condition=Q(status="running"), name="job_running"
+                fields=["ring_at"], condition=Q(ring_at__isnull=False), name="job_waiting"
             ),
         ]
 
@@ -159,10 +177,12 @@ class Attempt(models.Model):
         UNKNOWN = "unknown", _("Unknown")
         LATE = "late", _("Late")
 
-    job = models.ForeignKey(AIJob, on_delete=models.CASCADE, related_name="attempts")
+    job = models.ForeignKey(
+        AIJob, on_delete=models.CASCADE, related_name="attempts", db_index=False
+    )
     attempt_no = models.PositiveSmallIntegerField()
     session = models.ForeignKey(
-        WorkerSession, null=True, on_delete=models.SET_NULL, related_name="+"
+        WorkerSession, null=True, on_delete=models.DO_NOTHING, related_name="+", **NO_KEY
     )
     provider = models.CharField(max_length=40)
     source = models.CharField(max_length=8)
@@ -177,6 +197,11 @@ class Attempt(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["job", "attempt_no"], name="one_attempt_per_number")
+        ]
+        indexes = [
+            models.Index(
+                fields=["started_at"], condition=Q(phase="calling"), name="attempt_calling"
+            )
         ]
 
     def __str__(self) -> str:

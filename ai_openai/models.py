@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from django.db import models
 
-from megahub.kernel import clock
 from megahub.tenancy.scoping import CompanyOwned
 
 
 class OpenAIJob(CompanyOwned):
-    """The request's parameters as they were sent. Tokens and cost are the job's usage row."""
+    """The request's parameters as they were sent. Tokens and cost are the job's usage.
+
+    A view over the jobs (migration 0001): its number is the job's.
+    """
 
     ai_job = models.OneToOneField(
-        "ai_core.AIJob", on_delete=models.CASCADE, related_name="openai_job"
+        "ai_core.AIJob", on_delete=models.DO_NOTHING, related_name="openai_job"
     )
     model = models.CharField(max_length=120)
     generation = models.CharField(max_length=6)
@@ -20,12 +22,14 @@ class OpenAIJob(CompanyOwned):
     max_tokens = models.PositiveIntegerField(null=True)
     max_completion_tokens = models.PositiveIntegerField(null=True)
     reasoning_effort = models.CharField(max_length=10, null=True)
-    messages_format = models.CharField(max_length=10, default="legacy")
+    messages_format = models.CharField(max_length=10)
     tools = models.JSONField(null=True)
     response_format = models.JSONField(null=True)
-    created_at = models.DateTimeField(default=clock.now)
+    created_at = models.DateTimeField()
 
     class Meta(CompanyOwned.Meta):
+        managed = False
+        db_table = "ai_openai_openaijob"
         verbose_name = "OpenAI job"
 
     def __str__(self) -> str:

@@ -65,9 +65,9 @@ class Budget(CompanyOwned):
 
 
 class BudgetWindow(models.Model):
-    """One calendar window of a budget: what is held for running jobs, and what was spent.
+    """One calendar window of a budget: what is held for jobs that have not ended, and what was spent.
 
-    Changed only by conditional updates in the journal's transactions (ai_usage/services.py).
+    ``reserved`` is the sum of the open jobs' ``holds``, ``spent`` that of the ledger. Changed only by conditional updates in the journal's transactions (ai_usage/services.py).
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="windows")
@@ -89,23 +89,6 @@ class BudgetWindow(models.Model):
         return f"{self.budget} from {self.starts_on}"
 
 
-class Reservation(models.Model):
-    """What a job that has not ended holds of a budget window; deleted when it is settled."""
-
-    window = models.ForeignKey(BudgetWindow, on_delete=models.PROTECT, related_name="reservations")
-    job = models.ForeignKey("ai_core.AIJob", on_delete=models.PROTECT, related_name="reservations")
-    amount = models.BigIntegerField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["job", "window"], name="one_hold_per_window"),
-            models.CheckConstraint(condition=Q(amount__gte=0), name="hold_not_negative"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.amount} for job {self.job_id}"
-
-
 class LedgerEntry(CompanyOwned):
     """One line of the ledger. Never changed, never deleted (a trigger refuses both).
 
@@ -120,6 +103,9 @@ class LedgerEntry(CompanyOwned):
         VOID = "void", _("Void")
         ADJUST = "adjust", _("Adjustment")
 
+    company = models.ForeignKey(
+        "tenancy.Company", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     brand_id = models.BigIntegerField(null=True)
     # By number and name, not by key: the ledger outlives the jobs it tells of.
     job_id = models.BigIntegerField()
@@ -128,7 +114,12 @@ class LedgerEntry(CompanyOwned):
     kind = models.CharField(max_length=6, choices=Kind.choices)
     provider = models.CharField(max_length=40)
     model = models.CharField(max_length=120)
+    generation = models.CharField(max_length=6)
+    reasoning_effort = models.CharField(max_length=10, null=True)
     sandbox = models.BooleanField(default=False)
+    is_success = models.BooleanField(default=False)
+    execution_time_ms = models.BigIntegerField(null=True)
+    first_byte_ms = models.BigIntegerField(null=True)
     input_tokens = models.BigIntegerField(default=0)
     cache_read_tokens = models.BigIntegerField(default=0)
     cache_write_tokens = models.BigIntegerField(default=0)
@@ -141,9 +132,10 @@ class LedgerEntry(CompanyOwned):
     rate_day = models.DateField(null=True)
     price_since = models.DateField(null=True)
     cost_nano_usd = models.BigIntegerField(null=True)
+    cost_input_nano_usd = models.BigIntegerField(null=True)
     charged_nano_usd = models.BigIntegerField(default=0)
     reserved_nano_usd = models.BigIntegerField(default=0)
-    created_at = models.DateTimeField(default=clock.now, db_index=True)
+    created_at = models.DateTimeField(default=clock.now)
 
     class Meta(CompanyOwned.Meta):
         verbose_name_plural = "ledger entries"
@@ -169,33 +161,38 @@ class LedgerEntry(CompanyOwned):
 
 
 class AIJobUsage(CompanyOwned):
-    """What a job used, as people and dashboards read it. One row per job that has ended."""
+    """What a job used, as people and dashboards read it: the ledger's settlements, job by job.
 
-    brand = models.ForeignKey("tenancy.Brand", null=True, on_delete=models.PROTECT, related_name="+")
-    ai_job = models.OneToOneField("ai_core.AIJob", on_delete=models.CASCADE, related_name="usage")
+    A view (migration 0003): there is nothing beside the ledger that could differ from it.
+    """
+
+    brand = models.ForeignKey("tenancy.Brand", null=True, on_delete=models.DO_NOTHING, related_name="+")
+    ai_job = models.OneToOneField(
+        "ai_core.AIJob", on_delete=models.DO_NOTHING, related_name="usage"
+    )
     provider_name = models.CharField(max_length=40)
     model_name = models.CharField(max_length=120)
     generation = models.CharField(max_length=6)
     reasoning_effort = models.CharField(max_length=10, null=True)
-    sandbox = models.BooleanField(default=False)
-    input_tokens = models.BigIntegerField(default=0)
-    output_tokens = models.BigIntegerField(default=0)
-    total_tokens = models.BigIntegerField(default=0)
-    cached_tokens = models.BigIntegerField(default=0)
-    reasoning_tokens = models.BigIntegerField(default=0)
-    is_estimated = models.BooleanField(default=False)
+    sandbox = models.BooleanField()
+    input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    total_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    is_estimated = models.BooleanField()
     cost_input_nano_usd = models.BigIntegerField(null=True)
     cost_output_nano_usd = models.BigIntegerField(null=True)
     total_cost_nano_usd = models.BigIntegerField(null=True)
     execution_time_ms = models.BigIntegerField(null=True)
     first_byte_ms = models.BigIntegerField(null=True)
-    memory_usage_mb = models.FloatField(null=True)
-    is_success = models.BooleanField(default=True)
-    error_count = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(default=clock.now)
+    is_success = models.BooleanField()
+    created_at = models.DateTimeField()
 
     class Meta(CompanyOwned.Meta):
-        indexes = [models.Index(fields=["company", "created_at"], name="usage_by_company")]
+        managed = False
+        db_table = "ai_usage_aijobusage"
+        verbose_name = _("job usage")
 
     def __str__(self) -> str:
         return f"usage of job {self.ai_job_id}"

@@ -45,6 +45,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
+    import gc; gc.collect(); gc.freeze(); gc.set_threshold(20000, 50, 1000)
     loop.adopt(asyncio.get_running_loop())
     try:
         await loop.in_thread(PROCESS.begin, "web")

@@ -99,7 +99,9 @@ class UsageShape(serializers.ModelSerializer[AIJobUsage]):
     cost_input = serializers.SerializerMethodField()
     cost_output = serializers.SerializerMethodField()
     execution_time_seconds = serializers.SerializerMethodField()
+    memory_usage_mb = serializers.ReadOnlyField(default=None)
     success_rate = serializers.SerializerMethodField()
+    error_count = serializers.SerializerMethodField()
 
     class Meta:
         model = AIJobUsage
@@ -135,6 +137,9 @@ class UsageShape(serializers.ModelSerializer[AIJobUsage]):
 
     def get_success_rate(self, usage: AIJobUsage) -> float:
         return 1.0 if usage.is_success else 0.0
+
+    def get_error_count(self, usage: AIJobUsage) -> int:
+        return 0 if usage.is_success else 1
 
 
 class AttemptShape(serializers.Serializer[Any]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,11 +34,14 @@ JOBS = sql.Rows(
         "endpoint": "text",
         "model": "text",
         "provider": "text",
+        "generation": "text",
         "sandbox": "bool",
         "with_defaults": "bool",
         "is_async": "bool",
         "progress_percentage": "int",
         "input_data": "json",
+        "params": "json",
+        "holds": "json",
         "warnings": "json",
         "task_id": "text",
         "revision": "int",
@@ -68,7 +70,8 @@ ATTEMPTS = sql.Rows(
 )
 
 
-CALLING = {"phase": "calling"}
+#: Parameters that ``input_data`` has already, and at length.
+TEXTS = frozenset(("messages", "input"))
 #: A bell that was lost is rung for again after this long.
 RING_AGAIN = timedelta(seconds=30)
 
@@ -100,6 +103,7 @@ def acceptance(
         sandbox=job.terms.is_sandbox,
     )
     asked = holds(limits, subject, job.created_at, estimate.usd_nano, estimate.tokens)
+    request = budgets.Request(subject, limits, asked)
     now = job.created_at
     row = {
         "job_id": job.job_ref,
@@ -114,11 +118,14 @@ def acceptance(
         "endpoint": order.endpoint,
         "model": spec.id,
         "provider": spec.provider,
+        "generation": spec.generation,
         "sandbox": job.terms.is_sandbox,
         "with_defaults": order.with_defaults,
         "is_async": job.is_async,
         "progress_percentage": 0,
         "input_data": order.input_json,
+        "params": orjson.dumps(_kept(job)),
+        "holds": budgets.as_stored(request),
         "warnings": orjson.dumps(job.warnings) if job.warnings else None,
         "task_id": f"run-{job.job_ref[7:]}" if job.is_async else "",
         "revision": 1,
@@ -127,38 +134,21 @@ def acceptance(
         "unknown_attempts": 0,
         "session_id": session_id,
         "run_at": now,
-        "ring_at": now + RING_AGAIN,
+        "ring_at": now + RING_AGAIN if session_id is None else None,
         "created_at": now,
     }
     if session_id is not None:
         row["started_at"] = now
         row["deadline_at"] = now + timedelta(seconds=settings.HUB_JOB_DEADLINE_SECONDS)
-    return Acceptance(job, row, budgets.Request(subject, limits, asked))
+    return Acceptance(job, row, request)
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """Another app's row beside each accepted job (``make`` gives its columns, or None)."""
-
-    table: str
-    rows: sql.Rows
-    make: Callable[[Acceptance, int], dict[str, Any] | None]
-    key: str = "ai_job_id"
-
-    def insert(self, session: Session, jobs: list[tuple[int, Acceptance]]) -> None:
-        """The rows of newly accepted jobs."""
-        rows = [row for pk, entry in jobs if (row := self.make(entry, pk)) is not None]
-        if rows:
-            session.execute(sql.insert(self.table, self.rows), [self.rows.pack(rows)])
-
-    def replace(self, session: Session, entry: Acceptance, pk: int) -> None:
-        """The row of a job whose input was changed."""
-        session.execute(f"DELETE FROM {self.table} WHERE {self.key} = %s", [pk])
-        self.insert(session, [(pk, entry)])
-
-
-#: Apps above this one register here when they are ready.
-EXTENSIONS: list[Extension] = []
+def _kept(job: Job) -> dict[str, Any]:
+    """The parameters that are kept with a job: all but its texts."""
+    kept = {name: value for name, value in job.call.params.items() if name not in TEXTS}
+    kept["reasoning_effort"] = job.reasoning_effort
+    kept["messages_format"] = "structured" if job.terms.spec.content == "parts" else "legacy"
+    return kept
 
 
 class Accept:
@@ -173,13 +163,13 @@ class Accept:
         moment = clock.now()
         verdicts = self._claim_keys(session, entries)
         self._reserve(session, entries, verdicts, moment)
-        accepted = {e.row["job_id"]: e for e, v in zip(entries, verdicts, strict=True) if v is None}
+        accepted = [e for e, v in zip(entries, verdicts, strict=True) if v is None]
         if not accepted:
             return verdicts
         statement = sql.insert("ai_core_aijob", JOBS, "RETURNING id, job_id")
-        rows = session.execute(statement, [JOBS.pack(e.row for e in accepted.values())])
+        rows = session.rows(statement, [JOBS.pack(entry.row for entry in accepted)])
         ids = {job_ref: pk for pk, job_ref in rows}
-        self._beside(session, [(ids[job_ref], entry) for job_ref, entry in accepted.items()])
+        self._call(session, accepted, ids)
         return [
             ids[entry.row["job_id"]] if verdict is None else verdict
             for entry, verdict in zip(entries, verdicts, strict=True)
@@ -220,18 +210,20 @@ class Accept:
                 idempotency.give_back(session, key)
 
     @staticmethod
-    def _beside(session: Session, jobs: list[tuple[int, Acceptance]]) -> None:
-        """The rows that stand beside the jobs: reservations, attempts, other apps' own."""
-        budgets.hold(session, [(pk, entry.budget) for pk, entry in jobs])
+    def _call(session: Session, accepted: list[Acceptance], ids: dict[str, int]) -> None:
+        """The first attempts of the jobs that are called at once."""
         attempts = [
-            {**entry.row, "job_id": pk, "source": entry.job.terms.accesses[0].source, **CALLING}
-            for pk, entry in jobs
+            {
+                **entry.row,
+                "job_id": ids[entry.row["job_id"]],
+                "source": entry.job.terms.accesses[0].source,
+                "phase": "calling",
+            }
+            for entry in accepted
             if entry.row["session_id"] is not None
         ]
         if attempts:
             session.execute(sql.insert("ai_core_attempt", ATTEMPTS), [ATTEMPTS.pack(attempts)])
-        for extension in EXTENSIONS:
-            extension.insert(session, jobs)
 
 
 ACCEPT = Accept()

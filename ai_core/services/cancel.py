@@ -18,8 +18,8 @@ from megahub.kernel.sql import Session
 
 END_PENDING = (
     "UPDATE ai_core_aijob SET status = %s, error = %s, completed_at = %s, cancelled_at = %s,"
-    " revision = revision + 1 WHERE id = %s AND company_id = %s AND status = 'pending'"
-    " RETURNING job_id, brand_id, provider, model, sandbox"
+    " ring_at = NULL, revision = revision + 1 WHERE id = %s AND company_id = %s AND status = 'pending'"
+    " RETURNING job_id, brand_id, provider, model, generation, sandbox, holds"
 )
 FLAG_RUNNING = (
     "UPDATE ai_core_aijob SET cancel_requested_at = COALESCE(cancel_requested_at, %s)"
@@ -53,17 +53,20 @@ class Cancel:
         error = orjson.dumps(reason.as_data()).decode()
         cancelled_at = now if status == "cancelled" else None
         params = [status, error, now, cancelled_at, entry.job_pk, entry.company_id]
-        rows = session.execute(END_PENDING, params)
+        rows = session.rows(END_PENDING, params)
         if rows:
-            held = budgets.close(session, {entry.job_pk: Charge()})
-            ledger.record(session, [self._void(entry, rows[0], held, moment)], [])
+            *facts, sandbox, holds = rows[0]
+            (held,) = budgets.close(session, [(orjson.loads(holds), bool(sandbox), Charge())])
+            ledger.record(session, [self._void(entry, facts, bool(sandbox), held, moment)])
             return "ended"
         flagged = session.count(FLAG_RUNNING, [now, entry.job_pk, entry.company_id])
         return "flagged" if flagged else ""
 
     @staticmethod
-    def _void(entry: Cancellation, row: tuple[Any, ...], held: dict[int, int], moment: Any) -> Any:
-        job_ref, brand_id, provider, model, sandbox = row
+    def _void(
+        entry: Cancellation, facts: list[Any], sandbox: bool, held: int, moment: Any
+    ) -> dict[str, Any]:
+        job_ref, brand_id, provider, model, generation = facts
         return {
             **ledger.VOID,
             "company_id": entry.company_id,
@@ -72,8 +75,9 @@ class Cancel:
             "job_ref": job_ref,
             "provider": provider,
             "model": model,
-            "sandbox": bool(sandbox),
-            "reserved_nano_usd": held.get(entry.job_pk, 0),
+            "generation": generation,
+            "sandbox": sandbox,
+            "reserved_nano_usd": held,
             "created_at": moment,
         }
 

@@ -22,7 +22,7 @@ from megahub.tenancy.selectors import Caller
 IDS = sql.Rows("r", {"id": "int"})
 TAKE = (
     "UPDATE ai_core_aijob SET status = 'running', attempt_no = attempt_no + 1, session_id = %s,"
-    " started_at = COALESCE(started_at, %s), deadline_at = %s, revision = revision + 1"
+    " ring_at = NULL, started_at = COALESCE(started_at, %s), deadline_at = %s, revision = revision + 1"
     " WHERE id IN (SELECT r.id FROM {source}) AND status = 'pending' AND run_at <= %s"
     " AND cancel_requested_at IS NULL AND deleted_at IS NULL"
     " RETURNING id, job_id, company_id, brand_id, created_by_id, api_key_id, endpoint, model,"
@@ -103,7 +103,7 @@ class Claim:
         deadline = session.time(moment + timedelta(seconds=entries[0].deadline_seconds))
         ids = IDS.pack({"id": pk} for pk in {entry.job_pk for entry in entries})
         params = [entries[0].session_id, now, deadline, ids, now]
-        rows = session.execute(TAKE.format(source=IDS.source), params)
+        rows = session.rows(TAKE.format(source=IDS.source), params)
         claimed = {row[0]: _claimed(row) for row in rows}
         if claimed:
             attempts = [

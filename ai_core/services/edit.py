@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from django.db.models import F
 
 from ai_core.models import AIJob
-from ai_core.services.accept import EXTENSIONS, JOBS, Acceptance
+from ai_core.services.accept import JOBS, Acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_usage.services import budgets
 from ai_usage.services.budgets import Charge
@@ -16,7 +17,9 @@ from megahub.kernel import clock, journal
 from megahub.kernel.errors import HubError, JobNotEditable, JobRunning
 from megahub.kernel.sql import Session
 
-AMENDED = ("endpoint", "model", "provider", "sandbox", "input_data", "warnings")
+AMENDED = (
+    "endpoint model provider generation sandbox input_data params holds warnings"
+).split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +43,22 @@ class Amend:
     @staticmethod
     def _amend(session: Session, entry: Amendment) -> HubError | None:
         names = ", ".join(f"{name} = r.{name}" for name in AMENDED)
-        changed = session.count(
-            f"UPDATE ai_core_aijob SET {names}, revision = ai_core_aijob.revision + 1"
-            f" FROM {JOBS.source} WHERE ai_core_aijob.id = %s AND ai_core_aijob.status = 'pending'"
-            " AND ai_core_aijob.revision = %s",
-            [JOBS.pack([entry.new.row]), entry.job_pk, entry.revision],
+        found = session.rows(
+            "SELECT holds, sandbox FROM ai_core_aijob WHERE id = %s AND status = 'pending'"
+            f" AND revision = %s{session.for_update}",
+            [entry.job_pk, entry.revision],
         )
-        if changed != 1:
+        if not found:
             return JobNotEditable(words={"fields": "input_data"}, current_status="running")
-        budgets.close(session, {entry.job_pk: Charge()})
+        budgets.close(session, [(orjson.loads(found[0][0]), bool(found[0][1]), Charge())])
         (refusal,) = budgets.reserve(session, [entry.new.budget], clock.now())
         if refusal is not None:
-            raise refusal  # the whole transaction goes, the old reservation stays
-        budgets.hold(session, [(entry.job_pk, entry.new.budget)])
-        for extension in EXTENSIONS:
-            extension.replace(session, entry.new, entry.job_pk)
+            raise refusal  # the whole transaction goes, what the job held stays held
+        session.execute(
+            f"UPDATE ai_core_aijob SET {names}, revision = ai_core_aijob.revision + 1"
+            f" FROM {JOBS.source} WHERE ai_core_aijob.id = %s",
+            [JOBS.pack([entry.new.row]), entry.job_pk],
+        )
         return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from ai_core.domain import retry
 from ai_core.models import AIJob, Attempt, WorkerSession
@@ -32,9 +32,7 @@ ENDED_SESSIONS_KEPT = timedelta(days=7)
 def relay() -> int:
     """Ring for every pending job that is due and whose bell may have been lost; how many."""
     now = clock.now()
-    due = AIJob.objects.unscoped().filter(
-        status="pending", ring_at__lte=now, run_at__lte=now, deleted_at=None
-    )
+    due = AIJob.objects.unscoped().filter(status="pending", ring_at__lte=now, run_at__lte=now)
     rung = 0
     for job in due.order_by("ring_at").only("pk", "priority", "ring_at", "run_at")[:RING_AT_ONCE]:
         waited = now - job.run_at
@@ -50,24 +48,24 @@ def reap() -> int:
     now = clock.now()
     stale = now - timedelta(seconds=STALE_SECONDS)
     gone = Q(session=None) | Q(session__beat_at__lt=stale) | Q(session__ended_at__isnull=False)
-    overdue = Q(deadline_at__lt=now - DEADLINE_GRACE)
-    lost = AIJob.objects.unscoped().filter(status="running").filter(gone | overdue)
-    reaped = 0
-    for job in lost.select_related("session").order_by("pk")[:RING_AT_ONCE]:
-        reaped += take_back(job)
+    overdue = Q(job__deadline_at__lt=now - DEADLINE_GRACE)
+    calling = Attempt.objects.filter(phase="calling", attempt_no=F("job__attempt_no"))
+    lost = calling.filter(job__status="running").filter(gone | overdue).select_related("job")
+    reaped = sum(take_back(attempt) for attempt in lost.order_by("started_at")[:RING_AT_ONCE])
     old = now - ENDED_SESSIONS_KEPT
     WorkerSession.objects.filter(ended_at__lt=old).delete()
     return reaped
 
 
-def take_back(job: AIJob) -> bool:
+def take_back(attempt: Attempt) -> bool:
     """Run a lost job again, or end it; True unless its process was quicker after all.
 
     The provider may have been called and may have done the work: the attempt's outcome is unknown.
     Only a job that nobody waits for on an open connection is repeated, and only once.
     """
+    job = attempt.job
     if job.cancel_requested_at is not None:
-        return _end(job, JobCancelled(), "cancelled")
+        return _end(attempt, JobCancelled(), "cancelled")
     error = OutcomeUnknown()
     if job.is_async and retry.may_retry(
         error, job.attempt_no, job.max_attempts, job.unknown_attempts
@@ -78,15 +76,15 @@ def take_back(job: AIJob) -> bool:
         queue.ring("ai_core.run_job", job.pk, queue=job.priority)
         return True
     overdue = job.deadline_at is not None and job.deadline_at < clock.now()
-    return _end(job, ProviderTimeout(provider=job.provider) if overdue else error, "failed")
+    return _end(attempt, ProviderTimeout(provider=job.provider) if overdue else error, "failed")
 
 
-def _end(job: AIJob, error: HubError, status: str) -> bool:
+def _end(attempt: Attempt, error: HubError, status: str) -> bool:
     now = clock.now()
     if isinstance(error, ProviderTimeout):
         status = "timeout"
+    job = attempt.job
     spec = loading.models().get(job.model)
-    attempt = Attempt.objects.filter(job=job, attempt_no=job.attempt_no).first()
     started = job.started_at or job.created_at
     settlement = Settlement(
         job_pk=job.pk,
@@ -101,7 +99,7 @@ def _end(job: AIJob, error: HubError, status: str) -> bool:
         sandbox=job.sandbox,
         status=status,
         phase="unknown",
-        source=attempt.source if attempt else "",
+        source=attempt.source,
         ended_at=now,
         execution_time_ms=int((now - started).total_seconds() * 1000),
         error=error.as_data(),

@@ -39,7 +39,7 @@ END_JOBS = (
     " execution_time_ms = r.execution_time_ms, session_id = NULL, deadline_at = NULL,"
     " revision = ai_core_aijob.revision + 1"
     " FROM {source} WHERE ai_core_aijob.id = r.id AND ai_core_aijob.status = 'running'"
-    " AND ai_core_aijob.attempt_no = r.attempt_no RETURNING ai_core_aijob.id"
+    " AND ai_core_aijob.attempt_no = r.attempt_no RETURNING ai_core_aijob.id, ai_core_aijob.holds"
 )
 ATTEMPTS = sql.Rows(
     "r",
@@ -112,18 +112,16 @@ class Settle:
 
     def write(self, session: Session, entries: list[Settlement]) -> list[bool]:
         rows = JOBS.pack(_job_row(entry) for entry in entries)
-        ended = {pk for (pk,) in session.execute(END_JOBS.format(source=JOBS.source), [rows])}
-        own = [entry for entry in entries if entry.job_pk in ended]
-        late = [entry for entry in entries if entry.job_pk not in ended]
-        attempts = [_attempt_row(e, e.phase) for e in own] + [_attempt_row(e, "late") for e in late]
+        ended = dict(session.rows(END_JOBS.format(source=JOBS.source), [rows]))
+        attempts = [_attempt_row(e, e.phase if e.job_pk in ended else "late") for e in entries]
         statement = END_ATTEMPTS.format(source=ATTEMPTS.source)
         session.execute(statement, [ATTEMPTS.pack(attempts)])
+        own = [entry for entry in entries if entry.job_pk in ended]
         if own:
-            held = budgets.close(session, {entry.job_pk: entry.charge for entry in own})
+            holds = [(orjson.loads(ended[e.job_pk]), e.sandbox, e.charge) for e in own]
+            held = budgets.close(session, holds)
             ledger.record(
-                session,
-                [_ledger_row(entry, held.get(entry.job_pk, 0)) for entry in own],
-                [_usage_row(entry) for entry in own],
+                session, [_ledger_row(e, amount) for e, amount in zip(own, held, strict=True)]
             )
         return [entry.job_pk in ended for entry in entries]
 
@@ -161,6 +159,7 @@ def _attempt_row(entry: Settlement, phase: str) -> dict[str, Any]:
 
 def _ledger_row(entry: Settlement, held: int) -> dict[str, Any]:
     used, cost = entry.usage or Usage(), entry.cost
+    free = 0 if entry.usage is None else None
     return {
         "company_id": entry.company_id,
         "brand_id": entry.brand_id,
@@ -170,7 +169,12 @@ def _ledger_row(entry: Settlement, held: int) -> dict[str, Any]:
         "kind": "void" if entry.usage is None else "settle",
         "provider": entry.provider,
         "model": entry.model,
+        "generation": entry.generation,
+        "reasoning_effort": entry.reasoning_effort,
         "sandbox": entry.sandbox,
+        "is_success": entry.status == "completed",
+        "execution_time_ms": entry.execution_time_ms,
+        "first_byte_ms": entry.first_byte_ms,
         "input_tokens": used.input,
         "cache_read_tokens": used.cache_read,
         "cache_write_tokens": used.cache_write,
@@ -182,37 +186,9 @@ def _ledger_row(entry: Settlement, held: int) -> dict[str, Any]:
         "rate_usd": cost.rate.usd if cost else None,
         "rate_day": cost.rate.day if cost else None,
         "price_since": cost.price_since if cost else None,
-        "cost_nano_usd": cost.usd_nano if cost else (0 if entry.usage is None else None),
+        "cost_nano_usd": cost.usd_nano if cost else free,
+        "cost_input_nano_usd": cost.input_usd_nano if cost else free,
         "charged_nano_usd": entry.charged_nano_usd,
         "reserved_nano_usd": held,
-        "created_at": entry.ended_at,
-    }
-
-
-def _usage_row(entry: Settlement) -> dict[str, Any]:
-    used, cost = entry.usage or Usage(), entry.cost
-    free = 0 if entry.usage is None else None
-    return {
-        "company_id": entry.company_id,
-        "brand_id": entry.brand_id,
-        "ai_job_id": entry.job_pk,
-        "provider_name": entry.provider,
-        "model_name": entry.model,
-        "generation": entry.generation,
-        "reasoning_effort": entry.reasoning_effort,
-        "sandbox": entry.sandbox,
-        "input_tokens": used.prompt_tokens,
-        "output_tokens": used.completion_tokens,
-        "total_tokens": used.total_tokens,
-        "cached_tokens": used.cache_read,
-        "reasoning_tokens": used.reasoning,
-        "is_estimated": used.estimated,
-        "cost_input_nano_usd": cost.input_usd_nano if cost else free,
-        "cost_output_nano_usd": cost.output_usd_nano if cost else free,
-        "total_cost_nano_usd": cost.usd_nano if cost else free,
-        "execution_time_ms": entry.execution_time_ms,
-        "first_byte_ms": entry.first_byte_ms,
-        "is_success": entry.status == "completed",
-        "error_count": 0 if entry.status == "completed" else 1,
         "created_at": entry.ended_at,
     }

@@ -18,7 +18,12 @@ LEDGER = sql.Rows(
         "kind": "text",
         "provider": "text",
         "model": "text",
+        "generation": "text",
+        "reasoning_effort": "text",
         "sandbox": "bool",
+        "is_success": "bool",
+        "execution_time_ms": "int",
+        "first_byte_ms": "int",
         "input_tokens": "int",
         "cache_read_tokens": "int",
         "cache_write_tokens": "int",
@@ -31,44 +36,17 @@ LEDGER = sql.Rows(
         "rate_day": "date",
         "price_since": "date",
         "cost_nano_usd": "int",
+        "cost_input_nano_usd": "int",
         "charged_nano_usd": "int",
         "reserved_nano_usd": "int",
         "created_at": "time",
     },
 )
-USAGE = sql.Rows(
-    "r",
-    {
-        "company_id": "int",
-        "brand_id": "int",
-        "ai_job_id": "int",
-        "provider_name": "text",
-        "model_name": "text",
-        "generation": "text",
-        "reasoning_effort": "text",
-        "sandbox": "bool",
-        "input_tokens": "int",
-        "output_tokens": "int",
-        "total_tokens": "int",
-        "cached_tokens": "int",
-        "reasoning_tokens": "int",
-        "is_estimated": "bool",
-        "cost_input_nano_usd": "int",
-        "cost_output_nano_usd": "int",
-        "total_cost_nano_usd": "int",
-        "execution_time_ms": "int",
-        "first_byte_ms": "int",
-        "is_success": "bool",
-        "error_count": "int",
-        "created_at": "time",
-    },
-)
-
-
 #: A ledger entry for a job that used nothing; the caller adds whose it is.
 VOID: dict[str, Any] = {
     "attempt_no": 0,
     "kind": "void",
+    "is_success": False,
     "input_tokens": 0,
     "cache_read_tokens": 0,
     "cache_write_tokens": 0,
@@ -76,14 +54,12 @@ VOID: dict[str, Any] = {
     "reasoning_tokens": 0,
     "is_estimated": False,
     "cost_nano_usd": 0,
+    "cost_input_nano_usd": 0,
     "charged_nano_usd": 0,
     "reserved_nano_usd": 0,
 }
 
 
-def record(session: Session, entries: list[dict[str, Any]], usages: list[dict[str, Any]]) -> None:
-    """Append ledger entries, and the usage rows of the same jobs."""
+def record(session: Session, entries: list[dict[str, Any]]) -> None:
+    """Append entries (the columns of ``LEDGER``)."""
     session.execute(sql.insert("ai_usage_ledgerentry", LEDGER), [LEDGER.pack(entries)])
-    if usages:
-        session.execute(sql.insert("ai_usage_aijobusage", USAGE), [USAGE.pack(usages)])
-

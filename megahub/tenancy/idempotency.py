@@ -82,7 +82,7 @@ def claim(session: Session, claims: list[tuple[Claim, str]]) -> dict[int, HubErr
         for c, job_ref in claims
     ]
     statement = sql.insert(TABLE, ROWS, "ON CONFLICT DO NOTHING RETURNING job_ref")
-    inserted = {ref for (ref,) in session.execute(statement, [ROWS.pack(wanted)])}
+    inserted = {ref for (ref,) in session.rows(statement, [ROWS.pack(wanted)])}
     return {
         position: _verdict(session, c)
         for position, (c, job_ref) in enumerate(claims)
@@ -91,7 +91,7 @@ def claim(session: Session, claims: list[tuple[Claim, str]]) -> dict[int, HubErr
 
 
 def _verdict(session: Session, c: Claim) -> HubError | Replay:
-    rows = session.execute(
+    rows = session.rows(
         f"SELECT body_digest, job_ref FROM {TABLE}"
         " WHERE company_id = %s AND route = %s AND key = %s",
         [c.company_id, c.route, c.key],

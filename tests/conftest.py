@@ -1,0 +1,174 @@
+"""The suite's ground: a database of its own, the sandbox provider, a real server, a cast of three.
+
+Nothing is cleaned between tests: each has companies of its own, which is how the hub keeps its
+tenants apart too. What belongs to the whole hub (a model's override, a rate) is put back by whoever
+changes it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from django.conf import settings
+from django.db import connection
+from django.test.utils import setup_databases, teardown_databases
+
+from tests.world import Cast, Person, make_cast
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """No test reaches beyond this machine's loopback and its Unix sockets."""
+    real = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else "unix"
+        if self.family != socket.AF_UNIX and host not in ("127.0.0.1", "::1", "localhost"):
+            raise RuntimeError(f"a test tried to reach {host}")
+        return real(self, address)
+
+    socket.socket.connect = guarded  # type: ignore[method-assign]
+    yield
+    socket.socket.connect = real  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def database(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """The test database, open to every thread; what holds connections is closed at the end."""
+    with django_db_blocker.unblock():
+        created = setup_databases(verbosity=0, interactive=False)
+        yield
+        from ai_core.services.sessions import PROCESS
+        from megahub.kernel import journal, loop
+
+        journal.stop()
+        PROCESS.end()
+        loop.close_reader_connections()
+        end_other_sessions()
+        teardown_databases(created, verbosity=0)
+
+
+def end_other_sessions() -> None:
+    """Connections of threads that have ended linger; PostgreSQL would not drop a database under them."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+
+@pytest.fixture(scope="session")
+def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A sandbox provider in a process of its own."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "--port", "0", "--files-dir", str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    url = line.split()[-1]
+    assert url.startswith("http://127.0.0.1:"), line
+    settings.HUB_SANDBOX_URL = url
+    yield url
+    process.terminate()
+    process.wait(timeout=10)
+    process.stdout.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn in a thread: the same application object that production serves."""
+
+    def install_signal_handlers(self) -> None:
+        """Signals are the main thread's."""
+
+
+@pytest.fixture(scope="session")
+def live_url(sandbox_url: str, database: None) -> Iterator[str]:
+    """The hub itself, listening on loopback."""
+    from megahub.asgi import application
+
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(application, lifespan="on", log_level="error", loop="uvloop")
+    server = Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    until = time.monotonic() + 20
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.02)
+    assert server.started
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+@dataclass
+class Api:
+    """A client of the live server; ``as_`` says who calls."""
+
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def as_(self, person: Person | str | None, **headers: str) -> Api:
+        """The same client with a person's token (or any token), and more headers (``x_y`` is X-Y)."""
+        found = {name.replace("_", "-"): value for name, value in headers.items()}
+        if person is not None:
+            token = person if isinstance(person, str) else person.token
+            found["Authorization"] = f"Bearer {token}"
+        return Api(self.url, found)
+
+    def request(self, method: str, path: str, **kwargs: Any) -> httpx2.Response:
+        headers = {**self.headers, **kwargs.pop("headers", {})}
+        return CLIENT.request(method, self.url + path, headers=headers, **kwargs)
+
+    def get(self, path: str, **kwargs: Any) -> httpx2.Response:
+        return self.request("GET", path, **kwargs)
+
+    def post(self, path: str, json: Any = None, **kwargs: Any) -> httpx2.Response:
+        return self.request("POST", path, json=json, **kwargs)
+
+
+CLIENT = httpx2.Client(timeout=30, trust_env=False)
+
+
+@pytest.fixture
+def api(live_url: str) -> Api:
+    """An anonymous client of the live server."""
+    return Api(live_url)
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def cast(sandbox_url: str) -> Cast:
+    """Alice owns a company, Bob is her member, Charlie owns another: fresh ones for each test."""
+    return make_cast(next(_numbers))
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], str]]:
+    """The bells that were rung (task, arguments, queue), instead of ringing them."""
+    from megahub.kernel import queue as bells
+
+    heard: list[tuple[str, tuple[Any, ...], str]] = []
+    monkeypatch.setattr(
+        bells, "ring", lambda task, *args, queue="normal": heard.append((task, args, queue))
+    )
+    return heard

@@ -1,0 +1,135 @@
+"""Making companies, people and jobs for tests, through the same doors as everybody."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ai_core import pipeline
+from ai_core.models import AIJob
+from ai_core.services.job import Job, Order
+from ai_usage.models import Budget, BudgetWindow, LedgerEntry
+from ai_usage.services import limits
+from megahub.kernel import loop, money
+from megahub.tenancy import selectors, services, tokens
+from megahub.tenancy.models import Brand, Company, Membership, SignIn, User
+from megahub.tenancy.roles import Role
+from megahub.tenancy.selectors import Caller
+
+RUN = f"{os.getpid():x}"
+
+
+@dataclass
+class Person:
+    """Somebody with a membership and a token."""
+
+    user: User
+    company: Company
+    brand: Brand
+    token: str
+
+    @property
+    def caller(self) -> Caller:
+        return selectors.caller_for(self.token, str(self.brand.pk))
+
+    def api_key(self, *scopes: str) -> str:
+        """A fresh API key with these scopes (or those that a new key has)."""
+        wanted = list(scopes or ("inference", "jobs:read", "jobs:write"))
+        return services.make_api_key(self.caller, "test", wanted, None, None)[1]
+
+
+@dataclass
+class Cast:
+    """Alice owns ``company``, Bob is her member, Charlie owns another company."""
+
+    alice: Person
+    bob: Person
+    charlie: Person
+
+    @property
+    def company(self) -> Company:
+        return self.alice.company
+
+    @property
+    def brand(self) -> Brand:
+        return self.alice.brand
+
+
+def make_cast(number: int) -> Cast:
+    """A fresh cast; companies may use the sandbox."""
+    ours, theirs = make_company(f"Ours {RUN} {number}"), make_company(f"Theirs {RUN} {number}")
+    return Cast(
+        alice=make_person(f"alice-{RUN}-{number}", *ours, Role.OWNER),
+        bob=make_person(f"bob-{RUN}-{number}", *ours, Role.MEMBER),
+        charlie=make_person(f"charlie-{RUN}-{number}", *theirs, Role.OWNER),
+    )
+
+
+def make_company(name: str, **fields: Any) -> tuple[Company, Brand]:
+    """A company with one brand."""
+    slug = name.lower().replace(" ", "-")
+    company = Company.objects.create(name=name, slug=slug, **{"use_sandbox": True, **fields})
+    return company, Brand.objects.unscoped().create(company=company, name=f"{name} brand")
+
+
+def make_person(username: str, company: Company, brand: Brand, role: str) -> Person:
+    """A user with a role in the company, signed in."""
+    user = User.objects.create_user(username=username, password="correct horse")
+    Membership.objects.unscoped().create(
+        company=company, user=user, role=role, default_brand=brand
+    )
+    session = SignIn.objects.create(user=user)
+    access, _ = tokens.issue(user.pk, str(session.pk), user.token_version)
+    return Person(user, company, brand, access)
+
+
+def make_budget(company: Company, usd: str | None = None, **fields: Any) -> Budget:
+    """A budget of the company, by default a monthly one for all of it, in USD."""
+    amount = {"limit": money.to_nano(Decimal(usd))} if usd is not None else {}
+    budget = Budget.objects.unscoped().create(company=company, **{**amount, **fields})
+    limits.forget()
+    return budget
+
+
+def order(person: Person, text: str = "Say hello.", **fields: Any) -> Order:
+    """A chat order of that person."""
+    body = {"messages": [{"role": "user", "content": text}], **fields.pop("params", {})}
+    known: dict[str, Any] = {
+        "caller": person.caller,
+        "job_type": "chat_completion",
+        "endpoint": "chat",
+        "model": "gpt-4o-mini",
+        "body": body,
+        "input_json": b"{}",
+        "with_defaults": False,
+    }
+    from megahub.kernel import body as bodies
+
+    known["input_json"] = bodies.dumps({"model": fields.get("model", "gpt-4o-mini"), **body})
+    return Order(**{**known, **fields})
+
+
+def submit(person: Person, text: str = "Say hello.", **fields: Any) -> Job:
+    """Submit a chat order and answer the accepted job."""
+    job = loop.run(pipeline.submit(order(person, text, **fields)))
+    assert isinstance(job, Job)
+    return job
+
+
+def row(job: Job | int) -> AIJob:
+    """The job's row as it is now."""
+    pk = job if isinstance(job, int) else job.pk
+    return AIJob.objects.unscoped().get(pk=pk)  # type: ignore[no-any-return]
+
+
+def ledger(job: Job | int) -> list[LedgerEntry]:
+    """The job's ledger entries in their order."""
+    pk = job if isinstance(job, int) else job.pk
+    return list(LedgerEntry.objects.unscoped().filter(job_id=pk).order_by("pk"))
+
+
+def window(budget: Budget, *, sandbox: bool = True) -> BudgetWindow | None:
+    """The budget's only window so far."""
+    return BudgetWindow.objects.filter(budget=budget, sandbox=sandbox).first()

@@ -1,0 +1,1 @@
+"""The launcher behind ``./hub``; only ``prepare``, a process of its own, imports the project."""

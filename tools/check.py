@@ -1,0 +1,51 @@
+"""``./hub check``: everything that can be said about the code without running it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+
+from tools import keys, services
+from tools.report import ROOT
+
+TYPED = ("megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "sandbox", "tools")
+CHECKS = {
+    "ruff format": ("ruff", "format", "--check", "."),
+    "ruff": ("ruff", "check", "."),
+    "mypy": ("mypy", *TYPED),
+    "import-linter": ("importlinter.cli", "lint"),
+    "migrations": ("django", "makemigrations", "--check", "--dry-run"),
+    "deployment": ("django", "check", "--deploy", "--fail-level", "WARNING"),
+}
+
+
+def run() -> int:
+    """Run them all, a line for each; 1 when one of them failed."""
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="megahub-check-") as folder:
+        env = {
+            **os.environ,
+            **keys.fresh(),
+            "DJANGO_SETTINGS_MODULE": "megahub.settings.prod",
+            "DATABASE_URL": f"sqlite:///{folder}/check.sqlite3",
+            "HUB_VAR": folder,
+        }
+        for name, command in CHECKS.items():
+            began = time.monotonic()
+            done = subprocess.run(
+                services.module(*command),
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            verdict = "FAILED" if done.returncode else "ok"
+            print(f"{name:15} {verdict:6} {time.monotonic() - began:5.1f} s", flush=True)
+            if done.returncode:
+                failed = 1
+                print(done.stdout, flush=True)
+    return failed

