@@ -73,12 +73,8 @@ class AIJob(CompanyOwned):
         "tenancy.Company", on_delete=models.PROTECT, related_name="+", db_index=False
     )
     job_id = models.CharField(max_length=40)
-    job_type = models.ForeignKey(
-        AIJobType, on_delete=models.PROTECT, related_name="+", **NO_KEY
-    )
-    brand = models.ForeignKey(
-        "tenancy.Brand", on_delete=models.PROTECT, related_name="+", db_index=False
-    )
+    job_type = models.ForeignKey(AIJobType, on_delete=models.PROTECT, related_name="+", **NO_KEY)
+    brand = models.ForeignKey("tenancy.Brand", on_delete=models.PROTECT, related_name="+", db_index=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", **NO_KEY
     )
@@ -126,9 +122,7 @@ class AIJob(CompanyOwned):
         constraints = [models.UniqueConstraint(fields=["job_id"], name="job_id_once")]
         indexes = [
             models.Index(fields=["brand", "-created_at", "-id"], name="job_by_brand"),
-            models.Index(
-                fields=["ring_at"], condition=Q(ring_at__isnull=False), name="job_waiting"
-            ),
+            models.Index(fields=["ring_at"], condition=Q(ring_at__isnull=False), name="job_waiting"),
         ]
 
     def __str__(self) -> str:
@@ -177,9 +171,7 @@ class Attempt(models.Model):
         UNKNOWN = "unknown", _("Unknown")
         LATE = "late", _("Late")
 
-    job = models.ForeignKey(
-        AIJob, on_delete=models.CASCADE, related_name="attempts", db_index=False
-    )
+    job = models.ForeignKey(AIJob, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     attempt_no = models.PositiveSmallIntegerField()
     session = models.ForeignKey(
         WorkerSession, null=True, on_delete=models.DO_NOTHING, related_name="+", **NO_KEY
@@ -195,13 +187,9 @@ class Attempt(models.Model):
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["job", "attempt_no"], name="one_attempt_per_number")
-        ]
+        constraints = [models.UniqueConstraint(fields=["job", "attempt_no"], name="one_attempt_per_number")]
         indexes = [
-            models.Index(
-                fields=["started_at"], condition=Q(phase="calling"), name="attempt_calling"
-            )
+            models.Index(fields=["started_at"], condition=Q(phase="calling"), name="attempt_calling")
         ]
 
     def __str__(self) -> str:

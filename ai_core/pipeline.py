@@ -84,9 +84,7 @@ async def _checked(order: Order) -> tuple[Job, Acceptance]:
     if terms.spec.kind != order.endpoint:
         raise ModelNotSupportedHere(param="model", model=order.model, endpoint=order.endpoint)
     cleaned = params.clean(terms.spec, order.body, with_defaults=order.with_defaults)
-    estimate = pricing.estimate(
-        terms.spec, cleaned.params, terms.price, terms.rate, priced=terms.priced
-    )
+    estimate = pricing.estimate(terms.spec, cleaned.params, terms.price, terms.rate, priced=terms.priced)
     is_async = _goes_later(order, kind)
     job = Job(
         order=order,
@@ -246,7 +244,8 @@ async def _attempts(job: Job, emit: Emit) -> None:
     for access in job.terms.accesses:
         job.access = access
         try:
-            return await _call(job, emit)
+            await _call(job, emit)
+            return
         except HubError as error:
             last = access is job.terms.accesses[-1]
             if last or job.has_spoken or not error.retryable:
@@ -290,7 +289,8 @@ async def _call(job: Job, emit: Emit) -> None:
 
 async def _session_id() -> int:
     """This process's session; made in a thread the first time."""
-    return PROCESS.session_id or await loop.in_thread(PROCESS.begin)
+    known = PROCESS.session_id
+    return await loop.in_thread(PROCESS.begin) if known is None else known
 
 
 def _ignore(_: dict[str, Any] | None) -> None:

@@ -17,9 +17,7 @@ JOB_ID_DIGITS = 18
 def _load(name: str) -> AIJobType:
     found = AIJobType.objects.filter(name=name).first()
     if found is None or name not in KINDS:
-        raise JobTypeNotFound(
-            param="job_type", suggestions=sorted(KINDS), words={"job_type": name[:60]}
-        )
+        raise JobTypeNotFound(param="job_type", suggestions=sorted(KINDS), words={"job_type": name[:60]})
     return found
 
 
@@ -39,7 +37,7 @@ def has_ended(job_pk: int) -> bool:
 def jobs_of(company_id: int) -> QuerySet[AIJob]:
     """A company's jobs that were not deleted, newest first, with what a row of a list shows."""
     rows = AIJob.objects.of(company_id).filter(deleted_at=None)
-    return rows.select_related("job_type", "brand", "created_by").order_by("-created_at", "-pk")  # type: ignore[no-any-return]
+    return rows.select_related("job_type", "brand", "created_by").order_by("-created_at", "-pk")
 
 
 def job_of(company_id: int, brand_id: int, ref: str) -> AIJob:

@@ -63,5 +63,3 @@ def _drain() -> None:
     journal.stop()
     PROCESS.end()
     loop.run(http.close())
-
-

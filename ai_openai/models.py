@@ -13,9 +13,7 @@ class OpenAIJob(CompanyOwned):
     A view over the jobs (migration 0001): its number is the job's.
     """
 
-    ai_job = models.OneToOneField(
-        "ai_core.AIJob", on_delete=models.DO_NOTHING, related_name="openai_job"
-    )
+    ai_job = models.OneToOneField("ai_core.AIJob", on_delete=models.DO_NOTHING, related_name="openai_job")
     model = models.CharField(max_length=120)
     generation = models.CharField(max_length=6)
     temperature = models.FloatField(null=True)

@@ -21,9 +21,7 @@ class AIProvider(models.Model):
 
     name = models.CharField(max_length=40, unique=True)
     display_name = models.CharField(max_length=80)
-    base_url = models.URLField(
-        blank=True, help_text=_("Leave empty for the provider's own address.")
-    )
+    base_url = models.URLField(blank=True, help_text=_("Leave empty for the provider's own address."))
     supports_chat = models.BooleanField(default=True)
     supports_assistants = models.BooleanField(default=False)
     supports_files = models.BooleanField(default=False)
@@ -77,9 +75,7 @@ class AIModel(models.Model):
 class AICredentials(CompanyOwned):
     """One row per company. The keys themselves are ``SealedKey`` rows, never readable again."""
 
-    company = models.OneToOneField(
-        "tenancy.Company", on_delete=models.CASCADE, related_name="credentials"
-    )
+    company = models.OneToOneField("tenancy.Company", on_delete=models.CASCADE, related_name="credentials")
     use_global_fallback = models.BooleanField(
         default=False, help_text=_("Use the hub's own key where the company has none.")
     )

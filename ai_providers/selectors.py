@@ -86,9 +86,7 @@ def callable_models() -> list[ModelSpec]:
     return [
         spec
         for spec, _ in listing()
-        if spec.provider in ADAPTERS
-        and spec.kind in ("chat", "embeddings")
-        and not spec.is_retired(today)
+        if spec.provider in ADAPTERS and spec.kind in ("chat", "embeddings") and not spec.is_retired(today)
     ]
 
 
@@ -176,9 +174,9 @@ def own_extra(credentials: AICredentials, provider: str) -> dict[str, str]:
 
 
 def _may_play(company_id: int) -> bool:
-    return bool(settings.HUB_SANDBOX_URL) and Company.objects.filter(
-        pk=company_id, use_sandbox=True
-    ).exists()
+    return (
+        bool(settings.HUB_SANDBOX_URL) and Company.objects.filter(pk=company_id, use_sandbox=True).exists()
+    )
 
 
 def _access(
@@ -240,6 +238,4 @@ def _prices_like(spec: ModelSpec, day: date) -> list[Price]:
 
 
 _terms: ShortLived[tuple[int, str], Terms] = ShortLived(_load, TTL_SECONDS)
-_listing: ShortLived[int, list[tuple[ModelSpec, Price | None]]] = ShortLived(
-    _load_listing, TTL_SECONDS
-)
+_listing: ShortLived[int, list[tuple[ModelSpec, Price | None]]] = ShortLived(_load_listing, TTL_SECONDS)

@@ -67,7 +67,8 @@ class Budget(CompanyOwned):
 class BudgetWindow(models.Model):
     """One calendar window of a budget: what is held for jobs that have not ended, and what was spent.
 
-    ``reserved`` is the sum of the open jobs' ``holds``, ``spent`` that of the ledger. Changed only by conditional updates in the journal's transactions (ai_usage/services.py).
+    ``reserved`` is the sum of the open jobs' ``holds``, ``spent`` that of the ledger. Changed
+    only by conditional updates in the journal's transactions (ai_usage/services/budgets.py).
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="windows")
@@ -78,9 +79,7 @@ class BudgetWindow(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["budget", "starts_on", "sandbox"], name="one_window_per_start"
-            ),
+            models.UniqueConstraint(fields=["budget", "starts_on", "sandbox"], name="one_window_per_start"),
             models.CheckConstraint(condition=Q(reserved__gte=0), name="reserved_not_negative"),
             models.CheckConstraint(condition=Q(spent__gte=0), name="spent_not_negative"),
         ]
@@ -151,9 +150,7 @@ class LedgerEntry(CompanyOwned):
         ]
         indexes = [
             models.Index(fields=["company", "created_at"], name="ledger_by_company"),
-            models.Index(
-                fields=["model"], condition=Q(cost_nano_usd=None), name="ledger_unpriced"
-            ),
+            models.Index(fields=["model"], condition=Q(cost_nano_usd=None), name="ledger_unpriced"),
         ]
 
     def __str__(self) -> str:
@@ -167,9 +164,7 @@ class AIJobUsage(CompanyOwned):
     """
 
     brand = models.ForeignKey("tenancy.Brand", null=True, on_delete=models.DO_NOTHING, related_name="+")
-    ai_job = models.OneToOneField(
-        "ai_core.AIJob", on_delete=models.DO_NOTHING, related_name="usage"
-    )
+    ai_job = models.OneToOneField("ai_core.AIJob", on_delete=models.DO_NOTHING, related_name="usage")
     provider_name = models.CharField(max_length=40)
     model_name = models.CharField(max_length=120)
     generation = models.CharField(max_length=6)
@@ -225,7 +220,8 @@ class AIUsageAlert(CompanyOwned):
         ordering = (F("created_at").desc(),)
         constraints = [
             models.UniqueConstraint(
-                fields=["company", "alert_type", "subject", "window_start"], name="one_alert_per_window"
+                fields=["company", "alert_type", "subject", "window_start"],
+                name="one_alert_per_window",
             )
         ]
 

@@ -23,6 +23,7 @@ from django.db import DatabaseError  # noqa: E402
 from ai_core import pipeline  # noqa: E402
 from ai_core.services.sessions import PROCESS  # noqa: E402
 from ai_providers.adapters import http  # noqa: E402
+from megahub import celery  # noqa: E402, F401  (its application is everybody's)
 from megahub.kernel import journal, loop  # noqa: E402
 from megahub.kernel.fastlane import FastLane, Receive, Send  # noqa: E402
 from megahub.urls import fast_urlpatterns  # noqa: E402
@@ -45,7 +46,11 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
-    import gc; gc.collect(); gc.freeze(); gc.set_threshold(20000, 50, 1000)
+    import gc
+
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20000, 50, 1000)
     loop.adopt(asyncio.get_running_loop())
     try:
         await loop.in_thread(PROCESS.begin, "web")

@@ -12,13 +12,14 @@ from typing import Any
 
 from celery import Celery, signals
 from django.conf import settings
-from kombu import Queue
+from kombu.entity import Queue
 
 from megahub.kernel.queue import QUEUES, SYSTEM_QUEUE
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "megahub.settings.dev")
 
 app = Celery("megahub")
+app.set_default()  # for every thread: the doorbell rings in one of its own
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["ai_core", "megahub.tenancy"])
 app.conf.task_queues = [Queue(name) for name in (SYSTEM_QUEUE, *QUEUES)]

@@ -35,7 +35,7 @@ def _database() -> str:
     try:
         executor = MigrationExecutor(connection)
         waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except Exception as error:  # whatever the driver raises: it is not ready, and says why
+    except Exception as error:  # noqa: BLE001 - whatever the driver raises: it is not ready, and says why
         return type(error).__name__
     return f"{len(waiting)} migrations are not applied" if waiting else "ok"
 

@@ -1,14 +1,14 @@
 """Every path of the hub. The fast ones are answered on the hot lane (``asgi.py``)."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from ai_core.api import urls as jobs
 from ai_openai.api import urls as openai
 from megahub import health
 
-fast_urlpatterns = [
+fast_urlpatterns: list[URLPattern | URLResolver] = [
     *openai.fast_urlpatterns,
     path("ai/", include(jobs.fast_urlpatterns)),
     path("healthz", health.alive, name="healthz"),

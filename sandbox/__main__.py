@@ -39,13 +39,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 async def serve(options: argparse.Namespace, folder: Path) -> None:
     """Serve until a signal comes; says on stdout where it listens."""
     sandbox = Sandbox(FileStore(folder), CallLog(options.log), options.seconds_per_batch_line)
-    request = partial(
-        web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=MAX_BODY_BYTES
-    )
+    request = partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=MAX_BODY_BYTES)
     # Cancellation lets a call that stalls or waits end when its client has gone.
-    server = web.Server(
-        sandbox.handle, request_factory=request, handler_cancellation=True, access_log=None
-    )
+    server = web.Server(sandbox.handle, request_factory=request, handler_cancellation=True, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
@@ -69,9 +65,7 @@ async def _signalled() -> None:
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop's loop if it is installed, else asyncio's own."""
     with suppress(ImportError):
-        factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module(
-            "uvloop"
-        ).new_event_loop
+        factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
         return factory
     return None
 

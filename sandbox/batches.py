@@ -268,9 +268,7 @@ class Batches:
             batch.error_file_id = _keep(batch, refused, "error")
         batch.move(_last_status(batch))
 
-    async def _line(
-        self, batch: Batch, number: int, raw: bytes, output: Draft, refused: Draft
-    ) -> None:
+    async def _line(self, batch: Batch, number: int, raw: bytes, output: Draft, refused: Draft) -> None:
         """Answer one line into the output file or into the error file."""
         line = orjson.loads(raw)
         name = prose.digest(batch.id, number).hex()
@@ -281,9 +279,7 @@ class Batches:
             return
         await self._pause(number)
         status, body = await self._answer(batch.endpoint.removeprefix("/v1/"), line["body"])
-        written = lines.answered(
-            f"batch_req_{name}", line["custom_id"], f"req_{name}", status, body
-        )
+        written = lines.answered(f"batch_req_{name}", line["custom_id"], f"req_{name}", status, body)
         if status == 200:
             batch.completed += 1
             batch.count_usage(body.get("usage") or {})

@@ -54,14 +54,11 @@ def vector_size(model: str, dimensions: int | None) -> int:
     if dimensions is None:
         return native
     if model == "text-embedding-ada-002":
-        raise errors.ApiError(
-            400, "This model does not support specifying dimensions.", param="dimensions"
-        )
+        raise errors.ApiError(400, "This model does not support specifying dimensions.", param="dimensions")
     if dimensions > native:
         raise errors.ApiError(
             400,
-            f"Invalid value for 'dimensions' = {dimensions}. "
-            f"Must be less than or equal to {native}.",
+            f"Invalid value for 'dimensions' = {dimensions}. Must be less than or equal to {native}.",
             param="dimensions",
         )
     return dimensions

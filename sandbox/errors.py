@@ -124,8 +124,7 @@ def unknown_url(method: str, path: str) -> ApiError:
 def wrong_method(method: str, path: str) -> ApiError:
     return ApiError(
         405,
-        f"Not allowed to {method} on {path}. "
-        "(HINT: Perhaps you meant to use a different HTTP method?)",
+        f"Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)",
         code="method_not_supported",
     )
 
@@ -186,9 +185,7 @@ def invalid_value(param: str, value: object, supported: Sequence[str]) -> ApiErr
     )
 
 
-def out_of_range(
-    param: str, value: float, bound: float, *, below: bool, kind: str = "integer"
-) -> ApiError:
+def out_of_range(param: str, value: float, bound: float, *, below: bool, kind: str = "integer") -> ApiError:
     side, sign, code = (
         ("below minimum", ">=", "below_min") if below else ("above maximum", "<=", "above_max")
     )

@@ -203,9 +203,7 @@ class FaultTable:
         match = order.get("match") or {}
         _refuse_unknown(match, ("model", "path"), "match.")
         fields.check(match, MATCH_RULES)
-        entry = Standing(
-            parse(order["spec"]), order.get("times"), match.get("model"), match.get("path")
-        )
+        entry = Standing(parse(order["spec"]), order.get("times"), match.get("model"), match.get("path"))
         self._standing.append(entry)
         return entry.render()
 

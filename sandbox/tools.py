@@ -68,6 +68,4 @@ def _named(functions: list[Body], choice: Body) -> Body:
     for candidate in functions:
         if candidate["name"] == name:
             return candidate
-    raise errors.ApiError(
-        400, f"Tool choice '{name}' not found in 'tools' parameter.", param="tool_choice"
-    )
+    raise errors.ApiError(400, f"Tool choice '{name}' not found in 'tools' parameter.", param="tool_choice")

@@ -51,9 +51,7 @@ async def receive_file(request: web.BaseRequest, store: FileStore) -> StoredFile
                     if draft.bytes > files.MAX_FILE_BYTES:
                         raise files.file_too_large()
             elif part.name is not None:
-                form[part.name] = (await part.read_chunk(MAX_FIELD_BYTES)).decode(
-                    "utf-8", "replace"
-                )
+                form[part.name] = (await part.read_chunk(MAX_FIELD_BYTES)).decode("utf-8", "replace")
         if filename is None:
             raise errors.missing("file")
         return files.accept(draft, form, filename, int(time.time()))

@@ -55,9 +55,7 @@ class Call:
     key: str = ""
     fault: Fault = NO_FAULT
 
-    def headers(
-        self, content_type: str, extra: Mapping[str, str] | None = None
-    ) -> CIMultiDict[str]:
+    def headers(self, content_type: str, extra: Mapping[str, str] | None = None) -> CIMultiDict[str]:
         headers = _HEADERS.copy()
         headers["content-type"] = content_type
         headers["x-request-id"] = self.entry.request_id

@@ -114,6 +114,7 @@ def live_url(sandbox_url: str, database: None) -> Iterator[str]:
         time.sleep(0.02)
     assert server.started
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    CLIENT.close()
     server.should_exit = True
     thread.join(timeout=20)
 

@@ -77,9 +77,7 @@ def make_company(name: str, **fields: Any) -> tuple[Company, Brand]:
 def make_person(username: str, company: Company, brand: Brand, role: str) -> Person:
     """A user with a role in the company, signed in."""
     user = User.objects.create_user(username=username, password="correct horse")
-    Membership.objects.unscoped().create(
-        company=company, user=user, role=role, default_brand=brand
-    )
+    Membership.objects.unscoped().create(company=company, user=user, role=role, default_brand=brand)
     session = SignIn.objects.create(user=user)
     access, _ = tokens.issue(user.pk, str(session.pk), user.token_version)
     return Person(user, company, brand, access)

@@ -112,6 +112,7 @@ def run(*command: str | Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        check=False,
     )
     if done.returncode:
         raise Fault(reason(done.stdout))

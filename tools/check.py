@@ -42,6 +42,7 @@ def run() -> int:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                check=False,
             )
             verdict = "FAILED" if done.returncode else "ok"
             print(f"{name:15} {verdict:6} {time.monotonic() - began:5.1f} s", flush=True)

@@ -82,6 +82,7 @@ class Launch:
             input=json.dumps({"password": password}),
             capture_output=True,
             text=True,
+            check=False,
             start_new_session=True,
             preexec_fn=processes.die_with_parent(signal.SIGKILL),
         )

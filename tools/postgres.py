@@ -63,6 +63,7 @@ class Way:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                check=False,
                 timeout=PROBE_SECONDS * 3,
                 preexec_fn=processes.die_with_parent(signal.SIGKILL),
                 start_new_session=True,

@@ -84,7 +84,9 @@ def identity(pid: int) -> str | None:
 
 def _identity_from_ps(pid: int) -> str | None:
     command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
-    state, _, began = subprocess.run(command, capture_output=True, text=True).stdout.partition(" ")
+    state, _, began = subprocess.run(command, capture_output=True, text=True, check=False).stdout.partition(
+        " "
+    )
     return None if not began or state.startswith("Z") else began.strip()
 
 
@@ -123,9 +125,7 @@ def start(program: Program, log: Path, pids: Path) -> tuple[subprocess.Popen[byt
     return process, record(program.name, process.pid, program.stage, program.ends, pids)
 
 
-def record(
-    name: str, pid: int, stage: int, ends: tuple[tuple[int, float], ...], pids: Path
-) -> Running:
+def record(name: str, pid: int, stage: int, ends: tuple[tuple[int, float], ...], pids: Path) -> Running:
     """Write the pid file of a process."""
     running = Running(name, pid, identity(pid) or "", stage, ends)
     (pids / f"{name}.pid").write_text(json.dumps(vars(running)))
@@ -158,9 +158,7 @@ def end_left_behind(pids: Path) -> list[Running]:
     return alive
 
 
-def end(
-    processes: Iterable[Running], pids: Path, is_urgent: Callable[[], bool] = lambda: False
-) -> None:
+def end(processes: Iterable[Running], pids: Path, is_urgent: Callable[[], bool] = lambda: False) -> None:
     """End processes stage by stage, gently until their patience is over or it ``is_urgent``."""
     found = list(processes)
     for stage in sorted({process.stage for process in found}):

@@ -22,7 +22,8 @@ class Stopped(BaseException):
 
 def say(text: str) -> None:
     """A progress line on stdout."""
-    elapsed = time.time() - float(os.environ.setdefault(STARTED, str(time.time())))
+    started = float(os.environ.setdefault(STARTED, str(time.time())))
+    elapsed = time.time() - started
     print(f"[{elapsed:5.1f} s] {text}", flush=True)
 
 

@@ -1,7 +1,7 @@
 """``./hub up | demo | test | check`` (``python -m tools.stack``), in ``boot.py``'s environment.
 
 ``up`` starts database, broker, sandbox provider, web, worker and beat, sends a job through all
-of them and keeps them alive; ``demo`` ends after the job; ``test`` runs pytest beside the same servers.
+of them and keeps them alive; ``demo`` ends after the job; ``test`` runs pytest beside such servers.
 """
 
 from __future__ import annotations
@@ -107,9 +107,7 @@ def _try(address: str, password: str, answers: str, *, stays: bool) -> dict[str,
 def show(launch: Launch, address: str, users: list[dict[str, Any]], password: str) -> None:
     """Where to look, as whom, and a line to paste."""
     url = f"http://{address}"
-    people = ", ".join(
-        f"{user['username']} ({user['role']} of {user['company']})" for user in users
-    )
+    people = ", ".join(f"{user['username']} ({user['role']} of {user['company']})" for user in users)
     body = json.dumps({"username": demo.WHO, "password": password})
     ask = json.dumps({"model": demo.MODEL, "messages": [{"role": "user", "content": "Hello!"}]})
     content = "-H 'Content-Type: application/json'"
@@ -137,9 +135,7 @@ def test(arguments: list[str]) -> int:
     """pytest's exit code. Its servers and files are its own, in ``HUB_VAR/test``."""
     with Launch(places.var_folder() / "test") as launch:
         launch.open_servers(careless=True)
-        env = {
-            name: value for name, value in launch.env.items() if not name.startswith(NOT_FOR_TESTS)
-        }
+        env = {name: value for name, value in launch.env.items() if not name.startswith(NOT_FOR_TESTS)}
         env |= {
             "HUB_VAR": str(launch.places.var),
             "DJANGO_SETTINGS_MODULE": "megahub.settings.test",

@@ -40,7 +40,10 @@ HEARTBEAT = b": keep-alive\n\n"
         {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer"}},
     ],
     responses={
-        "200": {"description": "Events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        "200": {
+            "description": "Events.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
         "404": {"description": "No such job."},
     },
 )
@@ -86,7 +89,11 @@ async def _events(job_pk: int, seen: int, caller: Caller, said_in: str) -> Async
 
 
 def _event(number: int, name: str, data: Any) -> bytes:
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, name.encode(), orjson.dumps(data, default=str))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (
+        number,
+        name.encode(),
+        orjson.dumps(data, default=str),
+    )
 
 
 def _whole(job_pk: int, caller: Caller, said_in: str) -> Any:

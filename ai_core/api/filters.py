@@ -19,12 +19,8 @@ class JobFilters(filters.FilterSet):
     created_by = filters.NumberFilter(field_name="created_by_id")
     is_async = filters.BooleanFilter()
     model = filters.CharFilter()
-    progress_percentage__gte = filters.NumberFilter(
-        field_name="progress_percentage", lookup_expr="gte"
-    )
-    progress_percentage__lte = filters.NumberFilter(
-        field_name="progress_percentage", lookup_expr="lte"
-    )
+    progress_percentage__gte = filters.NumberFilter(field_name="progress_percentage", lookup_expr="gte")
+    progress_percentage__lte = filters.NumberFilter(field_name="progress_percentage", lookup_expr="lte")
     created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     created_at__lte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lte")
     search = filters.CharFilter(method="find")
@@ -39,6 +35,5 @@ class JobFilters(filters.FilterSet):
 
 
 ORDERING: dict[str, Any] = {
-    name: name
-    for name in ("id", "created_at", "started_at", "completed_at", "status", "priority", "model")
+    name: name for name in ("id", "created_at", "started_at", "completed_at", "status", "priority", "model")
 }

@@ -147,7 +147,7 @@ class AttemptShape(serializers.Serializer[Any]):
 
     attempt_no = serializers.IntegerField()
     provider = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # DRF's own attribute of that name
     phase = serializers.CharField()
     error_code = serializers.CharField(allow_null=True)
     started_at = serializers.DateTimeField()

@@ -24,7 +24,7 @@ from ai_core.services.job import Order
 from megahub.kernel import loop
 from megahub.kernel.errors import JobNotCancellable, JobNotEditable, JobTypeNotFound
 from megahub.tenancy import idempotency
-from megahub.tenancy.authentication import HasScope
+from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.idempotency import Replay
 
 
@@ -56,11 +56,11 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
 
     def get_queryset(self) -> QuerySet[AIJob]:
-        caller = self.request.user
+        caller = caller_of(self.request)
         return selectors.jobs_of(caller.company_id).filter(brand_id=caller.require_brand())
 
     def _job(self) -> AIJob:
-        caller = self.request.user
+        caller = caller_of(self.request)
         return selectors.job_of(caller.company_id, caller.require_brand(), self.kwargs["ref"])
 
     def _detail(self, job: AIJob, code: int = status.HTTP_200_OK) -> Response:
@@ -78,15 +78,12 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         shape.is_valid(raise_exception=True)
         asked = shape.validated_data
         result = loop.run(_submitted(self._order(request, asked)))
-        if isinstance(result, Replay):
-            job = selectors.job_of(
-                request.user.company_id, request.user.brand_id, result.job_ref
-            )
-            response = self._detail(job, status.HTTP_201_CREATED)
+        replayed = isinstance(result, Replay)
+        self.kwargs["ref"] = result.job_ref if isinstance(result, Replay) else str(result)
+        response = self._detail(self._job(), status.HTTP_201_CREATED)
+        if replayed:
             response["Idempotency-Replayed"] = "true"
-            return response
-        job = selectors.job_of(request.user.company_id, request.user.brand_id, str(result))
-        return self._detail(job, status.HTTP_201_CREATED)
+        return response
 
     @staticmethod
     def _order(request: Request, asked: dict[str, Any]) -> Order:
@@ -101,7 +98,7 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         body.pop("stream", None)
         assert kind.endpoint is not None
         return Order(
-            caller=request.user,
+            caller=caller_of(request),
             job_type=kind.name,
             endpoint=kind.endpoint,
             model=model,
@@ -111,7 +108,7 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
             later=asked["is_async"] or kind.requires_async,
             priority=asked["priority"],
             description=asked["description"],
-            idempotency=idempotency.of(request._request, request.user.company_id, "ai-jobs"),
+            idempotency=idempotency.of(request._request, caller_of(request).company_id, "ai-jobs"),
         )
 
     @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail)

@@ -56,7 +56,9 @@ def body_of(kind: Kind, input_data: dict[str, Any], default_model: str) -> tuple
     if model is None and kind.endpoint == "chat":
         model = default_model
     if not isinstance(model, str):
-        text = Text("This field is required.") if model is None else Text("Expected {types}.", types="string")
+        text = (
+            Text("This field is required.") if model is None else Text("Expected {types}.", types="string")
+        )
         raise ValidationFailed(field_errors={"model": [text]}, param="model")
     if kind.endpoint == "chat" and "messages" not in body and isinstance(body.get("prompt"), str):
         body["messages"] = [{"role": "user", "content": body.pop("prompt")}]
@@ -69,7 +71,7 @@ def result_of(endpoint: str, response: dict[str, Any] | None) -> dict[str, Any] 
         return None
     if endpoint == "embeddings":
         return {"embeddings": response.get("data"), "model": response.get("model")}
-    first = next(iter(response.get("choices") or ()), {})
+    first: dict[str, Any] = next(iter(response.get("choices") or ()), {})
     message = first.get("message") or {}
     result = {
         "completion": message.get("content"),

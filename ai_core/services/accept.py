@@ -86,7 +86,11 @@ class Acceptance:
 
 
 def acceptance(
-    job: Job, job_type_id: int, estimate: Estimate, limits: tuple[Limit, ...], session_id: int | None
+    job: Job,
+    job_type_id: int,
+    estimate: Estimate,
+    limits: tuple[Limit, ...],
+    session_id: int | None,
 ) -> Acceptance:
     """The rows of a job: running under ``session_id`` when it is called at once, else pending."""
     spec, caller, order = job.terms.spec, job.order.caller, job.order
@@ -157,9 +161,7 @@ class Accept:
     lane = "accept"
     keep = False
 
-    def write(
-        self, session: Session, entries: list[Acceptance]
-    ) -> list[int | Replay | HubError | None]:
+    def write(self, session: Session, entries: list[Acceptance]) -> list[int | Replay | HubError | None]:
         moment = clock.now()
         verdicts = self._claim_keys(session, entries)
         self._reserve(session, entries, verdicts, moment)
@@ -176,9 +178,7 @@ class Accept:
         ]
 
     @staticmethod
-    def _claim_keys(
-        session: Session, entries: list[Acceptance]
-    ) -> list[int | Replay | HubError | None]:
+    def _claim_keys(session: Session, entries: list[Acceptance]) -> list[int | Replay | HubError | None]:
         verdicts: list[int | Replay | HubError | None] = [None] * len(entries)
         keyed = [
             (position, entry.job.order.idempotency, entry.row["job_id"])

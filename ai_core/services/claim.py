@@ -204,4 +204,3 @@ class GiveBack:
 CLAIM = Claim()
 NEXT_ATTEMPT = NextAttempt()
 GIVE_BACK_JOB = GiveBack()
-

@@ -17,9 +17,7 @@ from megahub.kernel import clock, journal
 from megahub.kernel.errors import HubError, JobNotEditable, JobRunning
 from megahub.kernel.sql import Session
 
-AMENDED = (
-    "endpoint model provider generation sandbox input_data params holds warnings"
-).split()
+AMENDED = "endpoint model provider generation sandbox input_data params holds warnings".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,11 @@ def delete(job: AIJob) -> None:
     rows = AIJob.objects.of(job.company_id).filter(pk=job.pk)
     ended = rows.exclude(status__in=("pending", "running"))
     erased = ended.update(
-        deleted_at=clock.now(), input_data={}, response=None, description="", revision=F("revision") + 1
+        deleted_at=clock.now(),
+        input_data={},
+        response=None,
+        description="",
+        revision=F("revision") + 1,
     )
     if erased != 1:
         raise JobRunning(current_status="running")

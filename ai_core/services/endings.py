@@ -30,14 +30,18 @@ PATIENCE_SECONDS = 10.0
 
 async def end(job: Job) -> None:
     """Write a run's end; ``job`` then tells how it ended."""
-    error = job.error
-    if error is not None and job.is_async and not isinstance(error, JobCancelled):
-        if retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts):
-            return await _give_back(job, error)
+    if job.error is not None and _may_retry(job, job.error):
+        await _give_back(job, job.error)
+        return
     _close(job)
     if not await _patiently(journal.write(SETTLE, _settlement(job)), job):
         # Somebody else has ended this job: what came of this call is kept with its attempt.
         job.error = OutcomeUnknown()
+
+
+def _may_retry(job: Job, error: HubError) -> bool:
+    """Only what nobody waits for on an open connection is tried again later."""
+    return job.is_async and retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts)
 
 
 async def _give_back(job: Job, error: HubError) -> None:

@@ -67,9 +67,7 @@ def take_back(attempt: Attempt) -> bool:
     if job.cancel_requested_at is not None:
         return _end(attempt, JobCancelled(), "cancelled")
     error = OutcomeUnknown()
-    if job.is_async and retry.may_retry(
-        error, job.attempt_no, job.max_attempts, job.unknown_attempts
-    ):
+    if job.is_async and retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts):
         again = Return(job.pk, job.attempt_no, clock.now(), "unknown", error.code)
         if not journal.write_and_wait(GIVE_BACK_JOB, again):
             return False

@@ -13,6 +13,7 @@ import socket
 import threading
 
 from django.db import close_old_connections, connection
+from django.db.models import QuerySet
 
 from ai_core.models import AIJob, WorkerSession
 from megahub.kernel import clock
@@ -59,7 +60,7 @@ class Process:
                 row = WorkerSession.objects.create(
                     kind=self.kind, host=socket.gethostname(), pid=os.getpid()
                 )
-                self.session_id = row.pk
+                self.session_id = int(row.pk)
                 self._ending.clear()
                 self._thread = threading.Thread(target=self._beat, name="hub-beat", daemon=True)
                 self._thread.start()
@@ -72,9 +73,11 @@ class Process:
             if self._thread is not None:
                 self._thread.join(timeout=5)
             if self.session_id is not None:
-                rows = WorkerSession.objects.filter(pk=self.session_id)
-                rows.update(ended_at=clock.now())
+                self._row().update(ended_at=clock.now())
             self.session_id = self._thread = None
+
+    def _row(self) -> QuerySet[WorkerSession]:
+        return WorkerSession.objects.filter(pk=self.session_id or 0)
 
     def _beat(self) -> None:
         since_beat = 0.0
@@ -86,14 +89,14 @@ class Process:
             since_beat = 0.0 if due else since_beat
             try:
                 self._look(due)
-            except Exception as error:  # the database is away: the next look comes in a second
+            except Exception as error:  # noqa: BLE001 - the database is away: the next look comes in a second
                 log.warning("heartbeat failed: %s", type(error).__name__)
         connection.close()
 
     def _look(self, beat: bool) -> None:
         close_old_connections()
         if beat:
-            WorkerSession.objects.filter(pk=self.session_id).update(beat_at=clock.now())
+            self._row().update(beat_at=clock.now())
         if self.running:
             wanted = AIJob.objects.unscoped().filter(
                 pk__in=list(self.running), status="running", cancel_requested_at__isnull=False

@@ -120,9 +120,7 @@ class Settle:
         if own:
             holds = [(orjson.loads(ended[e.job_pk]), e.sandbox, e.charge) for e in own]
             held = budgets.close(session, holds)
-            ledger.record(
-                session, [_ledger_row(e, amount) for e, amount in zip(own, held, strict=True)]
-            )
+            ledger.record(session, [_ledger_row(e, amount) for e, amount in zip(own, held, strict=True)])
         return [entry.job_pk in ended for entry in entries]
 
 

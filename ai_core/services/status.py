@@ -27,7 +27,9 @@ CALL_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
 )
 REMAINING = Gauge(
-    "megahub_provider_remaining", "What the provider's rate limits leave", ["provider", "source", "what"]
+    "megahub_provider_remaining",
+    "What the provider's rate limits leave",
+    ["provider", "source", "what"],
 )
 
 
@@ -35,7 +37,7 @@ def _ask_broker(_: int) -> str:
     try:
         with current_app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, timeout=2)
-    except Exception as error:  # whatever the broker's driver raises: it cannot be reached
+    except Exception as error:  # noqa: BLE001 - whatever the broker's driver raises: it cannot be reached
         return type(error).__name__
     return "ok"
 

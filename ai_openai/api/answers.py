@@ -37,18 +37,14 @@ def of_row(request: HttpRequest, row: AIJob, content: Any, status: int = 200) ->
     return response
 
 
-def stream_of_job(
-    request: HttpRequest, job: Job, events: AsyncIterator[bytes]
-) -> StreamingHttpResponse:
+def stream_of_job(request: HttpRequest, job: Job, events: AsyncIterator[bytes]) -> StreamingHttpResponse:
     """Server-sent events about a job; an error on the way is one last event of the path's surface."""
     response = StreamingHttpResponse(told(request, events), content_type="text/event-stream")
     _tell(request, response, job.job_ref, job.terms.is_sandbox, job.warnings)
     return response
 
 
-def stream_of_row(
-    request: HttpRequest, row: AIJob, events: AsyncIterator[bytes]
-) -> StreamingHttpResponse:
+def stream_of_row(request: HttpRequest, row: AIJob, events: AsyncIterator[bytes]) -> StreamingHttpResponse:
     """The replay of a stream."""
     response = StreamingHttpResponse(events, content_type="text/event-stream")
     _tell(request, response, row.job_id, row.sandbox, row.warnings or [])

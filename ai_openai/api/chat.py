@@ -82,9 +82,7 @@ def _whole(request: HttpRequest, outcome: Outcome) -> dict[str, Any]:
     return content
 
 
-async def _later(
-    job_ref: str, model: str, accepted_at: datetime, effort: str | None
-) -> dict[str, Any]:
+async def _later(job_ref: str, model: str, accepted_at: datetime, effort: str | None) -> dict[str, Any]:
     """The answer for a job that a worker will run."""
     kind = await selectors.job_type(JOB_TYPE)
     expected = accepted_at + timedelta(seconds=kind.estimated_duration_seconds)

@@ -90,7 +90,7 @@ async def _replayed(request: HttpRequest, caller: Caller, replay: Replay) -> Htt
     if not row.input_data.get("stream"):
         return answers.of_row(request, row, row.response)
     wants_usage = bool((row.input_data.get("stream_options") or {}).get("include_usage"))
-    stream = chat.openai_stream(_chunks(row.response), include_usage=wants_usage)
+    stream = chat.openai_stream(_chunks(row.response or {}), include_usage=wants_usage)
     return answers.stream_of_row(request, row, stream)
 
 

@@ -146,8 +146,6 @@ MODEL = operation(
     operationId="v1_model",
     tags=["openai-compatible"],
     summary="One model",
-    parameters=[
-        {"name": "model_id", "in": "path", "required": True, "schema": {"type": "string"}}
-    ],
+    parameters=[{"name": "model_id", "in": "path", "required": True, "schema": {"type": "string"}}],
     responses={"200": answer("The model."), "401": ERRORS["401"], "404": ERRORS["404"]},
 )

@@ -25,4 +25,4 @@ async def job_of(replay: Replay, caller: Caller) -> AIJob:
 
 def _row(job_ref: str, company_id: int) -> AIJob | None:
     rows = AIJob.objects.of(company_id).select_related("usage", "openai_job", "job_type")
-    return rows.filter(job_id=job_ref).first()  # type: ignore[no-any-return]
+    return rows.filter(job_id=job_ref).first()

@@ -17,7 +17,7 @@ from ai_core.domain.states import ENDS
 from ai_openai.api.outcomes import Outcome
 from megahub.kernel import clock
 from megahub.kernel.errors import Text, ValidationFailed
-from megahub.tenancy.authentication import HasScope
+from megahub.tenancy.authentication import HasScope, caller_of
 
 
 class ResultShape(serializers.Serializer[Any]):
@@ -42,7 +42,7 @@ class JobResult(APIView):
         if not ref:
             text = Text("This field is required.")
             raise ValidationFailed(field_errors={"job_id": [text]}, param="job_id")
-        row = selectors.job_of(request.user.company_id, request.user.require_brand(), ref)
+        row = selectors.job_of(caller_of(request).company_id, caller_of(request).require_brand(), ref)
         outcome = Outcome.of_row(row)
         ended = row.status in ENDS
         return Response(

@@ -71,7 +71,7 @@ def quality_indicators(response: dict[str, Any]) -> dict[str, Any]:
     ``reasoning_steps``: the summary parts that the provider returned. ``confidence_score``: the mean
     probability of the answer's tokens, when log-probabilities were asked for.
     """
-    first = next(iter(response.get("choices") or ()), {})
+    first: dict[str, Any] = next(iter(response.get("choices") or ()), {})
     steps = (first.get("message") or {}).get("reasoning_steps")
     tokens = ((first.get("logprobs") or {}).get("content")) or []
     chances = [math.exp(token["logprob"]) for token in tokens]
@@ -86,16 +86,15 @@ def sse(data: Any) -> bytes:
     return b"data: " + orjson.dumps(data) + b"\n\n"
 
 
-async def openai_stream(
-    chunks: AsyncIterator[Chunk], *, include_usage: bool
-) -> AsyncIterator[bytes]:
+async def openai_stream(chunks: AsyncIterator[Chunk], *, include_usage: bool) -> AsyncIterator[bytes]:
     """Chunks as OpenAI streams them: a usage chunk only for those who asked for it."""
     async for data in chunks:
         if not data.get("choices") and not include_usage:
             continue
-        if not include_usage and "usage" in data:
-            data = {name: value for name, value in data.items() if name != "usage"}
-        yield sse(data)
+        if include_usage or "usage" not in data:
+            yield sse(data)
+        else:
+            yield sse({name: value for name, value in data.items() if name != "usage"})
     yield DONE
 
 
@@ -115,11 +114,11 @@ def replayed_chunks(body: Chunk) -> list[Chunk]:
     head = {k: v for k, v in body.items() if k not in ("choices", "usage", "object")}
     head["object"] = "chat.completion.chunk"
     deltas = [
-        {"index": c["index"], "delta": c["message"], "finish_reason": None} for c in body["choices"]
+        {"index": c["index"], "delta": c["message"], "finish_reason": None} for c in body.get("choices", ())
     ]
     ends = [
         {"index": c["index"], "delta": {}, "finish_reason": c["finish_reason"]}
-        for c in body["choices"]
+        for c in body.get("choices", ())
     ]
     return [
         {**head, "choices": deltas},

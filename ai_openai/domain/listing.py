@@ -85,9 +85,7 @@ def generation_info(specs: list[ModelSpec]) -> dict[str, Any]:
     }
 
 
-def selection_guide(
-    specs: list[ModelSpec], usd_per_output: dict[str, Decimal]
-) -> dict[str, str | None]:
+def selection_guide(specs: list[ModelSpec], usd_per_output: dict[str, Decimal]) -> dict[str, str | None]:
     """A model per purpose, found in the catalogue: the cheapest one that people recommend for it."""
     purposes = {
         "complex_analysis": ("analysis", "highest"),

@@ -18,9 +18,7 @@ class Adapter(Protocol):
 
     name: str
 
-    def stream(
-        self, call: Call, access: Access, spec: ModelSpec, request_id: str
-    ) -> AsyncIterator[Chunk]:
+    def stream(self, call: Call, access: Access, spec: ModelSpec, request_id: str) -> AsyncIterator[Chunk]:
         """Send the call once: one chunk with the completion, or a stream's chunks as they come.
 
         A stream that returns has said everything; ``gathering`` makes the completion of its chunks.

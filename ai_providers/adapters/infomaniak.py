@@ -38,6 +38,6 @@ class Infomaniak(OpenAI):
 
     def reason(self, told: dict[str, Any]) -> tuple[str, str | None]:
         """``{code, description, errors: [{description, context: {attribute}}]}``."""
-        first = next(iter(told.get("errors") or ()), {})
+        first: dict[str, Any] = next(iter(told.get("errors") or ()), {})
         text = first.get("description") or told.get("description") or told.get("message") or ""
         return str(text), (first.get("context") or {}).get("attribute")

@@ -55,8 +55,7 @@ def models() -> dict[str, ModelSpec]:
 def _definitions() -> dict[str, dict[str, ParamRule]]:
     data = tomllib.loads((FOLDER / "params.toml").read_text())
     return {
-        kind: {name: _definition(name, row) for name, row in rows.items()}
-        for kind, rows in data.items()
+        kind: {name: _definition(name, row) for name, row in rows.items()} for kind, rows in data.items()
     }
 
 
@@ -116,7 +115,7 @@ def _model(
         renames=rules.get("renames", {}),
         defaults=rules.get("defaults", {}),
         roles=rules.get("roles", {}),
-        refused_formats=tuple([*rules.get("refused_formats", []), *row.get("refused_formats", [])]),
+        refused_formats=(*rules.get("refused_formats", []), *row.get("refused_formats", [])),
         content=rules.get("content", "any"),
         reasoning_efforts=tuple(row.get("reasoning_efforts", ())),
         default_reasoning_effort=row.get("default_reasoning_effort"),
@@ -157,9 +156,7 @@ def _rule(definition: ParamRule, rules: dict[str, Any], row: dict[str, Any]) -> 
 
 
 def _price(price: dict[str, Any], sources: dict[str, str], row: dict[str, Any]) -> Price:
-    tiers = [
-        Tier(tier["above_input_tokens"], _rates(tier["rates"])) for tier in price.get("tiers", ())
-    ]
+    tiers = [Tier(tier["above_input_tokens"], _rates(tier["rates"])) for tier in price.get("tiers", ())]
     return Price(
         since=price.get("since", BEGINNING),
         currency=price["currency"],

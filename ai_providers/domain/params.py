@@ -107,7 +107,8 @@ def _rename(spec: ModelSpec, given: dict[str, Any]) -> dict[str, Any]:
             continue
         if new in given and given[new] != given[old]:
             raise ValidationFailed(
-                field_errors={old: [Text("Give either {old} or {new}, not both.", old=old, new=new)]}, param=old
+                field_errors={old: [Text("Give either {old} or {new}, not both.", old=old, new=new)]},
+                param=old,
             )
         given = {(new if name == old else name): value for name, value in given.items()}
     return given

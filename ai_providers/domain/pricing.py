@@ -92,12 +92,8 @@ def cost(price: Price, usage: Usage, rate: Rate, *, batch: bool = False) -> Cost
     if price.unit != "per_1M_tokens":
         raise ValueError(f"a price {price.unit} does not price tokens")
     rates = rates_for(price, usage.prompt_tokens, batch=batch)
-    incoming = sum(
-        (rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[:3]), start=Decimal(0)
-    )
-    outgoing = sum(
-        (rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[3:]), start=Decimal(0)
-    )
+    incoming = sum((rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[:3]), start=Decimal(0))
+    outgoing = sum((rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[3:]), start=Decimal(0))
     return Cost(price.currency, _nano(incoming), _nano(outgoing), rate, price.since)
 
 
@@ -165,8 +161,6 @@ def pessimistic(prices: list[Price]) -> Price | None:
     if not token_prices:
         return None
     classes = {name for price in token_prices for name in price.rates}
-    rates = {
-        name: max(price.rates.get(name, Decimal(0)) for price in token_prices) for name in classes
-    }
+    rates = {name: max(price.rates.get(name, Decimal(0)) for price in token_prices) for name in classes}
     newest = max(price.since for price in token_prices)
     return Price(newest, token_prices[0].currency, "per_1M_tokens", rates)

@@ -45,6 +45,7 @@ STATE = (
     " ON b.id = w.budget_id WHERE w.budget_id = %s AND w.starts_on = %s AND w.sandbox = %s"
 )
 
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A job that asks for room: who, the budgets that were matched, and how much of each window."""

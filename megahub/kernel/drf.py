@@ -32,9 +32,7 @@ PLAIN: dict[type[Exception], type[HubError]] = {
 class JsonParser(parsers.JSONParser):
     """Strict JSON with the same limits as the hot lane's."""
 
-    def parse(
-        self, stream: Any, media_type: Any = None, parser_context: Any = None
-    ) -> dict[str, Any]:
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> dict[str, Any]:
         return body.loads(stream.read())  # type: ignore[no-any-return]
 
 
@@ -61,7 +59,7 @@ def normalise(error: Exception) -> HubError | None:
     if isinstance(error, exceptions.MethodNotAllowed):
         return errors.MethodNotAllowed(words={"method": str(error.detail).split('"')[1]})
     if isinstance(error, exceptions.Throttled):
-        return errors.RateLimited(retry_after=error.wait)
+        return errors.RateLimited(retry_after=getattr(error, "wait", None))
     if isinstance(error, exceptions.ParseError):
         return errors.MalformedBody(words={"reason": str(error.detail)})
     for kind, ours in PLAIN.items():

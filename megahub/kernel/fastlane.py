@@ -83,7 +83,7 @@ class FastLane:
             return
         except HubError as error:
             response = error_response(request, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged with its traceback, answered as a 500
             response = unexpected(request, error)
         try:
             await self.send(request, response, receive, send)
@@ -154,7 +154,7 @@ async def read_body(scope: dict[str, Any], receive: Receive) -> bytes:
 
 async def _tell(signal: Signal, **facts: Any) -> None:
     """Send a request signal to its receivers on the loop, past the connection keepers."""
-    synchronous, asynchronous = signal._live_receivers(FastLane)  # type: ignore[attr-defined]
+    synchronous, asynchronous = signal._live_receivers(FastLane)
     for receiver in synchronous:
         if receiver not in CONNECTION_KEEPERS:
             receiver(signal=signal, sender=FastLane, **facts)

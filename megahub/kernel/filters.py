@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
@@ -34,7 +34,7 @@ class StrictFilterBackend(DjangoFilterBackend):
         if not filterset.is_valid():
             found = {name: [str(text) for text in texts] for name, texts in filterset.errors.items()}
             raise ValidationFailed(field_errors=found, param=next(iter(found)))
-        return filterset.qs
+        return cast(QuerySet[Any], filterset.qs)
 
 
 class StrictOrderingFilter(OrderingFilter):
@@ -52,9 +52,7 @@ class StrictOrderingFilter(OrderingFilter):
             raise ValidationFailed(
                 field_errors={"ordering": [message]}, param="ordering", suggestions=sorted(fields)
             )
-        return [
-            ("-" if field.startswith("-") else "") + fields[field.lstrip("-")] for field in asked
-        ]
+        return [("-" if field.startswith("-") else "") + fields[field.lstrip("-")] for field in asked]
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         ordering = self.get_ordering(request, queryset, view)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import sqlite3
 import threading
 import time
 from collections import defaultdict
@@ -21,6 +22,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+import psycopg
 from django.conf import settings
 from django.db import connection
 from django.db.utils import Error as DjangoDatabaseError
@@ -209,7 +211,7 @@ def is_database_error(error: Exception) -> bool:
     """Whether the driver (raw or wrapped by Django) raised it."""
     if isinstance(error, DjangoDatabaseError | OSError):
         return True
-    return isinstance(error, connection.Database.Error)
+    return isinstance(error, sqlite3.Error | psycopg.Error)
 
 
 def connection_lost() -> bool:
@@ -221,7 +223,7 @@ def connection_lost() -> bool:
         return bool(raw.closed)
     try:
         raw.execute("SELECT 1 FROM django_migrations LIMIT 1")
-    except connection.Database.Error:
+    except sqlite3.Error:
         return True
     return False
 

@@ -65,7 +65,10 @@ def configure(options: dict[str, str]) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "hub"}},
             "root": {"handlers": ["stderr"], "level": options["level"]},
-            "loggers": {"aiohttp.access": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+            "loggers": {
+                "aiohttp.access": {"level": "WARNING"},
+                "django.request": {"level": "ERROR"},
+            },
         }
     )
     structlog.configure(

@@ -24,7 +24,7 @@ def operation(method: str, **details: Any) -> Callable[[V], V]:
 
 def add_fast_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's postprocessing hook."""
-    security = [{"bearerAuth": []}, {"apiKeyAuth": []}]
+    security: list[dict[str, list[str]]] = [{"bearerAuth": []}, {"apiKeyAuth": []}]
     for path, view in _views(get_resolver().url_patterns, "/"):
         for method, details in getattr(view, "openapi_operations", {}).items():
             operations = result["paths"].setdefault(path, {})

@@ -54,7 +54,7 @@ def _ring_forever() -> None:
         task, args, target = _waiting.get()
         try:
             current_app.send_task(task, args=args, queue=target, retry=False)
-        except Exception as error:  # whatever the broker's driver raises, the relay rings again
+        except Exception as error:  # noqa: BLE001 - whatever the broker's driver raises, the relay rings again
             log.warning("could not ring for %s: %s", task, type(error).__name__)
         finally:
             _waiting.task_done()

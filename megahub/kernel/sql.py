@@ -54,11 +54,7 @@ class Rows:
         """The parameter for ``source``: a column that a row lacks is NULL."""
         convert = {name: _packer(kind) for name, kind in self.columns.items()}
         packed = [
-            {
-                name: pack(row[name])
-                for name, pack in convert.items()
-                if row.get(name) is not None
-            }
+            {name: pack(row[name]) for name, pack in convert.items() if row.get(name) is not None}
             for row in rows
         ]
         return orjson.dumps(packed, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
@@ -121,9 +117,9 @@ class Session:
                 connection.connection.prepare_threshold = 0  # Django's connections prepare nothing
                 connection.connection.execute(PLAN_BY_KEY)
             # Statements whose rows nobody asks for travel together with the next that is asked.
-            with connection.connection.pipeline() as self._pipeline:
-                with connection.connection.transaction():
-                    yield self
+            raw = connection.connection
+            with raw.pipeline() as self._pipeline, raw.transaction():
+                yield self
             return
         raw = connection.connection
         raw.execute("BEGIN IMMEDIATE")

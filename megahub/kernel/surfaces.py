@@ -24,7 +24,11 @@ OPENAI_TYPES = {
     "QUOTA_EXCEEDED": "insufficient_quota",
     "REASONING_QUOTA_EXCEEDED": "insufficient_quota",
 }
-OPENAI_TYPES_BY_STATUS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+OPENAI_TYPES_BY_STATUS = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
 
 #: OpenAI's ``code`` where it is not our own code in lower case (provider-facts.md 1.2).
 OPENAI_CODES = {

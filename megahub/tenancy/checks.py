@@ -27,13 +27,12 @@ def check_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:
     if len(settings.SECRET_KEY) < MIN_SECRET_KEY_LENGTH:
         found.append(
             Error(
-                f"HUB_SECRET_KEY must have at least {MIN_SECRET_KEY_LENGTH} characters.", id="hub.E001"
+                f"HUB_SECRET_KEY must have at least {MIN_SECRET_KEY_LENGTH} characters.",
+                id="hub.E001",
             )
         )
     if len(settings.HUB_JWT_KEY.encode()) < MIN_JWT_KEY_BYTES:
-        found.append(
-            Error(f"HUB_JWT_KEY must have at least {MIN_JWT_KEY_BYTES} bytes.", id="hub.E002")
-        )
+        found.append(Error(f"HUB_JWT_KEY must have at least {MIN_JWT_KEY_BYTES} bytes.", id="hub.E002"))
     try:
         vault.master_keys()
     except ImproperlyConfigured as error:

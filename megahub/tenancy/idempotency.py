@@ -92,8 +92,7 @@ def claim(session: Session, claims: list[tuple[Claim, str]]) -> dict[int, HubErr
 
 def _verdict(session: Session, c: Claim) -> HubError | Replay:
     rows = session.rows(
-        f"SELECT body_digest, job_ref FROM {TABLE}"
-        " WHERE company_id = %s AND route = %s AND key = %s",
+        f"SELECT body_digest, job_ref FROM {TABLE} WHERE company_id = %s AND route = %s AND key = %s",
         [c.company_id, c.route, c.key],
     )
     if not rows:

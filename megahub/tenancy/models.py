@@ -126,9 +126,7 @@ class ApiKey(CompanyOwned):
     """A key for scripts and SDKs, shown once. ``digest`` is the SHA-256 of 240 random bits."""
 
     company = models.ForeignKey(Company, on_delete=models.CASCADE, related_name="api_keys")
-    brand = models.ForeignKey(
-        Brand, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
-    )
+    brand = models.ForeignKey(Brand, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=80)
     public_id = models.CharField(max_length=16, unique=True, editable=False)

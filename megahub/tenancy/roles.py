@@ -23,7 +23,11 @@ class Scope(TextChoices):
 
 
 VIEWER_SCOPES = frozenset({Scope.JOBS_READ.value, Scope.USAGE_READ.value})
-MEMBER_SCOPES = VIEWER_SCOPES | {Scope.INFERENCE.value, Scope.JOBS_WRITE.value, Scope.KEYS_MANAGE.value}
+MEMBER_SCOPES = VIEWER_SCOPES | {
+    Scope.INFERENCE.value,
+    Scope.JOBS_WRITE.value,
+    Scope.KEYS_MANAGE.value,
+}
 ADMIN_SCOPES = frozenset(Scope.values)
 
 SCOPES_OF_ROLE: dict[str, frozenset[str]] = {

@@ -69,9 +69,7 @@ class Caller:
         return self.user_id
 
     @classmethod
-    def of_job(
-        cls, company_id: int, brand_id: int, user_id: int, api_key_id: int | None
-    ) -> Caller:
+    def of_job(cls, company_id: int, brand_id: int, user_id: int, api_key_id: int | None) -> Caller:
         """Whoever a stored job is run for: named, but with no right to anything else."""
         return cls(
             user_id=user_id,
@@ -237,6 +235,4 @@ def _caller(standing: Standing, membership: Membership, brand: Brand | None) -> 
     )
 
 
-_callers: ShortLived[tuple[str, str | None], Caller] = ShortLived(
-    _load, settings.HUB_IDENTITY_TTL_SECONDS
-)
+_callers: ShortLived[tuple[str, str | None], Caller] = ShortLived(_load, settings.HUB_IDENTITY_TTL_SECONDS)

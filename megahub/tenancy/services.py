@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
-from django.conf import settings
 from django.contrib.auth import authenticate
 from django.db import transaction
+from rest_framework_simplejwt.settings import api_settings
 
 from megahub.kernel import clock, vault
 from megahub.kernel.errors import InvalidToken, NotFound, TokenRevoked, ValidationFailed
@@ -60,7 +60,7 @@ def _issue(session: SignIn, user: User) -> tuple[str, str]:
     RefreshToken.objects.create(
         sign_in=session,
         digest=tokens.digest(fresh),
-        expires_at=clock.now() + settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"],
+        expires_at=clock.now() + api_settings.REFRESH_TOKEN_LIFETIME,
     )
     return access, fresh
 
@@ -149,4 +149,3 @@ def rewrap_data_keys() -> int:
         row.rewrapped_at = clock.now()
         row.save(update_fields=["master_key_id", "wrapped", "rewrapped_at"])
     return len(rows)
-

@@ -273,9 +273,9 @@ def test_a_slow_batch_is_cancelled(
     with start_sandbox("--seconds-per-batch-line", "0.1") as (url, _):
         provider = provider_at(url)
         batch_id = create(provider, jsonl(*(chat_line(str(n)) for n in range(100))))["id"]
-        while not (batch := provider.call("GET", f"/v1/batches/{batch_id}").json())[
-            "request_counts"
-        ]["completed"]:
+        while not (batch := provider.call("GET", f"/v1/batches/{batch_id}").json())["request_counts"][
+            "completed"
+        ]:
             time.sleep(0.02)
         assert batch["status"] == "in_progress"
         cancelling = provider.call("POST", f"/v1/batches/{batch_id}/cancel").json()
@@ -305,8 +305,7 @@ def test_a_batch_that_expires(provider: Any) -> None:
             "response": None,
             "error": {
                 "code": "batch_expired",
-                "message": "This request could not be executed before the completion window "
-                "expired.",
+                "message": "This request could not be executed before the completion window expired.",
             },
         }
     ]

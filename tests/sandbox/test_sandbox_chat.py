@@ -120,9 +120,7 @@ def test_content_parts(provider: Any) -> None:
     ]
     messages = [{"role": "user", "content": content}]
     body = provider.chat("", messages=messages).json()
-    assert body["choices"][0]["message"]["content"].startswith(
-        "[sandbox] gpt-4o echoes: What is it?. "
-    )
+    assert body["choices"][0]["message"]["content"].startswith("[sandbox] gpt-4o echoes: What is it?. ")
     assert body["usage"]["prompt_tokens"] == 3 + 3 + 85
 
 

@@ -117,9 +117,7 @@ def test_the_header_goes_before_the_directive(provider: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_statuses(
-    provider: Any, spec: str, status: int, kind: str, code: str, stream: bool
-) -> None:
+def test_statuses(provider: Any, spec: str, status: int, kind: str, code: str, stream: bool) -> None:
     answer = provider.chat(f"Hi [sandbox: {spec}]", stream=stream)
     error = answer.json()["error"]
     assert (answer.status, error["type"], error["code"]) == (status, kind, code)

@@ -125,9 +125,7 @@ def test_too_many_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("source", "fits"), [(["a", "b", "c"], False), ([[1], [2], [3]], False), ([1, 2, 3], True)]
 )
-def test_too_many_embedding_inputs(
-    monkeypatch: pytest.MonkeyPatch, source: object, fits: bool
-) -> None:
+def test_too_many_embedding_inputs(monkeypatch: pytest.MonkeyPatch, source: object, fits: bool) -> None:
     monkeypatch.setattr(lines, "MAX_EMBEDDING_INPUTS", 2)
     row = changed(url="/v1/embeddings", body={"model": "m", "input": source})
     codes = [error["code"] for error in inspect(row, endpoint="/v1/embeddings").errors]

@@ -139,13 +139,9 @@ def test_a_batch_from_upload_to_deletion(client: Any) -> None:
         ("cut=1", openai.APIConnectionError),
     ],
 )
-def test_faults_are_the_clients_errors(
-    client: Any, spec: str, error: type[openai.APIError]
-) -> None:
+def test_faults_are_the_clients_errors(client: Any, spec: str, error: type[openai.APIError]) -> None:
     with pytest.raises(error):
-        client.chat.completions.create(
-            model="gpt-4o", messages=HI, extra_headers={"x-sandbox-fault": spec}
-        )
+        client.chat.completions.create(model="gpt-4o", messages=HI, extra_headers={"x-sandbox-fault": spec})
 
 
 def test_the_shape_of_a_completion(provider: Any) -> None:

@@ -66,9 +66,7 @@ def test_a_cleared_log_counts_on(provider: Any) -> None:
 def test_a_call_that_was_never_answered_has_no_status(provider: Any) -> None:
     connection = provider.connect()
     body = {"model": "m", "messages": [{"role": "user", "content": "[sandbox: delay=20s]"}]}
-    connection.request(
-        "POST", "/v1/chat/completions", json.dumps(body), {"authorization": "Bearer x"}
-    )
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"authorization": "Bearer x"})
     connection.sock.settimeout(0.3)
     with pytest.raises(TimeoutError):
         connection.getresponse()

@@ -159,8 +159,7 @@ def test_words_of_a_wrong_type_and_of_a_wrong_value(provider: Any) -> None:
     assert wrong_type == "Invalid type for 'messages': expected an array, but got a string instead."
     wrong_value = provider.chat("Hi", temperature=-1).json()["error"]["message"]
     assert wrong_value == (
-        "Invalid 'temperature': decimal below minimum value. "
-        "Expected a value >= 0, but got -1 instead."
+        "Invalid 'temperature': decimal below minimum value. Expected a value >= 0, but got -1 instead."
     )
 
 

@@ -97,17 +97,13 @@ def test_wrong_embedding_orders(provider: Any, change: dict[str, Any], param: st
 
 
 def test_a_legacy_completion(provider: Any) -> None:
-    answer = post(
-        provider, "completions", model="gpt-3.5-turbo-instruct", prompt="Once", max_tokens=3
-    )
+    answer = post(provider, "completions", model="gpt-3.5-turbo-instruct", prompt="Once", max_tokens=3)
     assert answer.json() == {
         "id": ANY,
         "object": "text_completion",
         "created": ANY,
         "model": "gpt-3.5-turbo-instruct",
-        "choices": [
-            {"text": "[sandbox] gp", "index": 0, "logprobs": None, "finish_reason": "length"}
-        ],
+        "choices": [{"text": "[sandbox] gp", "index": 0, "logprobs": None, "finish_reason": "length"}],
         "system_fingerprint": "fp_sandbox",
         "usage": {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4},
     }
@@ -174,9 +170,7 @@ def test_a_response(provider: Any) -> None:
                 "id": ANY,
                 "status": "completed",
                 "role": "assistant",
-                "content": [
-                    {"type": "output_text", "text": ANY, "annotations": [], "logprobs": []}
-                ],
+                "content": [{"type": "output_text", "text": ANY, "annotations": [], "logprobs": []}],
             }
         ],
         "service_tier": "default",
@@ -208,9 +202,7 @@ def test_a_response(provider: Any) -> None:
 
 def test_a_response_of_a_reasoning_model_that_is_cut(provider: Any) -> None:
     order = {"model": "gpt-5.6-sol", "input": [{"role": "user", "content": "Hi"}]}
-    body = post(
-        provider, "responses", **order, max_output_tokens=70, reasoning={"effort": "medium"}
-    ).json()
+    body = post(provider, "responses", **order, max_output_tokens=70, reasoning={"effort": "medium"}).json()
     assert [item["type"] for item in body["output"]] == ["reasoning", "message"]
     assert body["status"] == "incomplete"
     assert body["incomplete_details"] == {"reason": "max_output_tokens"}

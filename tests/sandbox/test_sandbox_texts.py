@@ -9,9 +9,7 @@ def test_it_works() -> None:
     assert tokens.count("[sandbox] gpt-4o") == 4
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("éàüß", 1)]
-)
+@pytest.mark.parametrize(("text", "expected"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("éàüß", 1)])
 def test_count(text: str, expected: int) -> None:
     assert tokens.count(text) == expected
     assert len(tokens.pieces(text)) == expected

@@ -64,7 +64,8 @@ class Me(serializers.Serializer[Any]):
 class NewKey(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=80)
     scopes = serializers.MultipleChoiceField(
-        choices=Scope.choices, default=lambda: [Scope.INFERENCE, Scope.JOBS_READ, Scope.JOBS_WRITE]
+        choices=Scope.choices,
+        default=lambda: {Scope.INFERENCE.value, Scope.JOBS_READ.value, Scope.JOBS_WRITE.value},
     )
     expires_in_days = serializers.IntegerField(
         min_value=1, max_value=MAX_KEY_DAYS, required=False, allow_null=True
@@ -80,7 +81,7 @@ class KeyShape(serializers.ModelSerializer[ApiKey]):
 
     class Meta:
         model = ApiKey
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "name",
             "prefix",

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from megahub.tenancy import selectors, services, tokens
 from megahub.tenancy.api import serializers as shapes
-from megahub.tenancy.authentication import HasScope
+from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.models import ApiKey, Membership, User
 
 
@@ -76,7 +76,7 @@ class MeView(APIView):
     @extend_schema(responses=shapes.Me, tags=["auth"])
     def get(self, request: Request) -> Response:
         """The caller: role, scopes, current company and brand, and all that they may enter."""
-        caller: selectors.Caller = request.user
+        caller = caller_of(request)
         user = User.objects.get(pk=caller.user_id)
         memberships = (
             Membership.objects.unscoped().filter(user=user, company__is_active=True)
@@ -117,18 +117,18 @@ class KeysView(APIView):
     @extend_schema(responses=shapes.KeyShape(many=True), tags=["auth"])
     def get(self, request: Request) -> Response:
         """The company's API keys; those who do not manage credentials see their own."""
-        rows = ApiKey.objects.of(request.user.company_id).select_related("created_by")
-        if "credentials:manage" not in request.user.scopes:
-            rows = rows.filter(created_by=request.user.user_id)
+        rows = ApiKey.objects.of(caller_of(request).company_id).select_related("created_by")
+        if "credentials:manage" not in caller_of(request).scopes:
+            rows = rows.filter(created_by=caller_of(request).user_id)
         return Response(shapes.KeyShape(rows, many=True).data)
 
     @extend_schema(request=shapes.NewKey, responses={201: shapes.MadeKey}, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Make an API key. This answer is the only one that ever holds it."""
         asked = _checked(shapes.NewKey, request)
-        brand_id = request.user.require_brand() if asked["only_this_brand"] else None
+        brand_id = caller_of(request).require_brand() if asked["only_this_brand"] else None
         row, key = services.make_api_key(
-            request.user,
+            caller_of(request),
             asked["name"],
             sorted(asked["scopes"]),
             brand_id,
@@ -145,4 +145,4 @@ class KeyView(APIView):
     @extend_schema(responses=shapes.KeyShape, tags=["auth"])
     def delete(self, request: Request, key_id: int) -> Response:
         """Revoke an API key; it stays listed with the moment of its end."""
-        return Response(shapes.KeyShape(services.revoke_api_key(request.user, key_id)).data)
+        return Response(shapes.KeyShape(services.revoke_api_key(caller_of(request), key_id)).data)
