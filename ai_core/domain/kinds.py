@@ -9,7 +9,7 @@ from ai_providers.domain.wire import Endpoint
 from megahub.kernel.errors import ModelNotSupportedHere, Text, ValidationFailed
 
 #: Keys of ``input_data`` that are the job's, not the model's.
-JOB_KEYS = frozenset(("description",))
+JOB_KEYS = frozenset(("description", "priority", "async"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,12 +78,14 @@ TEMPLATES = [
 # Storage ---------------------------------------------------------------------------------------
 
 DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'hub.sqlite3'}")
+# Under ASGI a request's thread is its own: connections are kept by a pool, not by threads.
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": {**dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+    "default": {**dj_database_url.parse(DATABASE_URL, conn_max_age=0, conn_health_checks=True)}
 }
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         connect_timeout=5,
+        pool={"min_size": 1, "max_size": env.integer("HUB_DB_POOL_SIZE", 12), "timeout": 5},
         options="-c lock_timeout=2s -c idle_in_transaction_session_timeout=30s",
     )
 else:
@@ -191,6 +193,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "A multi-tenant AI job hub: every provider, every token accounted for.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],  # a browser opens /docs/ without a token
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

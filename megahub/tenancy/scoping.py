@@ -31,6 +31,10 @@ class Scoped(models.Manager[M]):
         """The rows of every company; for the hub's own work, never for a caller's request."""
         return super().get_queryset()
 
+    def none(self) -> models.QuerySet[M]:
+        """No rows, of nobody: what drf-spectacular asks for to learn a list's filters."""
+        return super().get_queryset().none()
+
     def get_queryset(self) -> NoReturn:
         raise ScopeRequired(f"{self.model.__name__}.objects: say .of(company_id) or .unscoped()")
 
