@@ -103,9 +103,6 @@ class AIJob(CompanyOwned):
     attempt_no = models.PositiveSmallIntegerField(default=0)
     max_attempts = models.PositiveSmallIntegerField(default=1)
     unknown_attempts = models.PositiveSmallIntegerField(default=0)
-    session = models.ForeignKey(
-        "WorkerSession", null=True, on_delete=models.DO_NOTHING, related_name="+", **NO_KEY
-    )
     run_at = models.DateTimeField(default=clock.now)
     ring_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)

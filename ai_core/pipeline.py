@@ -34,6 +34,7 @@ from ai_providers.domain.wire import Call
 from ai_usage.services import limits
 from megahub.kernel import clock, journal, loop, queue
 from megahub.kernel.errors import (
+    CredentialsChanged,
     HubError,
     JobCancelled,
     ModelNotSupportedHere,
@@ -193,6 +194,8 @@ async def drain(seconds: float) -> int:
 async def _reopen(claimed: Claimed) -> Job:
     """A claimed job as ``submit`` had it. Raises what is wrong with it by now."""
     terms = await providers.terms(claimed.company_id, claimed.model)
+    if terms.is_sandbox != claimed.sandbox:
+        raise CredentialsChanged
     order = claimed.as_order()
     cleaned = params.clean(terms.spec, order.body, with_defaults=order.with_defaults)
     return Job(

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
 
+from ai_providers.adapters.registry import ADAPTERS
+from tests.stubs import Scripted
 from tests.world import Cast, Person, make_cast
 
 
@@ -152,6 +154,18 @@ CLIENT = httpx2.Client(timeout=30, trust_env=False)
 def api(live_url: str) -> Api:
     """An anonymous client of the live server."""
     return Api(live_url)
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
+    """``provider(answer, …)`` puts a scripted provider in OpenAI's place for this test."""
+
+    def put(*answers: Any) -> Scripted:
+        scripted = Scripted(*answers)
+        monkeypatch.setitem(ADAPTERS, "openai", scripted)
+        return scripted
+
+    return put
 
 
 _numbers = itertools.count(1)

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -52,22 +53,25 @@ def main(arguments: list[str]) -> int:
         print(USAGE, file=sys.stderr)
         return 2
     try:
-        if command == "down":
-            return down.run()
-        venv = Path(os.environ.get("HUB_VENV") or ROOT / ".venv").absolute()
-        name = "requirements-dev" if command in WITH_DEVELOPERS_PACKAGES else "requirements"
-        make_environment(venv, ROOT / f"{name}.lock")
-        os.environ["HUB_VAR"] = str(Path(os.environ.get("HUB_VAR") or ROOT / "var").absolute())
-        os.chdir(ROOT)
-        python = str(venv / "bin" / "python")
-        os.execv(python, [python, "-m", "tools.stack", *arguments])
+        return down.run() if command == "down" else become_stack(command, arguments)
     except Fault as fault:
         print(f"hub: {fault}", file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
     except OSError as error:
         print(f"hub: {error.filename}: {error.strerror}.", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
     return 1
+
+
+def become_stack(command: str, arguments: list[str]) -> NoReturn:
+    """Make the environment and go on in it. Raises Fault and OSError."""
+    venv = Path(os.environ.get("HUB_VENV") or ROOT / ".venv").absolute()
+    name = "requirements-dev" if command in WITH_DEVELOPERS_PACKAGES else "requirements"
+    make_environment(venv, ROOT / f"{name}.lock")
+    os.environ["HUB_VAR"] = str(Path(os.environ.get("HUB_VAR") or ROOT / "var").absolute())
+    os.chdir(ROOT)
+    python = str(venv / "bin" / "python")
+    os.execv(python, [python, "-m", "tools.stack", *arguments])
 
 
 def make_environment(venv: Path, lock: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ WHO = "alice"
 NOW = "In one sentence: what does a hub for AI jobs do?"
 LATER = "In one sentence: why would a job run in a worker?"
 POLL_SECONDS = 0.1
+ANSWER_SHOWN = 160
 PATIENCE_SECONDS = 60.0
 ENDS = ("completed", "failed", "cancelled", "timeout")
 
@@ -62,6 +64,6 @@ def _poll(client: Client, job_id: str) -> dict[str, Any]:
 
 def _tell(when: str, question: str, answer: dict[str, Any]) -> None:
     usage, result = answer["usage"], answer["result"]
-    text = str(result["completion"])
+    text = textwrap.shorten(str(result["completion"]), ANSWER_SHOWN, placeholder="…")
     cost = f"{usage['total_tokens']} tokens, {usage['cost_usd']} USD"
     say(f"{WHO} asked {MODEL}, {when}: {question}\n          -> {text} ({cost})")

@@ -9,6 +9,7 @@ from tools.report import say
 def run() -> int:
     """0, whether there was something to end or not."""
     var = places.var_folder()
-    if not processes.end_left_behind(var / "run"):
+    ended = [processes.end_recorded(folder / "run") for folder in (var, var / "test")]
+    if not any(ended):
         say(f"Nothing of HUB_VAR={var} runs.")
     return 0

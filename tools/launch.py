@@ -50,7 +50,7 @@ class Launch:
         self.signals = Signals()
 
     def __enter__(self) -> Launch:
-        processes.end_left_behind(self.places.pids)
+        processes.end_recorded(self.places.pids)
         ends = ((int(signal.SIGTERM), 60.0),)
         processes.record("launcher", os.getpid(), -1, ends, self.places.pids)
         return self

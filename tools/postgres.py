@@ -207,7 +207,7 @@ def _wait_and_provide(sockets: Path, supervisor: Supervisor) -> None:
             return
         except psycopg.OperationalError as error:
             if time.monotonic() > until:
-                raise Fault(f"PostgreSQL does not answer: {reason(str(error))}.") from error
+                raise Fault(f"PostgreSQL does not answer: {reason(error)}.") from error
         time.sleep(LOOK_SECONDS)
 
 

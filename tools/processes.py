@@ -148,14 +148,14 @@ def recorded(pids: Path) -> list[Running]:
     return found
 
 
-def end_left_behind(pids: Path) -> list[Running]:
-    """End the processes of earlier launchers that still run; which."""
+def end_recorded(pids: Path) -> bool:
+    """End what the pid files describe, and remove them; whether anything was alive."""
     found = recorded(pids)
     alive = [process for process in found if process.is_alive()]
     if alive:
-        say("Ending what was left: " + ", ".join(f"{p.name} (pid {p.pid})" for p in alive) + ".")
+        say("Ending " + ", ".join(f"{p.name} (pid {p.pid})" for p in alive) + ".")
     end(found, pids)
-    return alive
+    return bool(alive)
 
 
 def end(processes: Iterable[Running], pids: Path, is_urgent: Callable[[], bool] = lambda: False) -> None:

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Set by the first process of the chain, so that all of them count from the same moment.
-STARTED = "HUB_STARTED_AT"
 TAIL_LINES = 15
+TELLING = ("error", "fatal", "failed: ")
+#: In the environment, so that boot.py and the stack.py that it becomes count from the same moment.
+STARTED = float(os.environ.setdefault("HUB_STARTED_AT", str(time.time())))
 
 
 class Fault(Exception):
@@ -22,15 +23,13 @@ class Stopped(BaseException):
 
 def say(text: str) -> None:
     """A progress line on stdout."""
-    started = float(os.environ.setdefault(STARTED, str(time.time())))
-    elapsed = time.time() - started
-    print(f"[{elapsed:5.1f} s] {text}", flush=True)
+    print(f"[{time.time() - STARTED:5.1f} s] {text}", flush=True)
 
 
-def reason(output: str) -> str:
-    """The line of a program's output that tells best what went wrong."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower() or "fatal" in line.lower()]
+def reason(output: object) -> str:
+    """The line that tells best what went wrong, of a program's output or an error; without a stop."""
+    lines = [line.strip(" \t.") for line in str(output).splitlines() if line.strip(" \t.")]
+    telling = [line for line in lines if any(word in line.lower() for word in TELLING)]
     return (telling or lines or ["it said nothing"])[-1]
 
 

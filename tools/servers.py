@@ -55,7 +55,7 @@ def check_database(url: str) -> None:
         psycopg.connect(f"postgresql://{rest}", connect_timeout=CONNECT_SECONDS).close()
     except psycopg.OperationalError as error:
         where = without_password(url)
-        raise Fault(f"DATABASE_URL: {where} does not answer: {reason(str(error))}.") from error
+        raise Fault(f"DATABASE_URL: {where} does not answer: {reason(error)}.") from error
     except psycopg.Error as error:  # its message would repeat the password
         raise Fault("DATABASE_URL is not a valid PostgreSQL URL.") from error
 
@@ -138,7 +138,7 @@ def wait_for_redis(url: str, name: str, seconds: float, supervisor: Supervisor) 
             return
         except redis.RedisError as error:
             if time.monotonic() >= until:
-                raise Fault(f"{name} does not answer: {error}.") from error
+                raise Fault(f"{name} does not answer: {reason(error)}.") from error
         except ValueError as error:
             raise Fault(f"{name} must begin with redis://, rediss:// or unix://.") from error
         time.sleep(LOOK_SECONDS)

@@ -48,7 +48,6 @@ JOBS = sql.Rows(
         "attempt_no": "int",
         "max_attempts": "int",
         "unknown_attempts": "int",
-        "session_id": "int",
         "run_at": "time",
         "ring_at": "time",
         "deadline_at": "time",
@@ -78,11 +77,15 @@ RING_AGAIN = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A checked job on its way into the database: ``row`` holds the columns of ``JOBS``."""
+    """A checked job on its way into the database: ``row`` holds the columns of ``JOBS``.
+
+    ``attempt`` (the columns of ``ATTEMPTS`` but for the job's number) is given when it is called at once.
+    """
 
     job: Job
     row: dict[str, Any]
     budget: budgets.Request
+    attempt: dict[str, Any] | None
 
 
 def acceptance(
@@ -92,9 +95,36 @@ def acceptance(
     limits: tuple[Limit, ...],
     session_id: int | None,
 ) -> Acceptance:
-    """The rows of a job: running under ``session_id`` when it is called at once, else pending."""
-    spec, caller, order = job.terms.spec, job.order.caller, job.order
-    subject = Subject(
+    """The rows of a job: running, called by process ``session_id``, or pending without one."""
+    subject = _subject(job)
+    asked = holds(limits, subject, job.created_at, estimate.usd_nano, estimate.tokens)
+    request = budgets.Request(subject, limits, asked)
+    row = _row(job, job_type_id) | {"holds": budgets.as_stored(request)}
+    if session_id is None:
+        waiting = {"status": "pending", "attempt_no": 0, "ring_at": job.created_at + RING_AGAIN}
+        return Acceptance(job, row | waiting, request, None)
+    deadline = job.created_at + timedelta(seconds=settings.HUB_JOB_DEADLINE_SECONDS)
+    called = {
+        "status": "running",
+        "attempt_no": 1,
+        "started_at": job.created_at,
+        "deadline_at": deadline,
+    }
+    attempt = {
+        "attempt_no": 1,
+        "session_id": session_id,
+        "provider": job.terms.spec.provider,
+        "source": job.terms.accesses[0].source,
+        "phase": "calling",
+        "started_at": job.created_at,
+    }
+    return Acceptance(job, row | called, request, attempt)
+
+
+def _subject(job: Job) -> Subject:
+    """What budgets are matched against."""
+    spec, caller = job.terms.spec, job.order.caller
+    return Subject(
         company_id=caller.company_id,
         brand_id=job.brand_id,
         user_id=caller.user_id,
@@ -106,17 +136,18 @@ def acceptance(
         timezone=caller.timezone,
         sandbox=job.terms.is_sandbox,
     )
-    asked = holds(limits, subject, job.created_at, estimate.usd_nano, estimate.tokens)
-    request = budgets.Request(subject, limits, asked)
-    now = job.created_at
-    row = {
+
+
+def _row(job: Job, job_type_id: int) -> dict[str, Any]:
+    """The columns that do not depend on when the job is called."""
+    spec, caller, order = job.terms.spec, job.order.caller, job.order
+    return {
         "job_id": job.job_ref,
         "company_id": caller.company_id,
         "brand_id": job.brand_id,
         "job_type_id": job_type_id,
         "created_by_id": caller.user_id,
         "api_key_id": caller.api_key_id,
-        "status": "pending" if session_id is None else "running",
         "priority": order.priority,
         "description": order.description,
         "endpoint": order.endpoint,
@@ -129,22 +160,14 @@ def acceptance(
         "progress_percentage": 0,
         "input_data": order.input_json,
         "params": orjson.dumps(_kept(job)),
-        "holds": budgets.as_stored(request),
         "warnings": orjson.dumps(job.warnings) if job.warnings else None,
         "task_id": f"run-{job.job_ref[7:]}" if job.is_async else "",
         "revision": 1,
-        "attempt_no": 0 if session_id is None else 1,
         "max_attempts": job.max_attempts,
         "unknown_attempts": 0,
-        "session_id": session_id,
-        "run_at": now,
-        "ring_at": now + RING_AGAIN if session_id is None else None,
-        "created_at": now,
+        "run_at": job.created_at,
+        "created_at": job.created_at,
     }
-    if session_id is not None:
-        row["started_at"] = now
-        row["deadline_at"] = now + timedelta(seconds=settings.HUB_JOB_DEADLINE_SECONDS)
-    return Acceptance(job, row, request)
 
 
 def _kept(job: Job) -> dict[str, Any]:
@@ -213,14 +236,9 @@ class Accept:
     def _call(session: Session, accepted: list[Acceptance], ids: dict[str, int]) -> None:
         """The first attempts of the jobs that are called at once."""
         attempts = [
-            {
-                **entry.row,
-                "job_id": ids[entry.row["job_id"]],
-                "source": entry.job.terms.accesses[0].source,
-                "phase": "calling",
-            }
+            {**entry.attempt, "job_id": ids[entry.row["job_id"]]}
             for entry in accepted
-            if entry.row["session_id"] is not None
+            if entry.attempt is not None
         ]
         if attempts:
             session.execute(sql.insert("ai_core_attempt", ATTEMPTS), [ATTEMPTS.pack(attempts)])

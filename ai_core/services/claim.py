@@ -21,19 +21,19 @@ from megahub.tenancy.selectors import Caller
 
 IDS = sql.Rows("r", {"id": "int"})
 TAKE = (
-    "UPDATE ai_core_aijob SET status = 'running', attempt_no = attempt_no + 1, session_id = %s,"
+    "UPDATE ai_core_aijob SET status = 'running', attempt_no = attempt_no + 1,"
     " ring_at = NULL, started_at = COALESCE(started_at, %s), deadline_at = %s, revision = revision + 1"
     " WHERE id IN (SELECT r.id FROM {source}) AND status = 'pending' AND run_at <= %s"
     " AND cancel_requested_at IS NULL AND deleted_at IS NULL"
     " RETURNING id, job_id, company_id, brand_id, created_by_id, api_key_id, endpoint, model,"
-    " provider, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts"
+    " provider, sandbox, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts"
 )
 NEXT = (
     "UPDATE ai_core_aijob SET attempt_no = attempt_no + 1, revision = revision + 1"
     " WHERE id = %s AND status = 'running' AND attempt_no = %s"
 )
 GIVE_BACK = (
-    "UPDATE ai_core_aijob SET status = 'pending', run_at = %s, ring_at = %s, session_id = NULL,"
+    "UPDATE ai_core_aijob SET status = 'pending', run_at = %s, ring_at = %s,"
     " deadline_at = NULL, progress_percentage = 0, unknown_attempts = unknown_attempts + %s,"
     " revision = revision + 1 WHERE id = %s AND status = 'running' AND attempt_no = %s"
 )
@@ -60,6 +60,7 @@ class Claimed:
     endpoint: Endpoint
     model: str
     provider: str
+    sandbox: bool
     with_defaults: bool
     input_data: dict[str, Any]
     attempt_no: int
@@ -102,7 +103,7 @@ class Claim:
         now = session.time(moment)
         deadline = session.time(moment + timedelta(seconds=entries[0].deadline_seconds))
         ids = IDS.pack({"id": pk} for pk in {entry.job_pk for entry in entries})
-        params = [entries[0].session_id, now, deadline, ids, now]
+        params = [now, deadline, ids, now]
         rows = session.rows(TAKE.format(source=IDS.source), params)
         claimed = {row[0]: _claimed(row) for row in rows}
         if claimed:
@@ -125,8 +126,8 @@ class Claim:
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
     values = list(row)
-    values[9] = bool(values[9])
-    values[10] = orjson.loads(values[10]) if isinstance(values[10], str) else values[10]
+    values[9], values[10] = bool(values[9]), bool(values[10])
+    values[11] = orjson.loads(values[11])
     return Claimed(*values)
 
 

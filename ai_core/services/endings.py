@@ -142,7 +142,7 @@ async def fail_claimed(claimed: Claimed, error: HubError) -> None:
         model=claimed.model,
         generation=spec.generation if spec else "new",
         reasoning_effort=None,
-        sandbox=False,
+        sandbox=claimed.sandbox,
         status=advance("running", "fail"),
         phase="failed",
         source="",

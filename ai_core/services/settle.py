@@ -36,7 +36,7 @@ JOBS = sql.Rows(
 END_JOBS = (
     "UPDATE ai_core_aijob SET status = r.status, response = r.response, error = r.error,"
     " progress_percentage = r.progress, completed_at = r.ended_at, cancelled_at = r.cancelled_at,"
-    " execution_time_ms = r.execution_time_ms, session_id = NULL, deadline_at = NULL,"
+    " execution_time_ms = r.execution_time_ms, deadline_at = NULL,"
     " revision = ai_core_aijob.revision + 1"
     " FROM {source} WHERE ai_core_aijob.id = r.id AND ai_core_aijob.status = 'running'"
     " AND ai_core_aijob.attempt_no = r.attempt_no RETURNING ai_core_aijob.id, ai_core_aijob.holds"

@@ -14,7 +14,8 @@
     │   └── ModelNotFound · BrandNotFound
     ├── MethodNotAllowed (405) · NotAcceptable (406)
     ├── Conflict (409)
-    │   └── JobRunning · JobNotCancellable · JobNotEditable · JobCancelled · IdempotencyInProgress
+    │   ├── JobRunning · JobNotCancellable · JobNotEditable · JobCancelled
+    │   └── CredentialsChanged · IdempotencyInProgress
     ├── BodyTooLarge (413) · UnsupportedMediaType (415)
     ├── IdempotencyKeyReused (422)
     ├── TooManyRequests (429)
@@ -326,6 +327,13 @@ class JobNotEditable(Conflict):
 class JobCancelled(Conflict):
     code = "JOB_CANCELLED"
     message = "The job was cancelled."
+
+
+class CredentialsChanged(Conflict):
+    """A job that was accepted for the sandbox does not spend real money, nor the other way round."""
+
+    code = "CREDENTIALS_CHANGED"
+    message = "The company's credentials changed after the job was accepted; submit it again."
 
 
 class IdempotencyInProgress(Conflict):

@@ -1,0 +1,189 @@
+"""What beat does: ring again for what waits, take back what was lost; and the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from ai_core import pipeline
+from ai_core.models import AIJob, Attempt, WorkerSession
+from ai_core.services import endings, recovery
+from ai_core.services.claim import CLAIM, Claimed, Take
+from megahub.kernel import clock, journal, loop
+from tests import world
+from tests.stubs import Scripted, completion
+from tests.world import Cast
+
+Provider = Callable[..., Scripted]
+Rung = list[tuple[str, tuple[Any, ...], str]]
+
+
+def dead_session(seconds: int = 60) -> WorkerSession:
+    """A process that stopped beating so long ago."""
+    moment = clock.now() - timedelta(seconds=seconds)
+    return WorkerSession.objects.create(kind="worker", host="gone", pid=1, beat_at=moment)
+
+
+def claimed_by(session: WorkerSession, job_pk: int) -> Claimed:
+    claimed = journal.write_and_wait(CLAIM, Take(job_pk, session.pk, 900))
+    assert isinstance(claimed, Claimed)
+    return claimed
+
+
+def bells_for(rung: Rung, pk: int) -> int:
+    return sum(args == (pk,) for _, args, _ in rung)
+
+
+class TestRelay:
+    def test_a_lost_bell_is_rung_again(self, cast: Cast, rung: Rung) -> None:
+        job = world.submit(cast.alice, later=True, priority="urgent")
+        rung.clear()
+
+        recovery.relay()
+        assert bells_for(rung, job.pk) == 0
+        past = clock.now() - timedelta(seconds=1)
+        AIJob.objects.unscoped().filter(pk=job.pk).update(ring_at=past)
+        recovery.relay()
+
+        assert ("ai_core.run_job", (job.pk,), "urgent") in rung
+        assert world.row(job).ring_at > clock.now() + timedelta(seconds=25)
+
+    def test_what_waits_long_is_rung_for_ever_more_rarely(self, cast: Cast, rung: Rung) -> None:
+        job = world.submit(cast.alice, later=True)
+        now = clock.now()
+        AIJob.objects.unscoped().filter(pk=job.pk).update(run_at=now - timedelta(hours=3), ring_at=now)
+
+        recovery.relay()
+
+        wait = world.row(job).ring_at - now
+        assert timedelta(minutes=9, seconds=59) < wait < timedelta(minutes=10, seconds=5)
+
+    def test_nothing_is_rung_before_its_time(self, cast: Cast, rung: Rung) -> None:
+        job = world.submit(cast.alice, later=True)
+        later = clock.now() + timedelta(minutes=5)
+        AIJob.objects.unscoped().filter(pk=job.pk).update(run_at=later, ring_at=later)
+        rung.clear()
+
+        recovery.relay()
+
+        assert bells_for(rung, job.pk) == 0
+
+
+class TestReaper:
+    def test_a_lost_job_is_run_again_once(self, cast: Cast, rung: Rung, provider: Provider) -> None:
+        provider(completion())
+        job = world.submit(cast.alice, later=True)
+        claimed_by(dead_session(), job.pk)
+        rung.clear()
+
+        recovery.reap()
+
+        row = world.row(job)
+        assert (row.status, row.attempt_no, row.unknown_attempts) == ("pending", 1, 1)
+        assert bells_for(rung, job.pk) == 1
+        assert Attempt.objects.get(job=row).phase == "unknown"
+        loop.run(pipeline.work(job.pk))
+        assert world.row(job).status == "completed"
+        assert len(world.ledger(job)) == 1
+
+    def test_a_job_lost_twice_ends_with_an_unknown_outcome(self, cast: Cast, rung: Rung) -> None:
+        budget = world.make_budget(cast.company, "5")
+        job = world.submit(cast.alice, later=True)
+        for _ in range(2):
+            claimed_by(dead_session(), job.pk)
+            recovery.reap()
+
+        row = world.row(job)
+        assert (row.status, row.error["code"]) == ("failed", "OUTCOME_UNKNOWN")
+        assert [entry.kind for entry in world.ledger(job)] == ["void"]
+        window = world.window(budget)
+        assert window is not None
+        assert window.reserved == 0
+
+    def test_a_job_that_somebody_waited_for_is_not_repeated(self, cast: Cast, provider: Provider) -> None:
+        job = world.submit(cast.alice)
+        Attempt.objects.filter(job_id=job.pk).update(session=dead_session())
+
+        recovery.reap()
+
+        row = world.row(job)
+        assert (row.status, row.error["code"]) == ("failed", "OUTCOME_UNKNOWN")
+
+    def test_a_process_that_ended_properly_has_no_jobs_either(self, cast: Cast) -> None:
+        session = dead_session(0)
+        job = world.submit(cast.alice)
+        Attempt.objects.filter(job_id=job.pk).update(session=session)
+        recovery.reap()
+        assert world.row(job).status == "running"
+        WorkerSession.objects.filter(pk=session.pk).update(ended_at=clock.now())
+
+        recovery.reap()
+
+        assert world.row(job).status == "failed"
+
+    def test_a_job_that_beats_but_is_long_overdue_times_out(self, cast: Cast) -> None:
+        job = world.submit(cast.alice)
+        past = clock.now() - timedelta(seconds=40)
+        AIJob.objects.unscoped().filter(pk=job.pk).update(deadline_at=past)
+
+        recovery.reap()
+
+        assert world.row(job).status == "timeout"
+
+    def test_a_lost_job_that_was_to_be_cancelled_is(self, cast: Cast, rung: Rung) -> None:
+        job = world.submit(cast.alice, later=True)
+        claimed_by(dead_session(), job.pk)
+        AIJob.objects.unscoped().filter(pk=job.pk).update(cancel_requested_at=clock.now())
+
+        recovery.reap()
+
+        assert world.row(job).status == "cancelled"
+
+    def test_living_jobs_are_left_alone(self, cast: Cast) -> None:
+        job = world.submit(cast.alice)
+
+        recovery.reap()
+
+        assert world.row(job).status == "running"
+
+
+class TestFence:
+    def test_a_worker_given_up_for_dead_can_settle_nothing(
+        self, cast: Cast, rung: Rung, provider: Provider
+    ) -> None:
+        """SIGSTOP past its lease, then SIGCONT: the late answer changes nothing, and is kept."""
+        budget = world.make_budget(cast.company, "5")
+        provider(completion("first"))
+        job = world.submit(cast.alice, later=True)
+        zombie = claimed_by(dead_session(), job.pk)
+        recovery.reap()
+        loop.run(pipeline.work(job.pk))
+        settled = world.row(job)
+        spent = world.window(budget)
+
+        late = loop.run(pipeline._reopen(zombie))
+        late.completion = completion("second", prompt=1000, output=1000)
+        loop.run(endings.end(late))
+
+        row = world.row(job)
+        assert row.response == settled.response
+        assert row.revision == settled.revision
+        assert len(world.ledger(job)) == 1
+        after = world.window(budget)
+        assert spent is not None
+        assert after is not None
+        assert (after.reserved, after.spent) == (spent.reserved, spent.spent)
+        attempt = Attempt.objects.get(job=row, attempt_no=1)
+        assert attempt.phase == "late"
+        assert attempt.usage["input"] == 1000
+
+    def test_the_same_settlement_twice_counts_once(self, cast: Cast, provider: Provider) -> None:
+        provider(completion())
+        job = world.submit(cast.alice)
+        loop.run(pipeline.run(job))
+
+        loop.run(endings.end(job))
+
+        assert len(world.ledger(job)) == 1
+        assert Attempt.objects.get(job_id=job.pk).phase == "done"
