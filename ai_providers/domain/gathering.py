@@ -65,12 +65,15 @@ class Gathered:
         self.head: dict[str, Any] = {}
         self.choices: dict[int, dict[str, Any]] = {}
         self.usage: Usage | None = None
+        self.report: dict[str, Any] | None = None
 
     def add(self, data: dict[str, Any]) -> None:
         """Take in one chunk; of several usage reports the last one counts."""
         if not self.head:
             self.head = {k: v for k, v in data.items() if k not in ("choices", "usage", "object")}
-        self.usage = usage_of(data.get("usage")) or self.usage
+        reported = usage_of(data.get("usage"))
+        if reported is not None:
+            self.usage, self.report = reported, data["usage"]
         for choice in data.get("choices") or ():
             self._choice(choice)
 
@@ -93,7 +96,7 @@ class Gathered:
         choices = [self.choices[index] for index in sorted(self.choices)]
         body = {**self.head, "object": "chat.completion", "choices": choices}
         usage = self.usage or guessed(self.call, body)
-        body["usage"] = report_of(usage)
+        body["usage"] = self.report or report_of(usage)
         finish_reason = choices[0]["finish_reason"] if choices else None
         return Completion(body, usage, self.head.get("id"), finish_reason)
 

@@ -1,0 +1,209 @@
+"""Budgets hold under concurrency: exactly what there is room for, to the nano-dollar."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ai_core import pipeline
+from ai_core.models import AIJob
+from ai_core.services.job import Job
+from ai_usage.models import Budget, BudgetWindow
+from megahub.kernel import loop
+from megahub.kernel.errors import HubError
+from tests import world
+from tests.conftest import Api
+from tests.stubs import Scripted, completion
+from tests.world import Cast
+
+Provider = Callable[..., Scripted]
+Rung = list[tuple[str, tuple[Any, ...], str]]
+URL = "/ai/openai/chat/"
+BODY = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def estimate(cast: Cast) -> int:
+    """What one job of ``world.submit`` holds, found by holding it."""
+    probe = world.make_budget(cast.charlie.company, "100")
+    world.submit(cast.charlie, later=True)
+    window = world.window(probe)
+    assert window is not None
+    return window.reserved
+
+
+def test_it_works(cast: Cast, rung: Rung) -> None:
+    """200 callers at once, room for 50: exactly 50 are admitted."""
+    held = estimate(cast)
+    budget = world.make_budget(cast.company, limit=50 * held + held - 1)
+
+    orders = [world.order(cast.alice, later=True) for _ in range(200)]
+
+    async def ask() -> list[Any]:
+        asking = [pipeline.submit(order) for order in orders]
+        return await asyncio.gather(*asking, return_exceptions=True)
+
+    results = loop.run(ask())
+
+    admitted = [result for result in results if isinstance(result, Job)]
+    refused = [result for result in results if isinstance(result, HubError)]
+    assert (len(admitted), len(refused)) == (50, 150)
+    assert {error.code for error in refused} == {"COST_LIMIT_EXCEEDED"}
+    window = world.window(budget)
+    assert window is not None
+    assert (window.reserved, window.spent) == (50 * held, 0)
+    assert AIJob.objects.of(cast.company.pk).count() == 50
+
+
+def test_a_refusal_tells_the_figures_and_writes_nothing(api: Api, cast: Cast) -> None:
+    world.make_budget(cast.company, "0.000001")
+
+    response = api.as_(cast.alice).post(URL, BODY)
+
+    assert response.status_code == 403
+    answer = response.json()
+    assert answer.pop("reset_time").endswith("Z")
+    assert answer == {
+        "detail": "Estimated cost exceeds budget limits for GPT-4o Mini model",
+        "error": "Estimated cost exceeds budget limits for GPT-4o Mini model",
+        "error_code": "COST_LIMIT_EXCEEDED",
+        "model": "gpt-4o-mini",
+        "estimated_cost": "0.000603",
+        "daily_budget_remaining": "0.000001",
+        "budget": {"scope": "company", "period": "month", "limit": "0.000001"},
+    }
+    assert not AIJob.objects.of(cast.company.pk).exists()
+
+
+def test_a_limit_of_zero_means_zero(api: Api, cast: Cast) -> None:
+    world.make_budget(cast.company, "0")
+
+    assert api.as_(cast.alice).post(URL, BODY).status_code == 403
+
+
+def test_reasoning_models_have_a_budget_and_a_number_of_their_own(
+    api: Api, cast: Cast, provider: Provider
+) -> None:
+    provider(completion())
+    client = api.as_(cast.alice)
+    assert client.post(URL, {**BODY, "model": "o3"}).status_code == 200
+    budgets = Budget.objects.of(cast.company.pk).filter(scope="reasoning")
+    assert sorted(budgets.values_list("unit", "limit")) == [
+        ("jobs", 50),
+        ("nano_usd", 100 * 10**9),
+    ]
+
+    budgets.filter(unit="jobs").update(limit=1)
+    too_many = client.post(URL, {**BODY, "model": "o3"})
+    budgets.filter(unit="jobs").update(limit=50)
+    budgets.filter(unit="nano_usd").update(limit=1)
+    too_dear = client.post(URL, {**BODY, "model": "o3"})
+
+    assert too_many.status_code == 429
+    answer = too_many.json()
+    assert int(too_many.headers["retry-after"]) <= 86_400
+    assert answer.pop("reset_time").endswith("00:00Z")
+    assert answer == {
+        "detail": "Daily reasoning quota exceeded for O3",
+        "error": "Daily reasoning quota exceeded for O3",
+        "error_code": "REASONING_QUOTA_EXCEEDED",
+        "model": "o3",
+        "daily_reasoning_jobs": 1,
+        "daily_limit": 1,
+    }
+    assert too_dear.status_code == 403
+    assert too_dear.json()["error_code"] == "O3_BUDGET_EXCEEDED"
+    assert client.post(URL, BODY).status_code == 200
+
+
+def test_a_refusal_by_one_budget_gives_back_what_the_others_held(api: Api, cast: Cast) -> None:
+    roomy = world.make_budget(cast.company, "100")
+    world.make_budget(cast.company, "0", period="day")
+
+    assert api.as_(cast.alice).post(URL, BODY).status_code == 403
+
+    window = world.window(roomy)
+    assert window is None or (window.reserved, window.spent) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("scope", "value", "refused"),
+    [
+        ("model", "gpt-4o-mini", True),
+        ("model", "gpt-4o", False),
+        ("provider", "openai", True),
+        ("provider", "infomaniak", False),
+        ("brand", "own", True),
+        ("brand", "0", False),
+        ("user", "own", True),
+        ("user", "0", False),
+    ],
+)
+def test_scopes(api: Api, cast: Cast, provider: Provider, scope: str, value: str, refused: bool) -> None:
+    provider(completion())
+    own = {"brand": cast.brand.pk, "user": cast.alice.user.pk}
+    value = str(own[scope]) if value == "own" else value
+    world.make_budget(cast.company, "0", scope=scope, scope_value=value)
+
+    assert api.as_(cast.alice).post(URL, BODY).status_code == (403 if refused else 200)
+
+
+def test_a_soft_budget_counts_and_does_not_refuse(api: Api, cast: Cast, provider: Provider) -> None:
+    provider(completion())
+    budget = world.make_budget(cast.company, "0", is_hard=False)
+
+    assert api.as_(cast.alice).post(URL, BODY).status_code == 200
+
+    window = world.window(budget)
+    assert window is not None
+    assert window.spent > 0
+
+
+def test_a_limit_cut_while_a_job_runs_does_not_undo_it(cast: Cast, provider: Provider) -> None:
+    provider(completion())
+    budget = world.make_budget(cast.company, "5")
+    job = world.submit(cast.alice)
+    budget.limit = 0
+    budget.save(update_fields=["limit"])
+
+    loop.run(pipeline.run(job))
+
+    window = world.window(budget)
+    assert window is not None
+    assert (window.reserved, window.spent) == (0, world.ledger(job)[0].charged_nano_usd)
+
+
+def test_a_token_budget(api: Api, cast: Cast, provider: Provider) -> None:
+    provider(completion(prompt=10, output=5))
+    budget = world.make_budget(
+        cast.company, limit=1100, unit="tokens", scope="provider", scope_value="openai"
+    )
+
+    assert api.as_(cast.alice).post(URL, BODY).status_code == 200
+    window = world.window(budget)
+    assert window is not None
+    assert (window.reserved, window.spent) == (0, 15)
+    refused = api.as_(cast.alice).post(URL, {**BODY, "max_tokens": 1090})
+
+    assert refused.status_code == 403
+    answer = refused.json()
+    assert answer["error_code"] == "QUOTA_EXCEEDED"
+    assert (answer["current_usage"], answer["limit"], answer["remaining_quota"]) == (
+        "15",
+        "1100",
+        "1085",
+    )
+
+
+def test_an_overrun_is_charged_as_it_is(cast: Cast, provider: Provider) -> None:
+    provider(completion(prompt=10_000, output=10_000))
+    budget = world.make_budget(cast.company, "5")
+    job = world.submit(cast.alice, params={"max_tokens": 1})
+
+    loop.run(pipeline.run(job))
+
+    (entry,) = world.ledger(job)
+    assert entry.charged_nano_usd == 10_000 * 150 + 10_000 * 600 > entry.reserved_nano_usd
+    assert BudgetWindow.objects.get(budget=budget).spent == entry.charged_nano_usd
