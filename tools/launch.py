@@ -59,6 +59,7 @@ class Launch:
         self.signals.is_ending = True
         self.supervisor.end(lambda: self.signals.is_urgent)
         processes.forget("launcher", self.places.pids)
+        places.forget_sockets(self.places)
         self.lock.close()
 
     def open_servers(self, *, careless: bool = False) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -68,6 +69,13 @@ def socket_folder(var: Path, parents: Iterable[str | None]) -> Path:
     raise Fault(f"HUB_VAR={var} is too long a path for sockets, and /tmp cannot be written.")
 
 
+def forget_sockets(places: Places) -> None:
+    """Remove the folder of the sockets, if it was made for them alone."""
+    if not places.sockets.is_relative_to(places.var):
+        with suppress(OSError):
+            places.sockets.rmdir()
+
+
 def digest(path: Path) -> str:
     """A short name for a path."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
@@ -88,12 +96,14 @@ def lock(places: Places) -> IO[str]:
     """Hold ``HUB_VAR`` for this process. Raises Fault when another launcher holds it."""
     try:
         handle = (places.var / "lock").open("a")
+    except OSError as error:
+        raise Fault(f"HUB_VAR={places.var} cannot be written: {error.strerror}.") from error
+    try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
+        handle.close()
         raise Fault(
             f"A hub runs with HUB_VAR={places.var} already: end it with ./hub down,"
             " or choose another HUB_VAR and HUB_PORT."
-        ) from None
-    except OSError as error:
-        raise Fault(f"HUB_VAR={places.var} cannot be written: {error.strerror}.") from error
+        ) from error
     return handle

@@ -154,7 +154,12 @@ def open_server(way: Way, supervisor: Supervisor, *, careless: bool) -> str:
     _forget_dead_server(data, way.sockets)
     supervisor.start(_program(way, data, careless))
     _wait_and_provide(way.sockets, supervisor)
-    return f"postgres://{ROLE}@{quote(str(way.sockets), safe='')}:{PORT}/{ROLE}"
+    return url_of(way.sockets)
+
+
+def url_of(sockets: Path) -> str:
+    """The DATABASE_URL of the server that listens in a folder."""
+    return f"postgres://{ROLE}@{quote(str(sockets), safe='')}:{PORT}/{ROLE}"
 
 
 def _make_data(way: Way, data: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from tools.postgres import environment
@@ -81,17 +82,19 @@ def free_port(host: str) -> int:
 
 def bound(host: str, port: int) -> socket.socket:
     """A socket bound to an address as a server would bind it. Raises Fault with the reason."""
-    try:
-        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        raise Fault(
-            f"Port {port} on {host} cannot be had ({error.strerror}): choose another with HUB_PORT"
-            " (and HUB_HOST)."
-        ) from error
-    return listener
+    with ExitStack() as opened:
+        try:
+            family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listener = opened.enter_context(socket.socket(family, kind))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError as error:
+            raise Fault(
+                f"Port {port} on {host} cannot be had ({error.strerror}): choose another with"
+                " HUB_PORT (and HUB_HOST)."
+            ) from error
+        opened.pop_all()
+        return listener
 
 
 def address(host: str, port: int) -> str:

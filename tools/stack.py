@@ -50,7 +50,7 @@ def hub(*, stays: bool) -> int:
         services.bound(host, port).close()
         told, password = _open(launch, host, port, plays=not stays)
         address = services.address(host, port)
-        job = _try(address, password, told["answers"], stays=stays)
+        job = try_job(address, password, told["answers"], stays=stays)
         if stays:
             show(launch, address, told["users"], password)
             while True:
@@ -91,7 +91,7 @@ def _password(file: Path) -> str:
         return secrets.token_urlsafe(12)
 
 
-def _try(address: str, password: str, answers: str, *, stays: bool) -> dict[str, Any] | None:
+def try_job(address: str, password: str, answers: str, *, stays: bool) -> dict[str, Any] | None:
     """The demo job, wherever it costs nothing. Raises Fault when a ``demo`` cannot have it."""
     if answers == "sandbox":
         return demo.run(address, password)

@@ -8,6 +8,7 @@ import django_filters as filters
 from django.db.models import Q, QuerySet
 
 from ai_core.models import AIJob
+from megahub.kernel.filters import Flag
 
 
 class JobFilters(filters.FilterSet):
@@ -17,7 +18,7 @@ class JobFilters(filters.FilterSet):
     priority = filters.ChoiceFilter(choices=AIJob.Priority.choices)
     job_type = filters.CharFilter(field_name="job_type__name")
     created_by = filters.NumberFilter(field_name="created_by_id")
-    is_async = filters.BooleanFilter()
+    is_async = Flag()
     model = filters.CharFilter()
     progress_percentage__gte = filters.NumberFilter(field_name="progress_percentage", lookup_expr="gte")
     progress_percentage__lte = filters.NumberFilter(field_name="progress_percentage", lookup_expr="lte")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.db.models import QuerySet
+from django_filters import TypedChoiceFilter
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
@@ -13,6 +14,14 @@ from megahub.kernel.errors import UnknownParameter, ValidationFailed
 
 #: Query parameters that belong to pagination, ordering and format, not to a filter set.
 RESERVED = {"page", "page_size", "ordering", "format"}
+
+
+class Flag(TypedChoiceFilter):
+    """true or false; anything else is refused (django-filter's own takes it for no filter)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        choices = [("true", "true"), ("false", "false")]
+        super().__init__(choices=choices, coerce=lambda value: value == "true", **kwargs)
 
 
 class StrictFilterBackend(DjangoFilterBackend):

@@ -1,0 +1,168 @@
+"""The admin's ground: caches forget what was changed, lists are light, histories are read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth import get_permission_codename
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.paginator import InfinitePaginator
+from unfold.views import ChangeList
+
+from megahub.kernel import body, cache, labels, money
+
+#: A stored document is shown up to here; whoever needs all of it asks the API.
+SHOWN_CHARACTERS = 100_000
+
+
+class LightList(ChangeList):
+    """A list that leaves its admin's ``list_deferred`` columns in the database."""
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: list[str] | None = None
+    ) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        return rows.defer(*self.model_admin.list_deferred)
+
+
+class HubAdmin(ModelAdmin):
+    """Every admin page. ``names`` is what people call (one, many) of the model.
+
+    What is saved or deleted here is forgotten by the caches of this process once it is committed;
+    the other processes' caches live for seconds.
+    """
+
+    names: tuple[Any, Any] | None = None
+    list_deferred: tuple[str, ...] = ()
+    list_filter_submit = True
+    list_fullwidth = True
+    warn_unsaved_form = True
+    show_full_result_count = False
+
+    def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
+        labels.apply(model, self.names)
+        super().__init__(model, admin_site)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LightList]:
+        return LightList
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        transaction.on_commit(cache.forget_everything)
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        super().delete_model(request, obj)
+        transaction.on_commit(cache.forget_everything)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        super().delete_queryset(request, queryset)
+        transaction.on_commit(cache.forget_everything)
+
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether somebody may use the actions of a page (``permissions=["act"]``): who may change it."""
+        codename = get_permission_codename("change", self.opts)
+        return bool(request.user.has_perm(f"{self.opts.app_label}.{codename}"))
+
+    def page_of(self, pk: Any) -> str:
+        """The address of a row's page."""
+        return page(self.model, pk)
+
+
+class Kept:
+    """Rows that are switched off, ended or retired, and never deleted."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(Kept, HubAdmin):
+    """Rows that only the hub writes; their pages open, and that is all (superusers included)."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class GrowingAdmin(ReadOnlyAdmin):
+    """Rows that come with every job: newest first, paged without counting them."""
+
+    paginator = InfinitePaginator
+    list_disable_select_all = True
+    list_per_page = 50
+    ordering = ("-pk",)
+
+
+class ReadOnlyInline(TabularInline):
+    """Rows of another table on a page, as they are."""
+
+    extra = 0
+    max_num = 0
+    can_delete = False
+    tab = True
+    show_change_link = True
+
+    def __init__(self, parent_model: type[Model], admin_site: AdminSite) -> None:
+        labels.apply(self.model, None)
+        super().__init__(parent_model, admin_site)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def page(model: type[Model] | str, pk: Any) -> str:
+    """The address of a row's page; the model as a class or, for one of an app above, ``app_model``."""
+    name = model if isinstance(model, str) else model._meta.label_lower.replace(".", "_")
+    return reverse(f"admin:{name}_change", args=[pk])
+
+
+def pages(model: str, **filters: Any) -> str:
+    """The address of a model's list (``app_model``), filtered."""
+    query = "&".join(f"{name}={value}" for name, value in filters.items())
+    return reverse(f"admin:{model}_changelist") + (f"?{query}" if query else "")
+
+
+def link(address: str, text: Any) -> SafeString:
+    """A link as Unfold draws it."""
+    return format_html('<a href="{}" class="text-link">{}</a>', address, text)
+
+
+def after_dialog(address: str) -> HttpResponse:
+    """The answer to a confirmed dialog: the browser (htmx) goes to ``address``."""
+    return HttpResponse(headers={"HX-Redirect": address})
+
+
+def usd(nano: int | None) -> str | None:
+    """Nano-USD as people read them; None stays None."""
+    return None if nano is None else f"{money.show(nano)} USD"
+
+
+def document(value: Any) -> SafeString | None:
+    """A stored JSON value, indented and escaped; None for none."""
+    if value is None:
+        return None
+    text = body.indented(value)
+    if len(text) > SHOWN_CHARACTERS:
+        text = f"{text[:SHOWN_CHARACTERS]}\n… ({len(text):,} characters)"
+    return format_html('<pre class="hub-document">{}</pre>', text)
+
+
+def table(headers: list[Any], rows: list[list[Any]]) -> SafeString:
+    """A table as Unfold draws it; cells are escaped."""
+    context = {"table": {"headers": headers, "rows": rows}}
+    return SafeString(render_to_string("unfold/components/table.html", context))
