@@ -26,7 +26,7 @@ from ai_core.services.sessions import PROCESS  # noqa: E402
 from ai_providers.adapters import http  # noqa: E402
 from megahub import celery  # noqa: E402, F401  (its application is everybody's)
 from megahub.kernel import journal, loop  # noqa: E402
-from megahub.kernel.fastlane import FastLane, Receive, Send  # noqa: E402
+from megahub.kernel.fastlane import FastLane, Receive, Send, bounded  # noqa: E402
 from megahub.urls import fast_urlpatterns  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
     elif scope["type"] == "http" and (match := lane.match(scope)) is not None:
         await lane.handle(match, scope, receive, send)
     elif scope["type"] == "http":
-        await django_application(scope, receive, send)  # type: ignore[arg-type]
+        await django_application(scope, bounded(receive), send)  # type: ignore[arg-type]
     else:
         await send({"type": "websocket.close", "code": 1000})
 

@@ -75,8 +75,8 @@ class Supervisor:
         return f"{child.program.name} {how}. Its log, {log}, ends with\n{tail(log)}"
 
     def end(self, is_urgent: Callable[[], bool]) -> None:
-        """End all children, those that need others first."""
-        processes.end([child.running for child in self.children], self.places.pids, is_urgent)
+        """End all children, those that need others first; the pid files know of every one."""
+        processes.end(processes.recorded(self.places.pids), self.places.pids, is_urgent)
         for child in self.children:
             child.process.poll()
 

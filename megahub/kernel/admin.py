@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
+import orjson
 from django.contrib.admin import AdminSite
 from django.contrib.auth import get_permission_codename
 from django.db import transaction
@@ -17,10 +19,11 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
-from megahub.kernel import body, cache, labels, money
+from megahub.kernel import cache, labels, money
 
 #: A stored document is shown up to here; whoever needs all of it asks the API.
 SHOWN_CHARACTERS = 100_000
+TABLE = "unfold/components/table.html"
 
 
 class LightList(ChangeList):
@@ -70,10 +73,6 @@ class HubAdmin(ModelAdmin):
         """Whether somebody may use the actions of a page (``permissions=["act"]``): who may change it."""
         codename = get_permission_codename("change", self.opts)
         return bool(request.user.has_perm(f"{self.opts.app_label}.{codename}"))
-
-    def page_of(self, pk: Any) -> str:
-        """The address of a row's page."""
-        return page(self.model, pk)
 
 
 class Kept:
@@ -133,8 +132,7 @@ def page(model: type[Model] | str, pk: Any) -> str:
 
 def pages(model: str, **filters: Any) -> str:
     """The address of a model's list (``app_model``), filtered."""
-    query = "&".join(f"{name}={value}" for name, value in filters.items())
-    return reverse(f"admin:{model}_changelist") + (f"?{query}" if query else "")
+    return f"{reverse(f'admin:{model}_changelist')}?{urlencode(filters)}"
 
 
 def link(address: str, text: Any) -> SafeString:
@@ -156,7 +154,7 @@ def document(value: Any) -> SafeString | None:
     """A stored JSON value, indented and escaped; None for none."""
     if value is None:
         return None
-    text = body.indented(value)
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
     if len(text) > SHOWN_CHARACTERS:
         text = f"{text[:SHOWN_CHARACTERS]}\n… ({len(text):,} characters)"
     return format_html('<pre class="hub-document">{}</pre>', text)
@@ -165,4 +163,4 @@ def document(value: Any) -> SafeString | None:
 def table(headers: list[Any], rows: list[list[Any]]) -> SafeString:
     """A table as Unfold draws it; cells are escaped."""
     context = {"table": {"headers": headers, "rows": rows}}
-    return SafeString(render_to_string("unfold/components/table.html", context))
+    return format_html('<div class="hub-table">{}</div>', render_to_string(TABLE, context))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -33,7 +34,10 @@ class JsonParser(parsers.JSONParser):
     """Strict JSON with the same limits as the hot lane's."""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> dict[str, Any]:
-        return body.loads(stream.read())  # type: ignore[no-any-return]
+        raw = stream.read(settings.HUB_MAX_BODY_BYTES + 1)
+        if len(raw) > settings.HUB_MAX_BODY_BYTES:
+            raise errors.BodyTooLarge(limit_bytes=settings.HUB_MAX_BODY_BYTES)
+        return body.loads(raw)  # type: ignore[no-any-return]
 
 
 class JsonRenderer(renderers.JSONRenderer):

@@ -152,6 +152,26 @@ async def read_body(scope: dict[str, Any], receive: Receive) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def bounded(receive: Receive) -> Receive:
+    """``receive`` that ends a body one byte past HUB_MAX_BODY_BYTES: enough to see that it is too large.
+
+    Django's own handler would write a body of any size to disk before a parser could refuse it.
+    """
+    left = settings.HUB_MAX_BODY_BYTES + 1
+
+    async def limited() -> dict[str, Any]:
+        nonlocal left
+        message = await receive()
+        if message["type"] == "http.request":
+            content = message.get("body", b"")[:left]
+            left -= len(content)
+            more = bool(message.get("more_body")) and left > 0
+            return {**message, "body": content, "more_body": more}
+        return message
+
+    return limited
+
+
 async def _tell(signal: Signal, **facts: Any) -> None:
     """Send a request signal to its receivers on the loop, past the connection keepers."""
     synchronous, asynchronous = signal._live_receivers(FastLane)

@@ -12,6 +12,7 @@ HUB_IDENTITY_TTL_SECONDS = 5.0
 HUB_MAX_BODY_BYTES = 1024 * 1024
 LOGGING = {"format": "console", "level": "WARNING"}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
     # A file: the journal's thread and Django's threads have connections of their own.
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
     DATABASES["default"]["OPTIONS"]["init_command"] = (

@@ -5,8 +5,8 @@
 The facts were collected on 2026-11-20 from the providers' published specifications, documentation and
 price files. They hold today's prices only; ``EARLIER`` and ``SINCE`` add those whose change is known
 (provider-facts.md, section 0, item 6). ``BY_HAND`` are models that the facts do not have. Words are
-kept as the facts say them (``temperature!=1``): it is the test that knows what the catalogue makes of
-them. Review the difference before it is committed: a pin is a promise.
+kept as the facts say them (``temperature!=1``): ``differences`` knows what the catalogue makes of them.
+One line per model: review each changed line before it is committed, a pin is a promise.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def main(source: str) -> None:
     for name, own in BY_HAND.items():
         pins[name] = {**pins[own["like"]], **own}
         del pins[name]["like"]
-    PINS.write_text(json.dumps(pins, indent=1, sort_keys=True) + "\n")
+    lines = (f"{json.dumps(name)}: {json.dumps(row, sort_keys=True)}" for name, row in sorted(pins.items()))
+    PINS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":
