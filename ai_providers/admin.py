@@ -12,6 +12,7 @@ from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format, localize
+from django.utils.text import format_lazy
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
@@ -32,7 +33,8 @@ from ai_providers.domain.wire import Usage
 from ai_providers.models import AICredentials, AIModel, AIProvider, ExchangeRate, SealedKey
 from megahub.kernel import clock
 from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyAdmin, ReadOnlyInline, table, usd
-from megahub.kernel.errors import ServerError, Text, ValidationFailed
+from megahub.kernel.errors import ServerError, ValidationFailed
+from megahub.kernel.text import Text
 
 PROVIDERS = {"openai": "OpenAI", "infomaniak": "Infomaniak", "anthropic": "Anthropic", "google": "Google"}
 PRICES = ("input_price", "cache_read_price", "cache_write_price", "output_price")
@@ -207,7 +209,7 @@ def _costs(spec: ModelSpec, day: date) -> list[Any]:
 
 def _key_field(provider: str) -> forms.CharField:
     widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
-    label = _("%s API key") % PROVIDERS[provider]
+    label = format_lazy("{} {}", PROVIDERS[provider], _("API key"))
     return forms.CharField(label=label, required=False, max_length=400, widget=widget)
 
 
@@ -387,5 +389,3 @@ class ExchangeRateAdmin(Kept, HubAdmin):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"day": clock.now().date(), **super().get_changeform_initial_data(request)}
-
-

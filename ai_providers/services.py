@@ -11,7 +11,8 @@ from django.db import transaction
 from ai_providers import selectors
 from ai_providers.models import AICredentials, ExchangeRate, SealedKey
 from megahub.kernel import clock
-from megahub.kernel.errors import Text, ValidationFailed
+from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.text import Text
 
 #: Today's forms of keys; ``sk-proj-…`` holds ``-`` and ``_``. Never echoed when it does not fit.
 KEY_FORMS = {

@@ -57,8 +57,8 @@ class Launch:
 
     def __exit__(self, *_: object) -> None:
         self.signals.is_ending = True
-        processes.forget("launcher", self.places.pids)
         self.supervisor.end(lambda: self.signals.is_urgent)
+        processes.forget("launcher", self.places.pids)
         places.forget_sockets(self.places)
         self.lock.close()
 

@@ -103,7 +103,7 @@ def die_with_parent(number: int) -> Callable[[], None]:
     return before_exec
 
 
-def start(program: Program, log: Path, pids: Path) -> tuple[subprocess.Popen[bytes], Running]:
+def start(program: Program, log: Path, pids: Path) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own (a Ctrl-C is the launcher's to pass on)."""
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
@@ -122,14 +122,14 @@ def start(program: Program, log: Path, pids: Path) -> tuple[subprocess.Popen[byt
             group=account and account[1],
             extra_groups=None if account is None else [],
         )
-    return process, record(program.name, process.pid, program.stage, program.ends, pids)
+    record(program.name, process.pid, program.stage, program.ends, pids)
+    return process
 
 
-def record(name: str, pid: int, stage: int, ends: tuple[tuple[int, float], ...], pids: Path) -> Running:
+def record(name: str, pid: int, stage: int, ends: tuple[tuple[int, float], ...], pids: Path) -> None:
     """Write the pid file of a process."""
     running = Running(name, pid, identity(pid) or "", stage, ends)
     (pids / f"{name}.pid").write_text(json.dumps(vars(running)))
-    return running
 
 
 def forget(name: str, pids: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tools import processes
 from tools.places import Places
-from tools.processes import Program, Running
+from tools.processes import Program
 from tools.report import Fault, say, tail
 
 DEATHS = 5
@@ -23,7 +24,6 @@ class Child:
 
     program: Program
     process: subprocess.Popen[bytes]
-    running: Running
     deaths: list[float] = field(default_factory=list)
     due: float | None = None
 
@@ -37,9 +37,9 @@ class Supervisor:
 
     def start(self, program: Program) -> None:
         """Start a program and watch it from now on."""
-        self.children.append(Child(program, *self._begin(program)))
+        self.children.append(Child(program, self._begin(program)))
 
-    def _begin(self, program: Program) -> tuple[subprocess.Popen[bytes], Running]:
+    def _begin(self, program: Program) -> subprocess.Popen[bytes]:
         try:
             return processes.start(program, self.places.log(program.name), self.places.pids)
         except (OSError, subprocess.SubprocessError) as error:
@@ -57,7 +57,7 @@ class Supervisor:
         for child in self.children:
             if child.due is not None:
                 if now >= child.due:
-                    child.process, child.running = self._begin(child.program)
+                    child.process = self._begin(child.program)
                     child.due = None
             elif (code := child.process.poll()) is not None:
                 self._mourn(child, now, _how(code))
@@ -75,8 +75,10 @@ class Supervisor:
         return f"{child.program.name} {how}. Its log, {log}, ends with\n{tail(log)}"
 
     def end(self, is_urgent: Callable[[], bool]) -> None:
-        """End all children, those that need others first; the pid files know of every one."""
-        processes.end(processes.recorded(self.places.pids), self.places.pids, is_urgent)
+        """End all children, those that need others first; the pid files know every one of them."""
+        found = processes.recorded(self.places.pids)
+        ours = [process for process in found if process.pid != os.getpid()]
+        processes.end(ours, self.places.pids, is_urgent)
         for child in self.children:
             child.process.poll()
 

@@ -19,9 +19,10 @@ from ai_core.api.serializers import JobDetail
 from ai_core.domain.states import ENDS
 from ai_core.models import AIJob
 from megahub.kernel import loop
-from megahub.kernel.errors import Text, ValidationFailed
+from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.openapi import operation
 from megahub.kernel.requests import language
+from megahub.kernel.text import Text
 from megahub.tenancy.authentication import for_caller
 from megahub.tenancy.selectors import Caller
 

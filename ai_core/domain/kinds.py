@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_providers.domain.wire import Endpoint
-from megahub.kernel.errors import ModelNotSupportedHere, Text, ValidationFailed
+from megahub.kernel.errors import ModelNotSupportedHere, ValidationFailed
+from megahub.kernel.text import Text
 
 #: Keys of ``input_data`` that are the job's, not the model's.
 JOB_KEYS = frozenset(("description", "priority", "async"))

@@ -8,7 +8,7 @@ from ai_providers.domain.spec import ModelSpec
 from ai_providers.selectors import Terms
 from ai_usage.services.alerts import RAISE, Alert
 from megahub.kernel import clock, journal
-from megahub.kernel.errors import Text
+from megahub.kernel.text import Text
 
 RETIRED = "Model {model} was shut down by {provider} on {shutdown_date}."
 USE_INSTEAD = "Model {model} was shut down by {provider} on {shutdown_date}; use {replacement}."

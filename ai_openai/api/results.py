@@ -16,7 +16,8 @@ from ai_core import selectors
 from ai_core.domain.states import ENDS
 from ai_openai.api.outcomes import Outcome
 from megahub.kernel import clock
-from megahub.kernel.errors import Text, ValidationFailed
+from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.text import Text
 from megahub.tenancy.authentication import HasScope, caller_of
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from megahub.kernel.errors import Text, ValidationFailed
+from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.text import Text
 
 #: Fields of MEGAHUB's own chat body that are the job's, not the model's.
 JOB_FIELDS = ("description", "priority", "async")

@@ -7,9 +7,9 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from ai_providers.domain.spec import ModelSpec, ParamRule, Price, Profile, Tier
+from ai_providers.domain.spec import ModelSpec, ParamRule, Price, Profile, Tier, TokenClass
 
 FOLDER = Path(__file__).parent
 PROVIDERS = ("openai", "infomaniak", "anthropic", "google")
@@ -35,6 +35,12 @@ MODEL_KEYS = frozenset(
     " refused_formats also_forbids wire shutdown_date replacement endpoints sources unverified note"
     " prices".split()
 )
+FILE_KEYS = frozenset("provider checked sources rules models".split())
+PARAM_KEYS = frozenset("types minimum maximum choices description".split())
+PRICE_KEYS = frozenset("since currency unit rates batch tiers".split())
+TIER_KEYS = frozenset("above_input_tokens rates".split())
+#: Classes of tokens that a text model's price may name; images have classes of their own.
+TOKEN_CLASSES = frozenset(get_args(TokenClass))
 
 
 @cache
@@ -44,6 +50,7 @@ def models() -> dict[str, ModelSpec]:
     found: dict[str, ModelSpec] = {}
     for provider in PROVIDERS:
         data = tomllib.loads((FOLDER / f"{provider}.toml").read_text())
+        _check_keys(f"{provider}.toml", data, FILE_KEYS)
         for row in data["models"]:
             spec = _model(row, data, definitions)
             if spec.id in found:
@@ -59,7 +66,14 @@ def _definitions() -> dict[str, dict[str, ParamRule]]:
     }
 
 
+def _check_keys(what: str, row: dict[str, Any], known: frozenset[str]) -> None:
+    unknown = sorted(set(row) - known)
+    if unknown:
+        raise ValueError(f"{what}: unknown keys {unknown}")
+
+
 def _definition(name: str, row: dict[str, Any]) -> ParamRule:
+    _check_keys(f"parameter {name}", row, PARAM_KEYS)
     return ParamRule(
         name=name,
         types=tuple(row["types"]),
@@ -73,9 +87,7 @@ def _definition(name: str, row: dict[str, Any]) -> ParamRule:
 def _rules(name: str, all_rules: dict[str, Any]) -> dict[str, Any]:
     """A rule set with what it is like filled in."""
     own = dict(all_rules[name])
-    unknown = set(own) - RULE_KEYS
-    if unknown:
-        raise ValueError(f"rules {name}: unknown keys {sorted(unknown)}")
+    _check_keys(f"rules {name}", own, RULE_KEYS)
     base = _rules(own.pop("like"), all_rules) if "like" in own else {}
     merged = {**base, **own}
     more = merged.pop("also_accepts", [])
@@ -90,10 +102,9 @@ def _rules(name: str, all_rules: dict[str, Any]) -> dict[str, Any]:
 def _model(
     row: dict[str, Any], data: dict[str, Any], definitions: dict[str, dict[str, ParamRule]]
 ) -> ModelSpec:
-    unknown = set(row) - MODEL_KEYS
-    if unknown:
-        raise ValueError(f"{row['id']}: unknown keys {sorted(unknown)}")
+    _check_keys(row["id"], row, MODEL_KEYS)
     rules = _rules(row["rules"], data["rules"])
+    classes = None if rules["kind"] == "image" else TOKEN_CLASSES
     own_forbids = row.get("also_forbids", [])
     accepts = [*REQUIRED[rules["kind"]], *rules["accepts"]]
     accepts = [name for name in accepts if name not in own_forbids]
@@ -119,7 +130,7 @@ def _model(
         content=rules.get("content", "any"),
         reasoning_efforts=tuple(row.get("reasoning_efforts", ())),
         default_reasoning_effort=row.get("default_reasoning_effort"),
-        prices=tuple(_price(price, data["sources"], row) for price in row.get("prices", ())),
+        prices=tuple(_price(price, data["sources"], row, classes) for price in row.get("prices", ())),
         batch_eligible=row.get("batch_eligible", False),
         endpoints=tuple(row["endpoints"]),
         shutdown_date=row.get("shutdown_date"),
@@ -155,20 +166,30 @@ def _rule(definition: ParamRule, rules: dict[str, Any], row: dict[str, Any]) -> 
     )
 
 
-def _price(price: dict[str, Any], sources: dict[str, str], row: dict[str, Any]) -> Price:
-    tiers = [Tier(tier["above_input_tokens"], _rates(tier["rates"])) for tier in price.get("tiers", ())]
+def _price(
+    price: dict[str, Any], sources: dict[str, str], row: dict[str, Any], classes: frozenset[str] | None
+) -> Price:
+    what = f"price of {row['id']}"
+    _check_keys(what, price, PRICE_KEYS)
+    tiers = price.get("tiers", ())
+    for tier in tiers:
+        _check_keys(what, tier, TIER_KEYS)
     return Price(
         since=price.get("since", BEGINNING),
         currency=price["currency"],
         unit=price.get("unit", "per_1M_tokens"),
-        rates=_rates(price["rates"]),
-        batch=_rates(price.get("batch", {})),
-        tiers=tuple(tiers),
+        rates=_rates(what, price["rates"], classes),
+        batch=_rates(what, price.get("batch", {}), classes),
+        tiers=tuple(Tier(t["above_input_tokens"], _rates(what, t["rates"], classes)) for t in tiers),
         source=sources[row["sources"][0]],
     )
 
 
-def _rates(row: dict[str, str]) -> dict[str, Decimal]:
+def _rates(what: str, row: dict[str, str], classes: frozenset[str] | None) -> dict[str, Decimal]:
+    if classes is not None:
+        _check_keys(what, row, classes)
+    if not all(isinstance(amount, str) for amount in row.values()):
+        raise ValueError(f"{what}: amounts are texts, a float is not exact")
     return {name: Decimal(amount) for name, amount in row.items()}
 
 

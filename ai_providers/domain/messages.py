@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ai_providers.domain.spec import ModelSpec
-from megahub.kernel.errors import Text
+from megahub.kernel.text import Text
 
 #: Keys a message may carry, the ones that answers bring back included.
 MESSAGE_KEYS = frozenset(

@@ -14,12 +14,8 @@ from typing import Any
 from ai_providers.domain import messages as message_rules
 from ai_providers.domain.messages import Problems
 from ai_providers.domain.spec import ModelSpec, ParamRule
-from megahub.kernel.errors import (
-    InvalidParameterForModel,
-    Text,
-    UnknownParameter,
-    ValidationFailed,
-)
+from megahub.kernel.errors import InvalidParameterForModel, UnknownParameter, ValidationFailed
+from megahub.kernel.text import Text
 
 #: What a caller is pointed to first, by kind of model (megahub-endpoints.md).
 SUGGESTED_REASONING = ("reasoning_effort", "max_completion_tokens")

@@ -37,35 +37,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from megahub.kernel.text import Words
+
 type_registry: dict[str, type[HubError]] = {}
-
-
-class _Words(dict[str, Any]):
-    """Facts as words: lists are joined, a missing name stays visible instead of failing."""
-
-    def __missing__(self, key: str) -> str:
-        return "{" + key + "}"
-
-    def __getitem__(self, key: str) -> Any:
-        value = super().__getitem__(key)
-        return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-class Text(str):
-    """A message for a field: the English text, which remembers how to be said in another language."""
-
-    template: str
-    words: dict[str, Any]
-
-    def __new__(cls, template: str, **words: Any) -> Text:
-        text = super().__new__(cls, template.format_map(_Words(words)))
-        text.template = template
-        text.words = words
-        return text
-
-    def said(self, template: str) -> str:
-        """The same with ``template``, the translation of its own."""
-        return template.format_map(_Words(self.words))
 
 
 class HubError(Exception):
@@ -109,7 +83,7 @@ class HubError(Exception):
 
     def text(self, template: str | None = None) -> str:
         """The message in words, from ``template`` (its translation) or the English original."""
-        return (template or self.message).format_map(_Words(self.facts | self.words))
+        return (template or self.message).format_map(Words(self.facts | self.words))
 
     def as_data(self) -> dict[str, Any]:
         """What ``restore`` needs to say the same error later."""

@@ -14,7 +14,8 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 from megahub.kernel import body, surfaces
-from megahub.kernel.errors import HubError, ServerError, Text
+from megahub.kernel.errors import HubError, ServerError
+from megahub.kernel.text import Text
 
 log = logging.getLogger("megahub.requests")
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from megahub.kernel import clock
-from megahub.kernel.errors import HubError, Text
+from megahub.kernel.errors import HubError
+from megahub.kernel.text import Text
 
 Say = Callable[[str], str]
 Surface = Callable[[HubError, Say, str], dict[str, Any]]

@@ -99,9 +99,7 @@ class CompanyAdmin(Kept, HubAdmin):
     """Tenants: switched off, never deleted."""
 
     names = (_("company"), _("companies"))
-    list_display = (
-        "name", "slug", "timezone", "brand_count", "people_count", "use_sandbox", "is_active", "created_at",
-    )  # fmt: skip
+    list_display = "name slug timezone brand_count people_count use_sandbox is_active created_at".split()
     list_filter = ("is_active", "use_sandbox")
     search_fields = ("name", "slug")
     readonly_fields = ("created_at", "rows")
@@ -313,9 +311,7 @@ class ApiKeyAdmin(Kept, Revocable, HubAdmin):
 
     names = (_("API key"), _("API keys"))
     form = ApiKeyForm
-    list_display = (
-        "name", "shown", "company", "brand", "created_by", "state", "last_used_at", "expires_at",
-    )  # fmt: skip
+    list_display = "name shown company brand created_by state last_used_at expires_at".split()
     list_filter = (OF_COMPANY, ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("company", "brand", "created_by")
     search_fields = ("name", "public_id", "created_by__username", "company__name")

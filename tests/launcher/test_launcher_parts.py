@@ -114,7 +114,7 @@ def program(script: str, patience: float = 5.0) -> Program:
 
 
 def start(here: Places, script: str, patience: float = 5.0) -> subprocess.Popen[bytes]:
-    return processes.start(program(script, patience), here.log("child"), here.pids)[0]
+    return processes.start(program(script, patience), here.log("child"), here.pids)
 
 
 def test_identity() -> None:

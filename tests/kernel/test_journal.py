@@ -1,0 +1,202 @@
+"""Group commit: together, alone when poisoned, never beyond its capacity, patient with a lost database."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from megahub.kernel import journal, loop
+from megahub.kernel.errors import Busy, DatabaseUnavailable, HubError, NotFound
+from megahub.kernel.sql import Session
+
+
+@dataclass(eq=False)
+class Noting:
+    """A writer that notes its groups in a table of its own; ``gate`` holds it back."""
+
+    lane: str = "accept"
+    keep: bool = False
+    groups: list[list[Any]] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def write(self, session: Session, entries: list[Any]) -> list[Any]:
+        self.gate.wait(10)
+        self.groups.append(list(entries))
+        results: list[Any] = []
+        for entry in entries:
+            if entry == "poison":
+                raise ValueError("poisoned")
+            if entry == "bad sql":
+                session.rows("SELECT nonsense FROM nowhere")
+            session.execute("INSERT INTO hub_note (text) VALUES (%s)", [str(entry)])
+            results.append(NotFound() if entry == "refuse" else f"wrote {entry}")
+        return results
+
+
+@pytest.fixture
+def notes(database: None) -> Any:
+    """The table, empty; answers what was committed to it."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS hub_note (text varchar(80))")
+        cursor.execute("DELETE FROM hub_note")
+
+    def read() -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT text FROM hub_note ORDER BY text")
+            return [text for (text,) in cursor.fetchall()]
+
+    return read
+
+
+async def write_all(writer: Noting, entries: list[Any]) -> list[Any]:
+    writing = [journal.write(writer, entry) for entry in entries]
+    return await asyncio.gather(*writing, return_exceptions=True)
+
+
+def test_it_works(notes: Any) -> None:
+    writer = Noting()
+
+    assert journal.write_and_wait(writer, "one") == "wrote one"
+    assert loop.run(journal.write(writer, "two")) == "wrote two"
+    assert notes() == ["one", "two"]
+
+
+def test_what_waits_is_written_together(notes: Any) -> None:
+    writer = Noting()
+    writer.gate.clear()
+
+    async def run() -> list[Any]:
+        first = asyncio.ensure_future(journal.write(writer, "first"))
+        await asyncio.sleep(0.05)
+        rest = [asyncio.ensure_future(journal.write(writer, f"n{n}")) for n in range(50)]
+        await asyncio.sleep(0.05)
+        writer.gate.set()
+        return await asyncio.gather(first, *rest)
+
+    results = loop.run(run())
+
+    assert len(results) == len(notes()) == 51
+    assert [len(group) for group in writer.groups] == [1, 50]
+
+
+def test_an_answer_comes_after_its_commit(notes: Any) -> None:
+    async def run() -> list[str]:
+        await journal.write(Noting(), "committed")
+        return await loop.in_thread(notes)
+
+    assert loop.run(run()) == ["committed"]
+
+
+@pytest.mark.parametrize("poison", ["poison", "bad sql"])
+def test_a_poisoned_entry_fails_alone(notes: Any, poison: str) -> None:
+    writer = Noting()
+    writer.gate.clear()
+
+    async def run() -> list[Any]:
+        writing = [asyncio.ensure_future(journal.write(writer, e)) for e in ("a", poison, "b", "c")]
+        await asyncio.sleep(0.05)
+        writer.gate.set()
+        return await asyncio.gather(*writing, return_exceptions=True)
+
+    results = loop.run(run())
+
+    assert [r for r in results if not isinstance(r, Exception)] == ["wrote a", "wrote b", "wrote c"]
+    (failure,) = [r for r in results if isinstance(r, Exception)]
+    assert isinstance(failure, HubError)
+    assert failure.code == "INTERNAL_ERROR"
+    assert "nonsense" not in str(failure)
+    assert notes() == ["a", "b", "c"]
+
+
+def test_a_refusal_is_its_entrys_own(notes: Any) -> None:
+    results = loop.run(write_all(Noting(), ["a", "refuse", "b"]))
+
+    assert results[0] == "wrote a"
+    assert isinstance(results[1], NotFound)
+    assert results[2] == "wrote b"
+
+
+def test_a_full_journal_says_so(notes: Any, settings: Any) -> None:
+    settings.HUB_JOURNAL_CAPACITY = 5
+    writer = Noting()
+    writer.gate.clear()
+
+    async def run() -> list[Any]:
+        first = asyncio.ensure_future(journal.write(writer, "first"))
+        await asyncio.sleep(0.05)
+        writing = [asyncio.ensure_future(journal.write(writer, f"n{n}")) for n in range(9)]
+        await asyncio.sleep(0.05)
+        writer.gate.set()
+        return await asyncio.gather(first, *writing, return_exceptions=True)
+
+    results = loop.run(run())
+
+    assert sum(isinstance(result, Busy) for result in results) == 4
+    assert len(notes()) == 6
+
+
+def test_a_cancelled_waiter_does_not_undo_the_writing(notes: Any) -> None:
+    writer = Noting()
+    writer.gate.clear()
+
+    async def run() -> None:
+        task = asyncio.ensure_future(journal.write(writer, "anyway"))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        writer.gate.set()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.write(writer, "after")
+
+    loop.run(run())
+
+    assert notes() == ["after", "anyway"]
+
+
+class TestLostDatabase:
+    """The connection breaks under the journal (as when the server restarts)."""
+
+    @pytest.fixture
+    def broken(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Transactions fail with a lost connection until the answer is called."""
+        real = Session.transaction
+        down = threading.Event()
+        down.set()
+
+        def transaction(self: Session) -> Any:
+            if down.is_set():
+                raise ConnectionError("the server went away")
+            return real(self)
+
+        monkeypatch.setattr(Session, "transaction", transaction)
+        monkeypatch.setattr(journal, "connection_lost", down.is_set)
+        return down.clear
+
+    def test_what_may_be_refused_is_refused_at_once(self, notes: Any, broken: Any) -> None:
+        began = time.monotonic()
+
+        with pytest.raises(DatabaseUnavailable):
+            journal.write_and_wait(Noting(), "one")
+
+        assert time.monotonic() - began < 2
+        broken()
+        assert notes() == []
+
+    def test_what_must_not_be_lost_waits_for_its_return(self, notes: Any, broken: Any) -> None:
+        writer = Noting(lane="settle", keep=True)
+        writing = loop.start(journal.write(writer, "kept"))
+        time.sleep(0.6)
+        assert not writing.done()
+
+        broken()
+
+        assert writing.result(5) == "wrote kept"
+        assert notes() == ["kept"]
