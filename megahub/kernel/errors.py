@@ -87,33 +87,20 @@ class HubError(Exception):
 
     def as_data(self) -> dict[str, Any]:
         """What ``restore`` needs to say the same error later."""
-        stored = {
-            "type": type(self).__name__,
-            "status": self.status,
-            "code": self.code,
-            "message": self.message,
-            "param": self.param,
-            "retry_after": self.retry_after,
-            "field_errors": self.field_errors,
-            "suggestions": self.suggestions,
-            "words": self.words,
-            "facts": self.facts,
-        }
-        return {key: value for key, value in stored.items() if value not in (None, {}, [])}
+        stored = {"type": type(self).__name__} | {name: getattr(self, name) for name in STORED}
+        return {name: value for name, value in stored.items() if value not in (None, {}, [])}
+
+
+#: What of an error is stored with the job that it ended.
+GIVEN = ("param", "retry_after", "field_errors", "suggestions", "words")
+STORED = ("status", "code", "message", *GIVEN, "facts")
 
 
 def restore(data: dict[str, Any]) -> HubError:
     """The error that ``as_data`` stored; an unknown type comes back as a ``ServerError``."""
     kind = type_registry.get(data.get("type", ""), ServerError)
-    return kind(
-        data.get("message"),
-        param=data.get("param"),
-        retry_after=data.get("retry_after"),
-        field_errors=data.get("field_errors"),
-        suggestions=data.get("suggestions"),
-        words=data.get("words"),
-        **data.get("facts", {}),
-    )
+    given = {name: data.get(name) for name in GIVEN}
+    return kind(data.get("message"), **given, **data.get("facts", {}))
 
 
 # 400 ------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Provider:
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     _queued: deque[list[Step]] = field(default_factory=deque)
+    _serving: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def answer(self, *steps: Step) -> None:
         """Play these steps for the next request."""
@@ -60,12 +61,22 @@ class Provider:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request, one answer."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         # A client that goes away is part of what is tested.
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             self.requests.append(await _request(reader))
             for step in self._queued.popleft():
                 await self._play(step, reader, writer)
         writer.close()
+
+    async def stop(self) -> None:
+        """Leave whoever is still being served."""
+        for task in list(self._serving):
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _play(self, step: Step, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if step is RESET:
@@ -97,8 +108,11 @@ async def listening() -> AsyncIterator[Provider]:
     provider = Provider()
     server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
     provider.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server:
+    try:
         yield provider
+    finally:
+        server.close()
+        await provider.stop()
 
 
 def head(status: int, headers: dict[str, str]) -> bytes:

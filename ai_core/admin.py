@@ -1,0 +1,262 @@
+"""Jobs, their attempts and the processes that run them: pages to look, and one thing to do: cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.formats import localize
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateFilter
+from unfold.decorators import action, display
+
+from ai_core import pipeline
+from ai_core.domain.states import ENDS
+from ai_core.models import AIJob, AIJobType, Attempt, WorkerSession
+from ai_usage.admin.ledger import ModelFilter
+from ai_usage.models import AIJobUsage, LedgerEntry
+from ai_usage.services.repricing import TOKENS
+from megahub.kernel import clock, loop
+from megahub.kernel.admin import (
+    GrowingAdmin,
+    HubAdmin,
+    Kept,
+    ReadOnlyInline,
+    after_dialog,
+    document,
+    link,
+    page,
+    table,
+    usd,
+)
+
+#: Labels' colours in lists, by value.
+STATUSES = {
+    "pending": "info", "running": "primary", "completed": "success", "failed": "danger",
+    "timeout": "danger", "cancelled": "warning",
+}  # fmt: skip
+PRIORITIES = {"urgent": "danger", "high": "warning"}
+PHASES = {"calling": "primary", "done": "success", "failed": "danger", "unknown": "warning"}
+#: What a list of jobs does not need, and what may be large.
+DOCUMENTS = ("input_data", "params", "holds", "response", "error", "warnings")
+
+
+@admin.register(AIJobType)
+class AIJobTypeAdmin(Kept, HubAdmin):
+    """What jobs do; which there are, the code says."""
+
+    names = (_("job type"), _("job types"))
+    list_display = ("name", "category", "description", "estimated_duration_seconds", "requires_async")
+    list_filter = ("category", "requires_async")
+    readonly_fields = ("name",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+class AttemptInline(ReadOnlyInline):
+    """The calls to providers, in their order."""
+
+    model = Attempt
+    fields = "attempt_no provider source phase error_code started_at first_byte_ms ended_at".split()
+    ordering = ("attempt_no",)
+    tab = False
+
+
+class UsageInline(ReadOnlyInline):
+    """What a job used and cost."""
+
+    model = AIJobUsage
+    fields = "input_tokens cached_tokens output_tokens reasoning_tokens is_estimated cost".split()
+    readonly_fields = ("cost",)
+    tab = False
+
+    @display(description=_("cost"))
+    def cost(self, usage: AIJobUsage) -> str | None:
+        return usd(usage.total_cost_nano_usd)
+
+
+@admin.register(AIJob)
+class AIJobAdmin(GrowingAdmin):
+    """Jobs of every company."""
+
+    names = (_("job"), _("jobs"))
+    list_display = (
+        "job_id created_at company brand model status_shown priority_shown sandbox cost duration"
+    ).split()
+    list_filter = (
+        ("company", AutocompleteSelectFilter), ModelFilter, "status", "priority", "provider", "sandbox",
+    )  # fmt: skip
+    list_select_related = ("company", "brand", "usage")
+    list_deferred = DOCUMENTS
+    date_hierarchy = "created_at"
+    search_fields = ("job_id", "description")
+    search_help_text = _("Job id or description")
+    fieldsets = (
+        (None, {"fields": (
+            "job_id", "status", "company", "brand", "created_by", "api_key", "job_type", "description",
+            "model", "provider", "endpoint", "priority", "is_async", "sandbox",
+        )}),
+        (_("Input"), {"classes": ["tab"], "fields": ("input_shown", "params_shown")}),
+        (_("Result"), {"classes": ["tab"], "fields": ("response_shown", "error_shown", "warnings_shown")}),
+        (_("Course"), {"classes": ["tab"], "fields": (
+            "created_at", "run_at", "started_at", "completed_at", "cancel_requested_at", "cancelled_at",
+            "deadline_at", "deleted_at", "duration", "attempt_no", "max_attempts", "session", "revision",
+        )}),
+        (_("Ledger"), {"classes": ["tab"], "fields": ("ledger", "holds_shown")}),
+    )  # fmt: skip
+    inlines = (AttemptInline, UsageInline)
+    actions = ("cancel",)
+    actions_detail = ("cancel_this",)
+
+    @display(description=_("status"), label=STATUSES)
+    def status_shown(self, job: AIJob) -> tuple[str, str]:
+        return job.status, job.get_status_display()
+
+    @display(description=_("priority"), label=PRIORITIES)
+    def priority_shown(self, job: AIJob) -> tuple[str, str]:
+        return job.priority, job.get_priority_display()
+
+    @display(description=_("cost"))
+    def cost(self, job: AIJob) -> str | None:
+        usage = getattr(job, "usage", None)
+        return usd(usage.total_cost_nano_usd) if usage is not None else None
+
+    @display(description=_("duration"), ordering="execution_time_ms")
+    def duration(self, job: AIJob) -> str | None:
+        seconds = job.execution_time_seconds
+        return None if seconds is None else f"{seconds:.2f} s"
+
+    @display(description=_("input"))
+    def input_shown(self, job: AIJob) -> Any:
+        return document(job.input_data)
+
+    @display(description=_("parameters"))
+    def params_shown(self, job: AIJob) -> Any:
+        return document(job.params or None)
+
+    @display(description=_("response"))
+    def response_shown(self, job: AIJob) -> Any:
+        return document(job.response)
+
+    @display(description=_("error"))
+    def error_shown(self, job: AIJob) -> Any:
+        return document(job.error)
+
+    @display(description=_("warnings"))
+    def warnings_shown(self, job: AIJob) -> Any:
+        return document(job.warnings or None)
+
+    @display(description=_("held of budgets"))
+    def holds_shown(self, job: AIJob) -> Any:
+        headers = [_("budget"), _("window"), _("amount"), _("unit")]
+        rows = [
+            [link(page("ai_usage_budget", budget), budget), start, _amount(held, unit), unit]
+            for budget, start, held, unit in job.holds
+        ]
+        return table(headers, rows) if rows else None
+
+    @display(description=_("entries"))
+    def ledger(self, job: AIJob) -> Any:
+        headers = [_("entry"), _("made"), _("tokens"), _("cost"), _("charged to budgets"), _("was held")]
+        entries = LedgerEntry.objects.of(job.company_id).filter(job_id=job.pk).order_by("pk")
+        return table(headers, [_cells(entry) for entry in entries]) if entries else None
+
+    @action(description=_("Cancel"), permissions=("act",))
+    def cancel(self, request: HttpRequest, rows: QuerySet[AIJob]) -> None:
+        """Cancel what has not ended; a running job is waited for, a few seconds at most."""
+        jobs = list(rows.exclude(status__in=ENDS).only("pk", "job_id", "company_id"))
+        done = loop.run(_cancel_all([(job.pk, job.company_id) for job in jobs]))
+        cancelled = [job for job, ended in zip(jobs, done, strict=True) if ended]
+        for job in cancelled:
+            self.log_change(request, job, "Cancelled.")
+        count = len(cancelled)
+        self.message_user(request, ngettext("%d job cancelled.", "%d jobs cancelled.", count) % count)
+
+    @action(
+        description=_("Cancel"),
+        icon="cancel",
+        permissions=("act",),
+        dialog={"title": _("Cancel the job?"), "description": _("What was used by then is charged.")},
+    )
+    def cancel_this(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        self.cancel(request, self.get_queryset(request).filter(pk=object_id))
+        return after_dialog(page(AIJob, object_id))
+
+
+async def _cancel_all(jobs: list[tuple[int, int]]) -> list[bool]:
+    return await asyncio.gather(*(pipeline.cancel(pk, company_id) for pk, company_id in jobs))
+
+
+def _amount(held: int, unit: str) -> str:
+    return str(usd(held) if unit == "nano_usd" else localize(held))
+
+
+def _cells(entry: LedgerEntry) -> list[Any]:
+    """A ledger entry as a row of a table."""
+    money = (entry.cost_nano_usd, entry.charged_nano_usd, entry.reserved_nano_usd)
+    tokens = localize(sum(getattr(entry, name) for name in TOKENS))
+    kind = link(page(LedgerEntry, entry.pk), entry.get_kind_display())
+    return [kind, localize(entry.created_at), tokens, *(usd(nano) or "-" for nano in money)]
+
+
+@admin.register(Attempt)
+class AttemptAdmin(GrowingAdmin):
+    """Calls to providers."""
+
+    names = (_("attempt"), _("attempts"))
+    list_display = (
+        "started_at company job_link attempt_no provider source phase_shown error_code first_byte_ms"
+    ).split()
+    list_filter = (
+        ("job__company", AutocompleteSelectFilter), "phase", "source", ("started_at", RangeDateFilter),
+    )  # fmt: skip
+    search_fields = ("job__job_id", "provider_ref")
+    fields = (
+        "job_link company attempt_no session provider source phase provider_ref error_code usage_shown"
+        " first_byte_ms started_at ended_at"
+    ).split()
+    readonly_fields = ("job_link", "company", "usage_shown")
+    list_deferred = ("usage",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
+        # Names only: a join to the job would bring its documents along.
+        rows: QuerySet[Attempt] = super().get_queryset(request)
+        return rows.annotate(job_ref=F("job__job_id"), company_name=F("job__company__name"))
+
+    @display(description=_("job"))
+    def job_link(self, attempt: Any) -> Any:
+        return link(page(AIJob, attempt.job_id), attempt.job_ref)
+
+    @display(description=_("company"))
+    def company(self, attempt: Any) -> str:
+        return str(attempt.company_name)
+
+    @display(description=_("phase"), label=PHASES)
+    def phase_shown(self, attempt: Attempt) -> tuple[str, str]:
+        return attempt.phase, attempt.get_phase_display()
+
+    @display(description=_("usage"))
+    def usage_shown(self, attempt: Attempt) -> Any:
+        return document(attempt.usage)
+
+
+@admin.register(WorkerSession)
+class WorkerSessionAdmin(GrowingAdmin):
+    """The processes that run jobs, and those that have."""
+
+    names = (_("process"), _("processes"))
+    list_display = ("kind", "host", "pid", "alive", "started_at", "beat_at", "ended_at")
+    list_filter = ("kind", ("ended_at", admin.EmptyFieldListFilter))
+    search_fields = ("host",)
+    fields = ("kind", "host", "pid", "started_at", "beat_at", "ended_at")
+
+    @display(description=_("last sign of life (s ago)"))
+    def alive(self, session: WorkerSession) -> int | None:
+        if session.ended_at is not None:
+            return None
+        return int((clock.now() - session.beat_at).total_seconds())
