@@ -105,7 +105,7 @@ class AIJobAdmin(GrowingAdmin):
         (_("Result"), {"classes": ["tab"], "fields": ("response_shown", "error_shown", "warnings_shown")}),
         (_("Course"), {"classes": ["tab"], "fields": (
             "created_at", "run_at", "started_at", "completed_at", "cancel_requested_at", "cancelled_at",
-            "deadline_at", "deleted_at", "duration", "attempt_no", "max_attempts", "session", "revision",
+            "deadline_at", "deleted_at", "duration", "attempt_no", "max_attempts", "revision",
         )}),
         (_("Ledger"), {"classes": ["tab"], "fields": ("ledger", "holds_shown")}),
     )  # fmt: skip

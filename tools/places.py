@@ -60,11 +60,15 @@ def make(var: Path) -> Places:
 
 
 def socket_folder(var: Path, parents: Iterable[str | None]) -> Path:
-    """``var/run``, or a folder below the first of ``parents`` that keeps socket paths short."""
+    """``var/run``, or a folder below the first of ``parents`` that keeps socket paths short.
+
+    PostgreSQL and its clients take a comma for the end of a path.
+    """
     name = f"megahub-{os.geteuid()}-{digest(var)}"
     shorter = [Path(parent) / name for parent in parents if parent and os.access(parent, os.W_OK)]
     for folder in (var / "run", *shorter):
-        if len(os.fsencode(folder / LONGEST_SOCKET)) <= MAX_SOCKET_PATH_BYTES:
+        fits = len(os.fsencode(folder / LONGEST_SOCKET)) <= MAX_SOCKET_PATH_BYTES
+        if fits and "," not in str(folder):
             return folder
     raise Fault(f"HUB_VAR={var} is too long a path for sockets, and /tmp cannot be written.")
 

@@ -23,7 +23,7 @@ import psycopg
 
 from tools import places, processes
 from tools.places import Places
-from tools.processes import Program
+from tools.processes import Program, environment_without_keys
 from tools.report import Fault, reason
 from tools.supervisor import Supervisor
 
@@ -58,7 +58,7 @@ class Way:
             done = subprocess.run(
                 [*self.prefix, *map(str, command)],
                 cwd="/",
-                env=environment(),
+                env=environment_without_keys(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -76,16 +76,6 @@ class Way:
         if done.returncode:
             raise Fault(reason(done.stdout))
         return done.stdout.strip()
-
-
-def environment() -> dict[str, str]:
-    """Ours without what libpq and PostgreSQL would read from it, and in the C locale."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PG", "LC_")) and not name.endswith("_KEY")
-    }
-    return kept | {"LC_ALL": "C"}
 
 
 def find_way(here: Places) -> Way:
@@ -194,7 +184,7 @@ def _program(way: Way, data: Path, careless: bool) -> Program:
             *("-D", str(data), "-k", str(way.sockets), "-p", str(PORT)),
             *(part for option in options for part in ("-c", option)),
         ],
-        env=environment(),
+        env=environment_without_keys(),
         stage=2,
         # Fast, then immediate shutdown; its own children end with it.
         ends=((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0)),

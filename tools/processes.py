@@ -43,6 +43,16 @@ class Program:
     account: tuple[int, int] | None = None
 
 
+def environment_without_keys() -> dict[str, str]:
+    """Ours for servers: no keys, nothing that PostgreSQL's programs would read, the C locale."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PG", "LC_")) and not name.endswith("_KEY")
+    }
+    return kept | {"LC_ALL": "C"}
+
+
 @dataclass(frozen=True)
 class Running:
     """A process as its pid file describes it."""

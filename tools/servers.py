@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from tools import postgres
 from tools.places import Places
-from tools.processes import Program
+from tools.processes import Program, environment_without_keys
 from tools.report import Fault, reason, say
 from tools.supervisor import Supervisor
 
@@ -114,7 +114,7 @@ def _open_redis(server: str, here: Places, supervisor: Supervisor) -> str:
                 *(server, *fixed.split()),
                 *("--unixsocket", str(socket), "--dir", str(folder), "--save", ""),
             ],
-            env=postgres.environment(),
+            env=environment_without_keys(),
             stage=1,
             ends=((signal.SIGTERM, 10.0),),
             on_death=signal.SIGTERM,

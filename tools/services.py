@@ -9,8 +9,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from tools.postgres import environment
-from tools.processes import Program
+from tools.processes import Program, environment_without_keys
 from tools.report import Fault
 
 PROVIDER_KEYS = ("OPENAI_API_KEY", "INFOMANIAK_API_KEY")
@@ -27,7 +26,7 @@ def sandbox(port: int) -> Program:
     return Program(
         name="sandbox",
         command=module("sandbox", "--port", str(port)),
-        env=environment(),
+        env=environment_without_keys(),
         stage=1,
         ends=((signal.SIGTERM, 5.0),),
         on_death=signal.SIGTERM,

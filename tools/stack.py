@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tools import check, demo, keys, places, processes, services
 from tools.launch import Launch
@@ -34,11 +34,15 @@ def main(arguments: list[str]) -> int:
         if command == "test":
             return test(rest)
         return hub(stays=command == "up")
-    except Stopped:
+    except (Stopped, KeyboardInterrupt):
         return 0 if command == "up" else 130
+    except BrokenPipeError:  # nobody reads what is said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Fault as fault:
         print(f"hub: {fault}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(f"hub: {error.filename or 'the system'}: {error.strerror}.", file=sys.stderr)
+    return 1
 
 
 def hub(*, stays: bool) -> int:
@@ -50,23 +54,34 @@ def hub(*, stays: bool) -> int:
         services.bound(host, port).close()
         told, password = _open(launch, host, port, plays=not stays)
         address = services.address(host, port)
-        job = try_job(address, password, told["answers"], stays=stays)
         if stays:
-            show(launch, address, told["users"], password)
-            while True:
-                launch.supervisor.mend()
-                time.sleep(WATCH_SECONDS)
+            stay(launch, address, told, password)
+        job = play(address, password, told["answers"])
     print(json.dumps(job))
     return 0
+
+
+def stay(launch: Launch, address: str, told: dict[str, Any], password: str) -> NoReturn:
+    """Try the hub, show it, and keep it alive."""
+    try:
+        play(address, password, told["answers"])
+    except Fault as fault:
+        say(str(fault))
+    show(launch, address, told["users"], password)
+    while True:
+        launch.supervisor.mend()
+        time.sleep(WATCH_SECONDS)
 
 
 def _open(launch: Launch, host: str, port: int, *, plays: bool) -> tuple[dict[str, Any], str]:
     """Start all of it: what was prepared, and the password of the demo's people."""
     launch.open_servers()
+    hosts = f"localhost,127.0.0.1,[::1],{host}"
     launch.env |= {
         **keys.kept(launch.places.var / "keys"),
         "DJANGO_SETTINGS_MODULE": "megahub.settings.dev",
         "HUB_PORT": str(port),
+        "HUB_ALLOWED_HOSTS": os.environ.get("HUB_ALLOWED_HOSTS") or hosts,
     }
     forced = os.environ.get("HUB_SANDBOX") == "1"
     if os.environ.get("HUB_SANDBOX_URL"):
@@ -91,17 +106,14 @@ def _password(file: Path) -> str:
         return secrets.token_urlsafe(12)
 
 
-def try_job(address: str, password: str, answers: str, *, stays: bool) -> dict[str, Any] | None:
-    """The demo job, wherever it costs nothing. Raises Fault when a ``demo`` cannot have it."""
+def play(address: str, password: str, answers: str) -> dict[str, Any]:
+    """The demo job, where it costs nothing. Raises Fault where it would, and when it fails."""
     if answers == "sandbox":
         return demo.run(address, password)
-    why = "the company Demo has a key of a real provider, and a job would cost money"
+    why = "has a key of a real provider, and a job would cost money"
     if not answers:
-        why = "the company Demo has no credentials yet, and the sandbox does not run"
-    if not stays:
-        raise Fault(f"No demo job: {why}; HUB_VAR=/another/folder ./hub demo has neither.")
-    say(f"No demo job: {why}.")
-    return None
+        why = "has no credentials yet, and the sandbox does not run"
+    raise Fault(f"No demo job: the company Demo {why} (with another HUB_VAR it is new).")
 
 
 def show(launch: Launch, address: str, users: list[dict[str, Any]], password: str) -> None:

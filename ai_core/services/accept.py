@@ -200,6 +200,12 @@ class Accept:
             for entry, verdict in zip(entries, verdicts, strict=True)
         ]
 
+    def recover(self, session: Session, entry: Acceptance) -> int | None:
+        """The job's primary key when it was accepted."""
+        query = "SELECT id FROM ai_core_aijob WHERE job_id = %s"
+        rows = session.rows(query, [entry.row["job_id"]])
+        return int(rows[0][0]) if rows else None
+
     @staticmethod
     def _claim_keys(session: Session, entries: list[Acceptance]) -> list[int | Replay | HubError | None]:
         verdicts: list[int | Replay | HubError | None] = [None] * len(entries)

@@ -45,6 +45,11 @@ class Cancel:
     def write(self, session: Session, entries: list[Cancellation]) -> list[str]:
         return [self._cancel(session, entry) for entry in entries]
 
+    def recover(self, session: Session, entry: Cancellation) -> str | None:
+        """ "ended" when the job is voided already."""
+        query = "SELECT 1 FROM ai_usage_ledgerentry WHERE job_id = %s AND kind = 'void'"
+        return "ended" if session.rows(query, [entry.job_pk]) else None
+
     def _cancel(self, session: Session, entry: Cancellation) -> str:
         moment = clock.now()
         now = session.time(moment)

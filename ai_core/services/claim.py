@@ -123,6 +123,9 @@ class Claim:
         # A bell that rang twice asks twice: the second one finds nothing left.
         return [claimed.pop(entry.job_pk, None) for entry in entries]
 
+    def recover(self, session: Session, entry: Take) -> None:
+        """A claim in doubt is asked for again; one that was made is the reaper's to find."""
+
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
     values = list(row)
@@ -153,6 +156,11 @@ class NextAttempt:
     def write(self, session: Session, entries: list[Move]) -> list[bool]:
         moment = session.time(clock.now())
         return [self._move(session, entry, moment) for entry in entries]
+
+    def recover(self, session: Session, entry: Move) -> bool | None:
+        """True when the next attempt is there."""
+        query = "SELECT 1 FROM ai_core_attempt WHERE job_id = %s AND attempt_no = %s"
+        return True if session.rows(query, [entry.job_pk, entry.attempt_no + 1]) else None
 
     @staticmethod
     def _move(session: Session, entry: Move, moment: Any) -> bool:
@@ -188,6 +196,9 @@ class GiveBack:
     def write(self, session: Session, entries: list[Return]) -> list[bool]:
         moment = session.time(clock.now())
         return [self._give_back(session, entry, moment) for entry in entries]
+
+    def recover(self, session: Session, entry: Return) -> None:
+        """Given back twice is given back once: the second time finds it pending."""
 
     @staticmethod
     def _give_back(session: Session, entry: Return, moment: Any) -> bool:

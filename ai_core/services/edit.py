@@ -38,6 +38,9 @@ class Amend:
     def write(self, session: Session, entries: list[Amendment]) -> list[HubError | None]:
         return [self._amend(session, entry) for entry in entries]
 
+    def recover(self, session: Session, entry: Amendment) -> None:
+        """Asked for again, it finds another revision and is refused: the caller looks and sees."""
+
     @staticmethod
     def _amend(session: Session, entry: Amendment) -> HubError | None:
         names = ", ".join(f"{name} = r.{name}" for name in AMENDED)

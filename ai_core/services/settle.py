@@ -123,6 +123,14 @@ class Settle:
             ledger.record(session, [_ledger_row(e, amount) for e, amount in zip(own, held, strict=True)])
         return [entry.job_pk in ended for entry in entries]
 
+    def recover(self, session: Session, entry: Settlement) -> bool | None:
+        """True when this attempt's settlement stands in the ledger."""
+        query = (
+            "SELECT 1 FROM ai_usage_ledgerentry"
+            " WHERE job_id = %s AND attempt_no = %s AND kind IN ('settle', 'void')"
+        )
+        return True if session.rows(query, [entry.job_pk, entry.attempt_no]) else None
+
 
 SETTLE = Settle()
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -131,12 +132,15 @@ async def _sent(
 
 
 async def _refusal(access: Access, response: aiohttp.ClientResponse) -> Answer:
-    async with asyncio.timeout(access.between_bytes_seconds):
-        raw = await response.content.read(MAX_ERROR_BYTES)
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        value = None
+    """A refusal with what can be read of its body: without one, its status says enough."""
+    raw, value = b"", None
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async for piece in _pieces(access, response):
+            raw += piece
+            if len(raw) > MAX_ERROR_BYTES:
+                break
+    with suppress(orjson.JSONDecodeError):
+        value = body.without_nul(orjson.loads(raw))
     return Answer(response.status, _names(response), value)
 
 
@@ -153,6 +157,9 @@ def _translated(access: Access) -> Iterator[None]:
         raise ProviderUnavailable(provider=access.provider) from error
     except TimeoutError as error:
         raise ProviderTimeout(provider=access.provider) from error
+    except aiohttp.ClientResponseError:
+        # It holds the request with its headers, the key among them.
+        raise ProviderDisconnected(provider=access.provider) from None
     except aiohttp.ClientError as error:
         raise ProviderDisconnected(provider=access.provider) from error
 
@@ -191,4 +198,6 @@ def seconds_until(text: str | None) -> float | None:
         moment = parsedate_to_datetime(text)
     except ValueError:
         return None
+    # A date that names no zone is UTC's, as HTTP has it.
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - clock.now()).total_seconds())

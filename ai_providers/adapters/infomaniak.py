@@ -36,8 +36,10 @@ class Infomaniak(OpenAI):
             sent.pop("stream_options", None)
         return sent
 
-    def reason(self, told: dict[str, Any]) -> tuple[str, str | None]:
+    def reason(self, told: dict[str, Any]) -> tuple[str, Any]:
         """``{code, description, errors: [{description, context: {attribute}}]}``."""
-        first: dict[str, Any] = next(iter(told.get("errors") or ()), {})
+        errors = told.get("errors")
+        first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+        context = first.get("context")
         text = first.get("description") or told.get("description") or told.get("message") or ""
-        return str(text), (first.get("context") or {}).get("attribute")
+        return str(text), context.get("attribute") if isinstance(context, dict) else None

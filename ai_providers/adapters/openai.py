@@ -28,10 +28,12 @@ from megahub.kernel.errors import (
     ProviderUnavailable,
     RateLimited,
 )
+from megahub.kernel.logs import REDACTED
 
 PATHS = {"chat": "/chat/completions", "embeddings": "/embeddings"}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST_WAIT_SECONDS = 86_400.0
 #: Statuses after which another attempt may succeed (reliability.md, section 2).
 RETRYABLE = frozenset((408, 409, 425, 500, 502, 503, 504, 529))
 
@@ -88,7 +90,7 @@ class OpenAI:
                 raise ProviderMalformed(provider=access.provider)
             if data.get("error"):
                 raise self.error(access, http.Answer(500, names, data), spec)
-            ended = ended or any(c.get("finish_reason") for c in data.get("choices") or ())
+            ended = ended or any(choice.get("finish_reason") for choice in objects(data, "choices", access))
             yield Chunk(data=data, rate_limits=None if began else rate_limits(names))
             began = True
         if not ended:
@@ -101,7 +103,10 @@ class OpenAI:
             answer = await http.call(access, "GET", url, self.headers(access, "models"))
         except http.Refusal as refusal:
             raise self.error(access, refusal.answer, None) from None
-        return list(answer.json["data"])
+        listed = answer.json.get("data") if isinstance(answer.json, dict) else None
+        if not isinstance(listed, list):
+            raise ProviderMalformed(provider=access.provider)
+        return listed
 
     def error(self, access: Access, answer: http.Answer, spec: ModelSpec | None) -> HubError:
         """A refusal as a HubError: by status and code, never by sentence."""
@@ -123,11 +128,13 @@ class OpenAI:
         if status in RETRYABLE or status >= 500 or 300 <= status < 400:
             return ProviderError(retry_after=later, provider=provider)
         reason, param = self.reason(told)
-        reason = reason or f"status {status}"
-        return ProviderRefused(param=param, provider=provider, words={"reason": reason[:500]})
+        # A gateway may quote the headers that it received.
+        reason = (reason or f"status {status}").replace(access.api_key, REDACTED)
+        named = param if isinstance(param, str) else None
+        return ProviderRefused(param=named, provider=provider, words={"reason": reason[:500]})
 
-    def reason(self, told: dict[str, Any]) -> tuple[str, str | None]:
-        """What the provider says is wrong, and with which parameter."""
+    def reason(self, told: dict[str, Any]) -> tuple[str, Any]:
+        """What the provider says is wrong, and with which parameter (if it is a text)."""
         return str(told.get("message") or ""), told.get("param")
 
     def to_wire(self, call: Call, spec: ModelSpec) -> dict[str, Any]:
@@ -139,17 +146,25 @@ class OpenAI:
 
 
 def from_wire(call: Call, json: Any, headers: dict[str, str], access: Access) -> Completion:
-    """The completion that a whole answer holds. Raises ProviderError for one without its parts."""
+    """The completion that a whole answer holds. Raises ProviderMalformed for one without its parts."""
     part = "choices" if call.endpoint == "chat" else "data"
-    if not isinstance(json, dict) or not isinstance(json.get(part), list):
-        raise ProviderError(provider=access.provider)
-    first = json["choices"][0] if call.endpoint == "chat" and json["choices"] else {}
+    if not isinstance(json, dict) or json.get(part) is None:
+        raise ProviderMalformed(provider=access.provider)
+    first: dict[str, Any] = next(iter(objects(json, part, access)), {})
     return Completion(
         body=json,
         usage=usage_of(json.get("usage")) or guessed(call, json),
         provider_id=json.get("id") or headers.get("x-request-id"),
         finish_reason=first.get("finish_reason"),
     )
+
+
+def objects(json: dict[str, Any], part: str, access: Access) -> list[dict[str, Any]]:
+    """A list of objects in an answer; an absent one is empty. Raises ProviderMalformed."""
+    found = json.get(part) or []
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise ProviderMalformed(provider=access.provider)
+    return found
 
 
 def rate_limits(headers: dict[str, str]) -> RateLimits | None:
@@ -178,8 +193,10 @@ def duration(text: str | None) -> float | None:
 
 
 def retry_after(headers: dict[str, str]) -> float | None:
-    """Seconds to wait: ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date)."""
+    """Seconds to wait: ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date); a day at most."""
     milliseconds = headers.get("retry-after-ms", "")
     if milliseconds.replace(".", "", 1).isdecimal():
-        return float(milliseconds) / 1000
-    return http.seconds_until(headers.get("retry-after"))
+        found: float | None = float(milliseconds) / 1000
+    else:
+        found = http.seconds_until(headers.get("retry-after"))
+    return None if found is None else min(found, LONGEST_WAIT_SECONDS)

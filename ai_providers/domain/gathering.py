@@ -7,6 +7,11 @@ from typing import Any
 from ai_providers.domain import tokens
 from ai_providers.domain.wire import Call, Completion, Usage
 
+#: What a chunk says of itself, not of the answer.
+OF_A_CHUNK = frozenset(("choices", "usage", "object", "obfuscation"))
+#: Where a call of a function or of a custom tool holds what the model wrote.
+TEXT_OF_A_TOOL_CALL = {"function": "arguments", "custom": "input"}
+
 
 def usage_of(reported: Any) -> Usage | None:
     """Disjoint classes of what is reported as totals and subsets; None without a report.
@@ -14,15 +19,14 @@ def usage_of(reported: Any) -> Usage | None:
     ``prompt_tokens`` holds the cached ones, ``completion_tokens`` the reasoning ones. A provider that
     reports a subset larger than its whole is read so that no class turns negative.
     """
-    if not isinstance(reported, dict) or reported.get("prompt_tokens") is None:
+    if not isinstance(reported, dict) or not isinstance(reported.get("prompt_tokens"), int | float):
         return None
-    prompt = int(reported["prompt_tokens"])
-    completion = int(reported.get("completion_tokens") or 0)
-    of_prompt = reported.get("prompt_tokens_details") or {}
-    of_completion = reported.get("completion_tokens_details") or {}
-    cache_read = min(prompt, int(of_prompt.get("cached_tokens") or 0))
-    cache_write = min(prompt - cache_read, int(of_prompt.get("cache_write_tokens") or 0))
-    reasoning = min(completion, int(of_completion.get("reasoning_tokens") or 0))
+    prompt = _count(reported, "prompt_tokens")
+    completion = _count(reported, "completion_tokens")
+    of_prompt = reported.get("prompt_tokens_details")
+    cache_read = min(prompt, _count(of_prompt, "cached_tokens"))
+    cache_write = min(prompt - cache_read, _count(of_prompt, "cache_write_tokens"))
+    reasoning = min(completion, _count(reported.get("completion_tokens_details"), "reasoning_tokens"))
     return Usage(
         input=prompt - cache_read - cache_write,
         cache_read=cache_read,
@@ -32,29 +36,54 @@ def usage_of(reported: Any) -> Usage | None:
     )
 
 
+def _count(reported: Any, name: str) -> int:
+    """A number of tokens: none where there is no number, and never less than none."""
+    value = reported.get(name) if isinstance(reported, dict) else None
+    return max(0, int(value)) if isinstance(value, int | float) else 0
+
+
 def report_of(usage: Usage) -> dict[str, Any]:
     """A usage in OpenAI's words."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+        },
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
     }
 
 
 def guessed(call: Call, body: dict[str, Any]) -> Usage:
     """The usage of an answer that reported none: input at its bound, output by its length."""
-    messages = [choice.get("message") or {} for choice in body.get("choices", ())]
-    texts = [text for message in messages for text in _texts(message)]
+    choices = body.get("choices") or ()
+    texts = [text for choice in choices for text in _texts(_object(choice.get("message")))]
     output = sum(tokens.count_text(text) for text in texts)
     return Usage(input=tokens.most_input(call.params), output=output, estimated=True)
 
 
 def _texts(message: dict[str, Any]) -> list[str]:
-    calls = [call.get("function", {}).get("arguments") for call in message.get("tool_calls", ())]
-    texts = [message.get(key) for key in ("content", "reasoning_content", "refusal")]
-    return [text for text in texts + calls if isinstance(text, str)]
+    """Every text of a message that was paid for; some providers say the reasoning under two names."""
+    texts = [message.get(key) for key in ("content", "refusal")]
+    texts.append(message.get("reasoning_content") or message.get("reasoning"))
+    for call in _objects(message.get("tool_calls")):
+        texts += [_object(call.get("function")).get("arguments"), _object(call.get("custom")).get("input")]
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _index(value: dict[str, Any]) -> int:
+    index = value.get("index")
+    return index if isinstance(index, int) and index >= 0 else 0
 
 
 class Gathered:
@@ -70,24 +99,28 @@ class Gathered:
     def add(self, data: dict[str, Any]) -> None:
         """Take in one chunk; of several usage reports the last one counts."""
         if not self.head:
-            self.head = {k: v for k, v in data.items() if k not in ("choices", "usage", "object")}
+            self.head = {k: v for k, v in data.items() if k not in OF_A_CHUNK}
         reported = usage_of(data.get("usage"))
         if reported is not None:
             self.usage, self.report = reported, data["usage"]
-        for choice in data.get("choices") or ():
+        for choice in _objects(data.get("choices")):
             self._choice(choice)
 
     def _choice(self, choice: dict[str, Any]) -> None:
-        index = choice.get("index", 0)
+        index = _index(choice)
         if index not in self.choices:
             message: dict[str, Any] = {"role": "assistant", "content": None}
             self.choices[index] = {"index": index, "message": message, "finish_reason": None}
         whole = self.choices[index]
         whole["finish_reason"] = choice.get("finish_reason") or whole["finish_reason"]
+        if "logprobs" in choice:
+            whole["logprobs"] = _with_logprobs(whole.get("logprobs"), choice["logprobs"])
         message = whole["message"]
-        for key, value in (choice.get("delta") or {}).items():
+        for key, value in _object(choice.get("delta")).items():
             if key == "tool_calls":
-                _add_tool_calls(message.setdefault("tool_calls", []), value or [])
+                _add_tool_calls(message.setdefault("tool_calls", []), _objects(value))
+            elif value is None:
+                message.setdefault(key, None)
             elif key != "role" and isinstance(value, str):
                 message[key] = (message.get(key) or "") + value
 
@@ -103,11 +136,25 @@ class Gathered:
 
 def _add_tool_calls(whole: list[dict[str, Any]], deltas: list[dict[str, Any]]) -> None:
     for delta in deltas:
-        index = min(int(delta.get("index", 0)), len(whole))
+        kind = "custom" if isinstance(delta.get("custom"), dict) else "function"
+        index = min(_index(delta), len(whole))
         if index == len(whole):
-            whole.append({"type": "function", "function": {"name": "", "arguments": ""}})
+            whole.append({"type": kind, kind: {"name": "", TEXT_OF_A_TOOL_CALL[kind]: ""}})
         call = whole[index]
         if delta.get("id"):
             call["id"] = delta["id"]
-        for key, value in (delta.get("function") or {}).items():
-            call["function"][key] = call["function"].get(key, "") + (value or "")
+        said = call.setdefault(kind, {})
+        for key, value in _object(delta.get(kind)).items():
+            if isinstance(value, str):
+                said[key] = said.get(key, "") + value
+
+
+def _with_logprobs(whole: Any, more: Any) -> dict[str, Any] | None:
+    """Log-probabilities so far, and those of one more chunk."""
+    if not isinstance(more, dict):
+        return _object(whole) or None
+    found = {"content": None, "refusal": None, **_object(whole)}
+    for key, tokens_of_chunk in more.items():
+        if isinstance(tokens_of_chunk, list):
+            found[key] = (found.get(key) or []) + tokens_of_chunk
+    return found

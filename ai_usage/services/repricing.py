@@ -84,7 +84,7 @@ def unpriced() -> QuerySet[LedgerEntry]:
 
 def overview() -> list[Unpriced]:
     """The models of ``unpriced``, the one that was charged most first."""
-    tokens = F(TOKENS[0])
+    tokens: Any = F(TOKENS[0])
     for name in TOKENS[1:]:
         tokens = tokens + F(name)
     rows = (
@@ -143,7 +143,8 @@ def _entries() -> Iterator[tuple[LedgerEntry, list[list[Any]]]]:
 
 
 def _usage(entry: LedgerEntry) -> Usage:
-    return Usage(*(getattr(entry, name) for name in TOKENS), estimated=entry.is_estimated)
+    counted = {name.removesuffix("_tokens"): getattr(entry, name) for name in TOKENS}
+    return Usage(**counted, estimated=entry.is_estimated)
 
 
 def _adjust(entry: LedgerEntry, holds: list[list[Any]], cost: Cost) -> bool:

@@ -114,6 +114,9 @@ class ReadOnlyInline(TabularInline):
         labels.apply(self.model, None)
         super().__init__(parent_model, admin_site)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.get_fields(request, obj)
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
@@ -130,7 +133,7 @@ def page(model: type[Model] | str, pk: Any) -> str:
     return reverse(f"admin:{name}_change", args=[pk])
 
 
-def pages(model: str, **filters: Any) -> str:
+def pages(model: str, /, **filters: Any) -> str:
     """The address of a model's list (``app_model``), filtered."""
     return f"{reverse(f'admin:{model}_changelist')}?{urlencode(filters)}"
 

@@ -37,6 +37,10 @@ R = TypeVar("R")
 MAX_GROUP = 256
 KEEP_SECONDS = 600
 KEEP_PAUSE_SECONDS = 0.25
+DOUBT_SECONDS = 5.0
+IN_DOUBT = (
+    "The hub's database went away while it accepted the request; look whether it did before you ask again."
+)
 
 
 class Writer(Protocol):
@@ -48,16 +52,30 @@ class Writer(Protocol):
     def write(self, session: Session, entries: list[Any]) -> list[Any]:
         """Write the entries in the open transaction; one result (or HubError) each."""
 
+    def recover(self, session: Session, entry: Any) -> Any:
+        """The result of an entry that was committed after all; None when it was not."""
+
 
 @dataclass(slots=True)
 class Item:
-    """An entry on its way: the future it resolves, on the loop that waits for it (or a thread)."""
+    """An entry on its way: the future it resolves, on the loop that waits for it (or a thread).
+
+    ``in_doubt`` once the connection was lost while its transaction was being committed.
+    """
 
     writer: Writer
     entry: Any
     future: Any
     loop: asyncio.AbstractEventLoop | None
     kept_since: float | None = field(default=None)
+    in_doubt: bool = field(default=False)
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long it is tried again: what must not be lost for long, a doubt for a moment."""
+        if self.writer.keep:
+            return KEEP_SECONDS
+        return DOUBT_SECONDS if self.in_doubt else 0.0
 
 
 async def write(writer: Writer, entry: Any) -> Any:
@@ -105,9 +123,9 @@ class Lane:
     def _run(self) -> None:
         while True:
             items, stopping = self._gather()
-            by_writer: dict[int, list[Item]] = defaultdict(list)
-            for item in items:
-                by_writer[id(item.writer)].append(item)
+            by_writer: dict[tuple[int, int], list[Item]] = defaultdict(list)
+            for number, item in enumerate(items):
+                by_writer[id(item.writer), number if item.in_doubt else -1].append(item)
             for group in by_writer.values():
                 self._write_group(group)
             if stopping:
@@ -136,7 +154,7 @@ class Lane:
         self.groups += 1
         self.entries += len(items)
         try:
-            self._finish(items, self._attempt(items))
+            self._finish(items, self._attempt_twice(items))
         except DatabaseUnavailable as error:
             self._put_off(items, error)
         except Exception as error:
@@ -148,35 +166,52 @@ class Lane:
             log.exception("journal entry failed in lane %s", self.name)
             self._finish(items, [error if isinstance(error, HubError) else ServerError()])
 
+    def _attempt_twice(self, items: list[Item]) -> list[Any]:
+        """A connection that the server cut while it was idle is noticed only when it is used."""
+        try:
+            return self._attempt(items)
+        except DatabaseUnavailable:
+            if items[0].in_doubt:
+                raise
+            return self._attempt(items)
+
     def _attempt(self, items: list[Item]) -> list[Any]:
         """One transaction for all items. Raises DatabaseUnavailable when the connection is lost."""
         try:
             with self.session.transaction():
-                results = items[0].writer.write(self.session, [item.entry for item in items])
+                results = self._written(items)
         except HubError:
             raise
         except Exception as error:
-            if not is_database_error(error):
+            if not is_database_error(error) or not connection_lost():
                 raise
-            if connection_lost():
-                self.session.close()
-                raise DatabaseUnavailable(retry_after=2) from error
-            raise
+            for item in items:
+                item.in_doubt = item.in_doubt or self.session.committing
+            self.session.close()
+            raise DatabaseUnavailable(retry_after=2) from error
         if len(results) != len(items):
             raise RuntimeError(f"{items[0].writer!r} returned {len(results)} of {len(items)} results")
         return results
 
+    def _written(self, items: list[Item]) -> list[Any]:
+        """What the writer says; of an entry in doubt (always alone) only what is not there yet."""
+        writer, entries = items[0].writer, [item.entry for item in items]
+        if items[0].in_doubt:
+            found = writer.recover(self.session, entries[0])
+            if found is not None:
+                return [found]
+        return writer.write(self.session, entries)
+
     def _put_off(self, items: list[Item], error: DatabaseUnavailable) -> None:
         """Keep what must not be lost for the next round; refuse the rest."""
         moment = time.monotonic()
-        refused = []
         for item in items:
             item.kept_since = item.kept_since or moment
-            if item.writer.keep and moment - item.kept_since < KEEP_SECONDS:
+            if moment - item.kept_since < item.patience_seconds:
                 self.kept.append(item)
             else:
-                refused.append(item)
-        self._finish(refused, [error] * len(refused))
+                told = DatabaseUnavailable(IN_DOUBT, retry_after=2) if item.in_doubt else error
+                self._finish([item], [told])
 
     def _finish(self, items: list[Item], results: list[Any]) -> None:
         """Resolve the futures: one hop per event loop, not one per entry."""

@@ -106,10 +106,13 @@ class Session:
     def __init__(self) -> None:
         self._prepared: Any = None
         self._pipeline: Any = None
+        #: Whether COMMIT may have been sent: a connection lost then leaves the outcome open.
+        self.committing = False
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """BEGIN … COMMIT, or ROLLBACK when the block raises."""
+        self.committing = False
         connection.ensure_connection()
         if connection.vendor == "postgresql":
             if self._prepared is not connection.connection:
@@ -120,6 +123,7 @@ class Session:
             raw = connection.connection
             with raw.pipeline() as self._pipeline, raw.transaction():
                 yield self
+                self.committing = True
             return
         raw = connection.connection
         raw.execute("BEGIN IMMEDIATE")

@@ -252,6 +252,7 @@ LOGGING = {
 
 # A message may hold a new API key: it travels in the answer's own cookie, never in the database.
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+LOGIN_REDIRECT_URL = "admin:index"
 
 
 def _page(model: str, icon: str, title: Any, page: str = "changelist") -> dict[str, Any]:

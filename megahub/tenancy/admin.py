@@ -132,11 +132,11 @@ class CompanyAdmin(Kept, HubAdmin):
     def people_count(self, company: Any) -> int:
         return int(company.people_count)
 
-    @action(description=_("Add a person"), icon="person_add", permissions=("tenancy.add_membership",))
+    @action(description=_("Add a person"), icon="person_add", permissions=("act",))
     def add_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('admin:tenancy_membership_add')}?company={object_id}")
 
-    @action(description=_("Make an API key"), icon="key", permissions=("tenancy.add_apikey",))
+    @action(description=_("Make an API key"), icon="key", permissions=("act",))
     def add_api_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('admin:tenancy_apikey_add')}?company={object_id}")
 
@@ -200,7 +200,7 @@ class CompaniesInline(MembershipInline):
 
 
 @admin.register(User)
-class UserAdmin(Kept, BaseUserAdmin, HubAdmin):
+class UserAdmin(Kept, BaseUserAdmin, HubAdmin):  # type: ignore[misc]
     """People: disabled, never deleted. Disabling and a new password end every session."""
 
     names = (_("user"), _("users"))
@@ -238,7 +238,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(BaseGroupAdmin, HubAdmin):
+class GroupAdmin(BaseGroupAdmin, HubAdmin):  # type: ignore[misc]
     """Groups of administrators' permissions."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +42,10 @@ class Noting:
             session.execute("INSERT INTO hub_note (text) VALUES (%s)", [str(entry)])
             results.append(NotFound() if entry == "refuse" else f"wrote {entry}")
         return results
+
+    def recover(self, session: Session, entry: Any) -> Any:
+        rows = session.rows("SELECT 1 FROM hub_note WHERE text = %s", [str(entry)])
+        return f"found {entry}" if rows else None
 
 
 @pytest.fixture
@@ -189,6 +195,36 @@ class TestLostDatabase:
         assert time.monotonic() - began < 2
         broken()
         assert notes() == []
+
+    @pytest.mark.parametrize(("committed", "answer"), [(True, "found x"), (False, "wrote x")])
+    def test_a_commit_in_doubt_is_looked_up_before_it_is_repeated(
+        self, notes: Any, monkeypatch: pytest.MonkeyPatch, committed: bool, answer: str
+    ) -> None:
+        """The connection is lost while COMMIT is on its way: it may or may not have arrived."""
+        real, lost = Session.transaction, threading.Event()
+
+        @contextmanager
+        def transaction(self: Session) -> Iterator[Session]:
+            if lost.is_set():
+                with real(self) as session:
+                    yield session
+                return
+            lost.set()
+            try:
+                with real(self) as session:
+                    yield session
+                    if not committed:
+                        raise RuntimeError("rolled back")
+            except RuntimeError:
+                pass
+            self.committing = True
+            raise ConnectionError("the server went away")
+
+        monkeypatch.setattr(Session, "transaction", transaction)
+        monkeypatch.setattr(journal, "connection_lost", lambda: True)
+
+        assert journal.write_and_wait(Noting(), "x") == answer
+        assert notes() == ["x"]
 
     def test_what_must_not_be_lost_waits_for_its_return(self, notes: Any, broken: Any) -> None:
         writer = Noting(lane="settle", keep=True)

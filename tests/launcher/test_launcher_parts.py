@@ -41,6 +41,10 @@ def test_sockets_of_a_long_folder(tmp_path: Path) -> None:
     assert folder != places.socket_folder(long.with_name("other"), ("/tmp",))
 
 
+def test_sockets_of_a_folder_with_a_comma() -> None:
+    assert places.socket_folder(Path("/a,b/var"), ("/tmp",)).parent == Path("/tmp")
+
+
 def test_sockets_nowhere() -> None:
     with pytest.raises(Fault, match="too long a path"):
         places.socket_folder(Path("/", "x" * 100), ())
@@ -261,7 +265,7 @@ def test_the_ladder_goes_on_to_the_next_way(here: Places, monkeypatch: pytest.Mo
 def test_servers_are_told_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "HUB_JWT_KEY", "PGHOST", "LC_CTYPE"):
         monkeypatch.setenv(name, "x")
-    told = postgres.environment()
+    told = processes.environment_without_keys()
     assert not {"OPENAI_API_KEY", "HUB_JWT_KEY", "PGHOST", "LC_CTYPE"} & set(told)
     assert told["LC_ALL"] == "C"
 
@@ -293,11 +297,14 @@ def test_the_address_to_reach_a_server(host: str, address: str) -> None:
 
 
 @pytest.mark.parametrize(("answers", "why"), [("provider", "would cost money"), ("", "no credentials yet")])
-def test_no_demo_job_that_costs_money(answers: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stack.try_job("127.0.0.1:1", "password", answers, stays=True) is None
-    assert why in capsys.readouterr().out
+def test_no_demo_job_that_costs_money(answers: str, why: str) -> None:
     with pytest.raises(Fault, match=why):
-        stack.try_job("127.0.0.1:1", "password", answers, stays=False)
+        stack.play("127.0.0.1:1", "password", answers)
+
+
+def test_a_demo_job_that_fails() -> None:
+    with pytest.raises(Fault, match=r"The demo job failed: POST /auth/token/: .*refused"):
+        stack.play(f"127.0.0.1:{free_port()}", "password", "sandbox")
 
 
 # -- the first step -----------------------------------------------------------------------------
