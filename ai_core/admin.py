@@ -64,7 +64,6 @@ class AttemptInline(ReadOnlyInline):
     model = Attempt
     fields = "attempt_no provider source phase error_code started_at first_byte_ms ended_at".split()
     ordering = ("attempt_no",)
-    tab = False
 
 
 class UsageInline(ReadOnlyInline):
@@ -73,7 +72,7 @@ class UsageInline(ReadOnlyInline):
     model = AIJobUsage
     fields = "input_tokens cached_tokens output_tokens reasoning_tokens is_estimated cost".split()
     readonly_fields = ("cost",)
-    tab = False
+    verbose_name_plural = _("usage")
 
     @display(description=_("cost"))
     def cost(self, usage: AIJobUsage) -> str | None:
@@ -86,26 +85,26 @@ class AIJobAdmin(GrowingAdmin):
 
     names = (_("job"), _("jobs"))
     list_display = (
-        "job_id created_at company brand model status_shown priority_shown sandbox cost duration"
+        "job_id created_at company model status_shown priority_shown sandbox cost duration"
     ).split()
     list_filter = (
         ("company", AutocompleteSelectFilter), ModelFilter, "status", "priority", "provider", "sandbox",
     )  # fmt: skip
-    list_select_related = ("company", "brand", "usage")
+    list_select_related = ("company", "usage")
     list_deferred = DOCUMENTS
     date_hierarchy = "created_at"
     search_fields = ("job_id", "description")
     search_help_text = _("Job id or description")
     fieldsets = (
         (None, {"fields": (
-            "job_id", "status", "company", "brand", "created_by", "api_key", "job_type", "description",
-            "model", "provider", "endpoint", "priority", "is_async", "sandbox",
+            ("job_id", "status"), ("company", "brand"), ("created_by", "api_key"), ("model", "provider"),
+            ("job_type", "endpoint"), ("priority", "description"), ("is_async", "sandbox"),
         )}),
         (_("Input"), {"classes": ["tab"], "fields": ("input_shown", "params_shown")}),
         (_("Result"), {"classes": ["tab"], "fields": ("response_shown", "error_shown", "warnings_shown")}),
         (_("Course"), {"classes": ["tab"], "fields": (
-            "created_at", "run_at", "started_at", "completed_at", "cancel_requested_at", "cancelled_at",
-            "deadline_at", "deleted_at", "duration", "attempt_no", "max_attempts", "revision",
+            ("created_at", "run_at"), ("started_at", "completed_at"), ("cancel_requested_at", "cancelled_at"),
+            ("deadline_at", "deleted_at"), ("duration", "revision"), ("attempt_no", "max_attempts"),
         )}),
         (_("Ledger"), {"classes": ["tab"], "fields": ("ledger", "holds_shown")}),
     )  # fmt: skip
@@ -166,7 +165,12 @@ class AIJobAdmin(GrowingAdmin):
         entries = LedgerEntry.objects.of(job.company_id).filter(job_id=job.pk).order_by("pk")
         return table(headers, [_cells(entry) for entry in entries]) if entries else None
 
-    @action(description=_("Cancel"), permissions=("act",))
+    def has_cancel_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Whether to offer it: on a list to whoever may act, on a job's page while it has not ended."""
+        live = AIJob.objects.unscoped().filter(pk=object_id).exclude(status__in=ENDS)
+        return self.has_act_permission(request) and (object_id is None or live.exists())
+
+    @action(description=_("Cancel"), permissions=("cancel",))
     def cancel(self, request: HttpRequest, rows: QuerySet[AIJob]) -> None:
         """Cancel what has not ended; a running job is waited for, a few seconds at most."""
         jobs = list(rows.exclude(status__in=ENDS).only("pk", "job_id", "company_id"))
@@ -180,7 +184,7 @@ class AIJobAdmin(GrowingAdmin):
     @action(
         description=_("Cancel"),
         icon="cancel",
-        permissions=("act",),
+        permissions=("cancel",),
         dialog={"title": _("Cancel the job?"), "description": _("What was used by then is charged.")},
     )
     def cancel_this(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:

@@ -288,8 +288,6 @@ class SealedKeyInline(ReadOnlyInline):
     model = SealedKey
     fields = ("provider", "last_four", "created_at", "retired_at", "refused_at")
     ordering = ("-pk",)
-    tab = False
-    show_change_link = False
 
 
 @admin.register(AICredentials)

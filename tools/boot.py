@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -130,28 +131,27 @@ def make_venv(venv: Path) -> None:
         return
     except (Fault, OSError):
         say(f"Making the virtual environment {venv}.")
+    if importlib.util.find_spec("ensurepip") is None:
+        install_venv_module()
     clear = ["--clear"] if (venv / "pyvenv.cfg").exists() else []
-    command = [sys.executable, "-m", "venv", *clear, str(venv)]
     try:
-        run(*command)
+        run(sys.executable, "-m", "venv", *clear, venv)
     except Fault as fault:
-        install_venv_module(fault)
-        run(*command)
+        raise Fault(f"The virtual environment {venv} cannot be made: {fault}.") from fault
 
 
-def install_venv_module(fault: Fault) -> None:
+def install_venv_module() -> None:
     """Debian keeps venv in a package of its own. Raises Fault with the line to type."""
-    packages = ("python3-venv", f"python3.{sys.version_info.minor}-venv")
-    line = f"apt-get update && apt-get install -y {packages[0]}"
+    line = f"apt-get update && apt-get install -y python3.{sys.version_info.minor}-venv"
     if shutil.which("apt-get") is None:
-        raise Fault(f"{sys.executable} cannot make a virtual environment: {fault}.") from fault
+        raise Fault(f"{sys.executable} has no venv module (no ensurepip): install it.")
     if os.geteuid() != 0:
-        raise Fault(f"Python's venv module is missing; as root type: {line}") from fault
-    say(f"Python's venv module is missing: {line}")
+        raise Fault(f"{sys.executable} has no venv module; as root type: {line}")
+    say(f"{sys.executable} has no venv module: {line}")
     try:
         run("sh", "-c", line)
-    except Fault as other:
-        raise Fault(f"Python's venv module is missing, and `{line}` failed: {other}.") from other
+    except Fault as fault:
+        raise Fault(f"{sys.executable} has no venv module, and `{line}` failed: {fault}.") from fault
 
 
 def install(venv: Path, lock: Path) -> None:

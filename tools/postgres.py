@@ -32,7 +32,7 @@ INSTALLED = "pginstall18"
 DATA = "pg18"
 PORT = 5432
 ROLE = "hub"
-PROBE_SECONDS = 20
+COMMAND_SECONDS = 120
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.03
 COMMON = Path("/var/tmp")
@@ -52,8 +52,8 @@ class Way:
     prefix: tuple[str, ...] = ()
     account: tuple[int, int] | None = None
 
-    def run(self, *command: str | Path) -> str:
-        """Run a command this way and return what it printed. Raises Fault with what went wrong."""
+    def run(self, *command: str | Path) -> None:
+        """Run a command this way. Raises Fault with what went wrong."""
         try:
             done = subprocess.run(
                 [*self.prefix, *map(str, command)],
@@ -64,7 +64,7 @@ class Way:
                 stderr=subprocess.STDOUT,
                 text=True,
                 check=False,
-                timeout=PROBE_SECONDS * 3,
+                timeout=COMMAND_SECONDS,
                 preexec_fn=processes.die_with_parent(signal.SIGKILL),
                 start_new_session=True,
                 user=self.account and self.account[0],
@@ -75,7 +75,6 @@ class Way:
             raise Fault(str(error)) from error
         if done.returncode:
             raise Fault(reason(done.stdout))
-        return done.stdout.strip()
 
 
 def find_way(here: Places) -> Way:
@@ -87,7 +86,7 @@ def find_way(here: Places) -> Way:
             script = '"$1" --version && test -w "$2" && test -w "$3"'
             postgres = way.binaries / "postgres"
             way.run("sh", "-c", script, "sh", postgres, way.home, way.sockets)
-        except (Fault, OSError) as error:
+        except (Fault, OSError, subprocess.SubprocessError) as error:
             reasons.append(str(error))
         else:
             return way
@@ -125,7 +124,7 @@ def _way_by_copy(here: Places, package: Path, account: tuple[int, int]) -> Way:
         shutil.copytree(package, half / package.name, ignore=leave, symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")
         shutil.copytree(libraries, half / libraries.name, symlinks=True)
-        half.chmod(0o755)
+        subprocess.run(["chmod", "-R", "a+rX,go-w", half], check=True)
         half.rename(copy)
     found = copy.lstat()
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:

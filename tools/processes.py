@@ -94,9 +94,8 @@ def identity(pid: int) -> str | None:
 
 def _identity_from_ps(pid: int) -> str | None:
     command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
-    state, _, began = subprocess.run(command, capture_output=True, text=True, check=False).stdout.partition(
-        " "
-    )
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    state, _, began = told.partition(" ")
     return None if not began or state.startswith("Z") else began.strip()
 
 

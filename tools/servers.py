@@ -71,7 +71,10 @@ def _check_folder(folder: Path) -> None:
 
 def without_password(url: str) -> str:
     """``url`` as it may be shown."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that cannot be read"
     user, at, host = parts.netloc.rpartition("@")
     return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}"
 
@@ -91,7 +94,7 @@ def open_broker(here: Places, supervisor: Supervisor) -> dict[str, str]:
         say("Broker: files, since there is no redis-server or valkey-server here.")
     else:
         given = _open_redis(server, here, supervisor)
-        say(f"Broker: embedded Redis, {server} (no REDIS_URL).")
+        say(f"Broker: our own Redis, {server} (no REDIS_URL).")
     return {"REDIS_URL": given or "", "CELERY_BROKER_URL": broker}
 
 

@@ -161,7 +161,9 @@ def from_wire(call: Call, json: Any, headers: dict[str, str], access: Access) ->
 
 def objects(json: dict[str, Any], part: str, access: Access) -> list[dict[str, Any]]:
     """A list of objects in an answer; an absent one is empty. Raises ProviderMalformed."""
-    found = json.get(part) or []
+    found = json.get(part)
+    if found is None:
+        return []
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise ProviderMalformed(provider=access.provider)
     return found

@@ -105,8 +105,6 @@ class WindowInline(ReadOnlyInline):
     readonly_fields = fields
     ordering = ("-starts_on", "sandbox")
     per_page = 20
-    tab = False
-    show_change_link = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BudgetWindow]:
         rows: QuerySet[BudgetWindow] = super().get_queryset(request)

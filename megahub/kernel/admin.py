@@ -48,7 +48,6 @@ class HubAdmin(ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     warn_unsaved_form = True
-    show_full_result_count = False
 
     def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
         labels.apply(model, self.names)
@@ -96,6 +95,7 @@ class GrowingAdmin(ReadOnlyAdmin):
     """Rows that come with every job: newest first, paged without counting them."""
 
     paginator = InfinitePaginator
+    show_full_result_count = False
     list_disable_select_all = True
     list_per_page = 50
     ordering = ("-pk",)
@@ -107,8 +107,7 @@ class ReadOnlyInline(TabularInline):
     extra = 0
     max_num = 0
     can_delete = False
-    tab = True
-    show_change_link = True
+    hide_title = True
 
     def __init__(self, parent_model: type[Model], admin_site: AdminSite) -> None:
         labels.apply(self.model, None)
@@ -149,8 +148,11 @@ def after_dialog(address: str) -> HttpResponse:
 
 
 def usd(nano: int | None) -> str | None:
-    """Nano-USD as people read them; None stays None."""
-    return None if nano is None else f"{money.show(nano)} USD"
+    """Nano-USD as people read them, with two to six decimals; None stays None."""
+    if nano is None:
+        return None
+    whole, decimals = f"{money.from_nano(nano):,.6f}".split(".")
+    return f"{whole}.{decimals.rstrip('0'):0<2} USD"
 
 
 def document(value: Any) -> SafeString | None:

@@ -177,6 +177,7 @@ class Lane:
 
     def _attempt(self, items: list[Item]) -> list[Any]:
         """One transaction for all items. Raises DatabaseUnavailable when the connection is lost."""
+        self.session.committing = False
         try:
             with self.session.transaction():
                 results = self._written(items)

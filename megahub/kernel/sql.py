@@ -112,7 +112,6 @@ class Session:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """BEGIN … COMMIT, or ROLLBACK when the block raises."""
-        self.committing = False
         connection.ensure_connection()
         if connection.vendor == "postgresql":
             if self._prepared is not connection.connection:

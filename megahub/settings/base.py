@@ -258,11 +258,15 @@ LOGIN_REDIRECT_URL = "admin:index"
 def _page(model: str, icon: str, title: Any, page: str = "changelist") -> dict[str, Any]:
     """A line of the sidebar: the list of ``app_model``, for those who may see it."""
     app, name = model.rsplit("_", 1)
+    names = {f"{model}_{page}"}
+    if page == "changelist":
+        names |= {f"{model}_{other}" for other in ("add", "change", "delete", "history")}
     return {
         "title": title,
         "icon": icon,
         "link": reverse_lazy(f"admin:{model}_{page}"),
         "permission": lambda request: request.user.has_perm(f"{app}.view_{name}"),
+        "active": lambda request: request.resolver_match.url_name in names,
     }
 
 

@@ -77,6 +77,9 @@ class MembershipInline(ReadOnlyInline):
 
     model = Membership
     fields = ("user", "role", "default_brand", "created_at")
+    show_change_link = True
+    hide_title = False
+    tab = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         rows: QuerySet[Membership] = super().get_queryset(request)
@@ -87,7 +90,10 @@ class ApiKeyInline(ReadOnlyInline):
     """A company's API keys."""
 
     model = ApiKey
-    fields = ("name", "created_by", "brand", "last_used_at", "expires_at", "revoked_at")
+    fields = ("created_by", "brand", "last_used_at", "expires_at", "revoked_at")
+    show_change_link = True
+    hide_title = False
+    tab = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         rows: QuerySet[ApiKey] = super().get_queryset(request)
@@ -251,7 +257,12 @@ class Revocable:
     actions = ("revoke",)
     actions_detail = ("revoke_this",)
 
-    @action(description=_("Revoke"), permissions=("act",))
+    def has_revoke_permission(self: Any, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether to offer it: on a list to whoever may act, on a row's page while the row is live."""
+        rows = self.model._default_manager.filter(pk=object_id, revoked_at=None)
+        return self.has_act_permission(request) and (object_id is None or rows.exists())
+
+    @action(description=_("Revoke"), permissions=("revoke",))
     def revoke(self: Any, request: HttpRequest, rows: QuerySet[Any]) -> None:
         live = list(rows.filter(revoked_at=None))
         self.model._default_manager.filter(pk__in=[row.pk for row in live], revoked_at=None).update(
@@ -265,7 +276,7 @@ class Revocable:
     @action(
         description=_("Revoke"),
         icon="block",
-        permissions=("act",),
+        permissions=("revoke",),
         dialog={"title": _("Revoke?"), "description": _("It ends at once and cannot be given back.")},
     )
     def revoke_this(self: Any, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
@@ -356,7 +367,6 @@ class RefreshTokenInline(ReadOnlyInline):
     fields = ("expires_at", "used_at")
     ordering = ("-pk",)
     per_page = 20
-    show_change_link = False
 
 
 @admin.register(SignIn)

@@ -65,12 +65,16 @@ class Provider:
         assert task is not None
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
-        # A client that goes away is part of what is tested.
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             self.requests.append(await _request(reader))
             for step in self._queued.popleft():
                 await self._play(step, reader, writer)
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # a client that goes away is part of what is tested
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def stop(self) -> None:
         """Leave whoever is still being served."""
