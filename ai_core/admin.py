@@ -39,7 +39,6 @@ STATUSES = {
     "pending": "info", "running": "primary", "completed": "success", "failed": "danger",
     "timeout": "danger", "cancelled": "warning",
 }  # fmt: skip
-PRIORITIES = {"urgent": "danger", "high": "warning"}
 PHASES = {"calling": "primary", "done": "success", "failed": "danger", "unknown": "warning"}
 #: What a list of jobs does not need, and what may be large.
 DOCUMENTS = ("input_data", "params", "holds", "response", "error", "warnings")
@@ -84,11 +83,9 @@ class AIJobAdmin(GrowingAdmin):
     """Jobs of every company."""
 
     names = (_("job"), _("jobs"))
-    list_display = (
-        "job_id created_at company model status_shown priority_shown sandbox cost duration"
-    ).split()
+    list_display = ("job_id created_at company model status_shown priority sandbox cost duration").split()
     list_filter = (
-        ("company", AutocompleteSelectFilter), ModelFilter, "status", "priority", "provider", "sandbox",
+        ("company", AutocompleteSelectFilter), ModelFilter, "status", "priority", "sandbox",
     )  # fmt: skip
     list_select_related = ("company", "usage")
     list_deferred = DOCUMENTS
@@ -103,7 +100,8 @@ class AIJobAdmin(GrowingAdmin):
         (_("Input"), {"classes": ["tab"], "fields": ("input_shown", "params_shown")}),
         (_("Result"), {"classes": ["tab"], "fields": ("response_shown", "error_shown", "warnings_shown")}),
         (_("Course"), {"classes": ["tab"], "fields": (
-            ("created_at", "run_at"), ("started_at", "completed_at"), ("cancel_requested_at", "cancelled_at"),
+            ("created_at", "run_at"), ("started_at", "completed_at"),
+            ("cancel_requested_at", "cancelled_at"),
             ("deadline_at", "deleted_at"), ("duration", "revision"), ("attempt_no", "max_attempts"),
         )}),
         (_("Ledger"), {"classes": ["tab"], "fields": ("ledger", "holds_shown")}),
@@ -115,10 +113,6 @@ class AIJobAdmin(GrowingAdmin):
     @display(description=_("status"), label=STATUSES)
     def status_shown(self, job: AIJob) -> tuple[str, str]:
         return job.status, job.get_status_display()
-
-    @display(description=_("priority"), label=PRIORITIES)
-    def priority_shown(self, job: AIJob) -> tuple[str, str]:
-        return job.priority, job.get_priority_display()
 
     @display(description=_("cost"))
     def cost(self, job: AIJob) -> str | None:
@@ -217,7 +211,7 @@ class AttemptAdmin(GrowingAdmin):
         "started_at company job_link attempt_no provider source phase_shown error_code first_byte_ms"
     ).split()
     list_filter = (
-        ("job__company", AutocompleteSelectFilter), "phase", "source", ("started_at", RangeDateFilter),
+        ("job__company", AutocompleteSelectFilter), "phase", ("started_at", RangeDateFilter),
     )  # fmt: skip
     search_fields = ("job__job_id", "provider_ref")
     fields = (

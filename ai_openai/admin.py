@@ -26,7 +26,7 @@ class OpenAIJobAdmin(GrowingAdmin):
         " reasoning_effort"
     ).split()
     list_filter = (
-        ("company", AutocompleteSelectFilter), ModelFilter, "generation", ("created_at", RangeDateFilter),
+        ("company", AutocompleteSelectFilter), ModelFilter, ("created_at", RangeDateFilter),
     )  # fmt: skip
     list_select_related = ("company",)
     list_deferred = ("tools", "response_format")

@@ -108,6 +108,7 @@ class AIModelForm(forms.ModelForm):
         if "model_id" in self.fields:
             self.fields["model_id"].widget = UnfoldAdminSelect2Widget(choices=model_choices())
         known = ExchangeRate.objects.order_by("currency").values_list("currency", flat=True).distinct()
+        self.fields["note"].widget.attrs["rows"] = 3
         choices = [(name, name) for name in ("USD", *known)]
         self.fields["currency"].widget = UnfoldAdminSelectWidget(choices=choices)
 

@@ -66,28 +66,21 @@ class LedgerEntryAdmin(GrowingAdmin):
     list_select_related = ("company",)
     search_fields = ("job_ref",)
     fieldsets = (
-        (None, {"fields": ("kind", "job", "company", "brand_id", "created_at", "sandbox", "is_success")}),
-        (_("Model"), {"fields": ("provider", "model", "generation", "reasoning_effort", "attempt_no")}),
-        (_("Tokens"), {"fields": (*repricing.TOKENS, "is_estimated")}),
-        (
-            _("Money"),
-            {
-                "fields": (
-                    "cost",
-                    "cost_input",
-                    "charged",
-                    "reserved",
-                    "currency",
-                    "amount_nano",
-                    "rate_usd",
-                    "rate_day",
-                    "price_since",
-                )
-            },
-        ),
-        (_("Time"), {"fields": ("execution_time_ms", "first_byte_ms")}),
-    )
-    readonly_fields = ("job", "cost", "cost_input", "charged", "reserved")
+        (None, {"fields": (
+            ("kind", "job"), ("company", "brand"), ("created_at", "sandbox"), ("is_success", "attempt_no"),
+        )}),
+        (_("Model"), {"fields": (("provider", "model"), ("generation", "reasoning_effort"))}),
+        (_("Tokens"), {"fields": (
+            ("input_tokens", "output_tokens"), ("cache_read_tokens", "cache_write_tokens"),
+            ("reasoning_tokens", "is_estimated"),
+        )}),
+        (_("Money"), {"fields": (
+            ("cost", "cost_input"), ("charged", "reserved"), ("currency", "amount_nano"),
+            ("rate_usd", "rate_day"), "price_since",
+        )}),
+        (_("Time"), {"fields": (("execution_time_ms", "first_byte_ms"),)}),
+    )  # fmt: skip
+    readonly_fields = ("job", "brand", "cost", "cost_input", "charged", "reserved")
     actions_list = ("unpriced",)
 
     @display(description=_("kind"), label=KINDS)
@@ -97,6 +90,10 @@ class LedgerEntryAdmin(GrowingAdmin):
     @display(description=_("job"))
     def job(self, entry: LedgerEntry) -> Any:
         return link(page("ai_core_aijob", entry.job_id), entry.job_ref)
+
+    @display(description=_("brand"))
+    def brand(self, entry: LedgerEntry) -> Any:
+        return link(page("tenancy_brand", entry.brand_id), entry.brand_id) if entry.brand_id else None
 
     @display(description=_("tokens"))
     def tokens(self, entry: LedgerEntry) -> int:

@@ -21,7 +21,6 @@ FIELDS: dict[str, Any] = {
     "beat_at": _("last sign of life"),
     "body_digest": _("digest of the body"),
     "brand": _("brand"),
-    "brand_id": _("brand"),
     "brands": _("brands"),
     "budget": _("budget"),
     "cache_read_price": _("cached input price"),

@@ -31,6 +31,7 @@ from megahub.kernel.admin import (
     ReadOnlyAdmin,
     ReadOnlyInline,
     after_dialog,
+    link,
     page,
     pages,
 )
@@ -76,28 +77,32 @@ class MembershipInline(ReadOnlyInline):
     """Who belongs to a company; a role and its brands are changed on the membership's own page."""
 
     model = Membership
-    fields = ("user", "role", "default_brand", "created_at")
-    show_change_link = True
-    hide_title = False
+    fields = ("user", "own_page", "default_brand", "created_at")
     tab = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         rows: QuerySet[Membership] = super().get_queryset(request)
         return rows.select_related("user", "company", "default_brand")
 
+    @display(description=_("role"))
+    def own_page(self, membership: Membership) -> Any:
+        return link(page(Membership, membership.pk), membership.get_role_display())
+
 
 class ApiKeyInline(ReadOnlyInline):
     """A company's API keys."""
 
     model = ApiKey
-    fields = ("created_by", "brand", "last_used_at", "expires_at", "revoked_at")
-    show_change_link = True
-    hide_title = False
+    fields = ("own_page", "created_by", "brand", "last_used_at", "expires_at", "revoked_at")
     tab = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         rows: QuerySet[ApiKey] = super().get_queryset(request)
         return rows.select_related("created_by", "brand")
+
+    @display(description=_("name"))
+    def own_page(self, key: ApiKey) -> Any:
+        return link(page(ApiKey, key.pk), key.name)
 
 
 @admin.register(Company)
@@ -202,7 +207,7 @@ class MembershipAdmin(HubAdmin):
 class CompaniesInline(MembershipInline):
     """The companies that a person belongs to."""
 
-    fields = ("company", "role", "default_brand", "created_at")
+    fields = ("company", "own_page", "default_brand", "created_at")
 
 
 @admin.register(User)
@@ -286,6 +291,9 @@ class Revocable:
 
 class ApiKeyForm(forms.ModelForm):
     """A key's scopes as boxes; they may not go beyond what its owner's role allows."""
+
+    class Meta:
+        help_texts = {"created_by": _("The key acts for this person, within what their role allows.")}
 
     scopes = forms.MultipleChoiceField(
         label=_("Scopes"), choices=Scope.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget
