@@ -167,7 +167,8 @@ class AIJobAdmin(GrowingAdmin):
     @action(description=_("Cancel"), permissions=("cancel",))
     def cancel(self, request: HttpRequest, rows: QuerySet[AIJob]) -> None:
         """Cancel what has not ended; a running job is waited for, a few seconds at most."""
-        jobs = list(rows.exclude(status__in=ENDS).only("pk", "job_id", "company_id"))
+        live = rows.select_related(None).exclude(status__in=ENDS)
+        jobs = list(live.only("pk", "job_id", "company_id"))
         done = loop.run(_cancel_all([(job.pk, job.company_id) for job in jobs]))
         cancelled = [job for job, ended in zip(jobs, done, strict=True) if ended]
         for job in cancelled:

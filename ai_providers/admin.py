@@ -54,13 +54,13 @@ class AIProviderAdmin(Kept, HubAdmin):
         return False
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "base_url":
-            field.help_text = _(
+            kwargs["assume_scheme"] = "https"
+            kwargs["help_text"] = _(
                 "Leave empty for the provider's own address. Stored keys are bound to the address: after"
                 " a change they must be stored again."
             )
-        return field
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 # Models ----------------------------------------------------------------------------------------

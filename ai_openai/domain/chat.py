@@ -114,15 +114,23 @@ def replayed_chunks(body: Chunk) -> list[Chunk]:
     """A whole completion as the chunks of a stream (a replay of an Idempotency-Key)."""
     head = {k: v for k, v in body.items() if k not in ("choices", "usage", "object")}
     head["object"] = "chat.completion.chunk"
+    choices = body.get("choices") or ()
     deltas = [
-        {"index": c["index"], "delta": c["message"], "finish_reason": None} for c in body.get("choices", ())
+        {"index": c["index"], "delta": _delta(c["message"]), "finish_reason": None}
+        | ({"logprobs": c["logprobs"]} if "logprobs" in c else {})
+        for c in choices
     ]
-    ends = [
-        {"index": c["index"], "delta": {}, "finish_reason": c["finish_reason"]}
-        for c in body.get("choices", ())
-    ]
+    ends = [{"index": c["index"], "delta": {}, "finish_reason": c["finish_reason"]} for c in choices]
     return [
         {**head, "choices": deltas},
         {**head, "choices": ends},
         {**head, "choices": [], "usage": body.get("usage")},
     ]
+
+
+def _delta(message: dict[str, Any]) -> dict[str, Any]:
+    """A whole message as a chunk has it: calls of tools are numbered there."""
+    if not message.get("tool_calls"):
+        return message
+    calls = [{"index": number, **call} for number, call in enumerate(message["tool_calls"])]
+    return {**message, "tool_calls": calls}

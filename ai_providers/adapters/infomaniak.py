@@ -5,12 +5,16 @@ Sources: reference/infomaniak.md (v1), provider-facts.md section 3 (v2 and the d
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ai_providers.adapters.openai import OpenAI
 from ai_providers.domain.spec import ModelSpec
 from ai_providers.domain.wire import Access, Call
 from megahub.kernel.errors import NoApiKey
+
+#: It stands in the path and comes from a company's own settings: it may not lead elsewhere.
+PRODUCT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Infomaniak(OpenAI):
@@ -23,8 +27,8 @@ class Infomaniak(OpenAI):
         """Without a model: the catalogue's own path. Raises NoApiKey when the product id is missing."""
         if spec is None:
             return f"{access.base_url}/1/ai{path}"
-        product_id = access.extra.get("product_id")
-        if not product_id:
+        product_id = access.extra.get("product_id", "")
+        if not PRODUCT_ID.fullmatch(product_id):
             message = "A product id (infomaniak_product_id) is missing beside the API key."
             raise NoApiKey(message, provider=self.name)
         return access.base_url + spec.wire["path"].format(product_id=product_id) + path

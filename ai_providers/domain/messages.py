@@ -84,7 +84,8 @@ def clean(spec: ModelSpec, messages: list[dict[str, Any]]) -> list[dict[str, Any
 
 def _cleaned(spec: ModelSpec, message: dict[str, Any]) -> dict[str, Any]:
     content = message.get("content")
-    if spec.content == "parts" and isinstance(content, str):
+    # The results of functions of old (role function) are texts for every model.
+    if spec.content == "parts" and isinstance(content, str) and message["role"] != "function":
         content = [{"type": "text", "text": content}]
     elif spec.content == "string" and isinstance(content, list):
         content = "\n".join(part["text"] for part in content)

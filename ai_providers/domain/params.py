@@ -22,6 +22,9 @@ SUGGESTED_REASONING = ("reasoning_effort", "max_completion_tokens")
 SUGGESTED_NEW = ("temperature", "max_completion_tokens")
 SUGGESTED_LEGACY = ("temperature", "max_tokens")
 
+#: The most output tokens, under its older and its newer name.
+LIMITS = ("max_tokens", "max_completion_tokens")
+
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "integer": (int,),
@@ -76,9 +79,10 @@ def clean(spec: ModelSpec, body: dict[str, Any], *, with_defaults: bool) -> Clea
 
 def requirements(spec: ModelSpec) -> dict[str, list[str]]:
     """``model_requirements`` as clients read them: required, forbidden, optional."""
-    required = ["reasoning_effort"] if spec.is_reasoning else []
+    reasons = spec.is_reasoning and "reasoning_effort" in spec.params
+    required = ["reasoning_effort"] if reasons else []
     hidden = {*spec.required, *required, *refused(spec), "stream_options"}
-    first = ("temperature", "max_completion_tokens", "max_tokens", "tools")
+    first = (*suggested(spec), "tools")
     optional = [name for name in first if name in spec.params and name not in hidden]
     optional += [name for name in spec.params if name not in hidden and name not in first]
     return {"required": required, "forbidden": list(refused(spec)), "optional": optional}
@@ -91,10 +95,10 @@ def refused(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def suggested(spec: ModelSpec) -> list[str]:
-    """The parameters to point a caller to."""
-    if spec.is_reasoning:
-        return list(SUGGESTED_REASONING)
-    return list(SUGGESTED_LEGACY if spec.generation == "legacy" else SUGGESTED_NEW)
+    """The parameters to point a caller to: those of its family that this very model takes."""
+    family = SUGGESTED_LEGACY if spec.generation == "legacy" else SUGGESTED_NEW
+    family = SUGGESTED_REASONING if spec.is_reasoning else family
+    return [name for name in family if name in spec.params or name in spec.renames]
 
 
 def _rename(spec: ModelSpec, given: dict[str, Any]) -> dict[str, Any]:
@@ -102,17 +106,22 @@ def _rename(spec: ModelSpec, given: dict[str, Any]) -> dict[str, Any]:
         if old not in given:
             continue
         if new in given and given[new] != given[old]:
-            raise ValidationFailed(
-                field_errors={old: [Text("Give either {old} or {new}, not both.", old=old, new=new)]},
-                param=old,
-            )
+            raise _either(old, new)
         given = {(new if name == old else name): value for name, value in given.items()}
+    if set(LIMITS) <= set(given):
+        # Models that know both names take one of them (langgraph#5943: invalid_parameter_combination).
+        raise _either(*LIMITS)
     return given
+
+
+def _either(old: str, new: str) -> ValidationFailed:
+    text = Text("Give either {old} or {new}, not both.", old=old, new=new)
+    return ValidationFailed(field_errors={old: [text]}, param=old)
 
 
 def _as_sent(spec: ModelSpec, body: dict[str, Any], problems: Problems) -> Problems:
     """The problems under the names that the caller used."""
-    sent = {new: old for old, new in spec.renames.items() if old in body}
+    sent = {new: old for old, new in spec.renames.items() if body.get(old) is not None}
     return {sent.get(name, name): texts for name, texts in problems.items()}
 
 
@@ -223,7 +232,7 @@ def _choices(spec: ModelSpec, problems: Problems) -> list[str] | None:
 
 def _defaults(spec: ModelSpec, given: dict[str, Any]) -> dict[str, Any]:
     """MEGAHUB's defaults that this model takes and whose conditions hold."""
-    limits = {"max_tokens", "max_completion_tokens"}
+    limits = set(LIMITS)
     chosen = {
         name: value
         for name, value in spec.defaults.items()

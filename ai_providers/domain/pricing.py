@@ -88,9 +88,9 @@ def to_usd(nano: int, rate: Rate) -> int:
 
 
 def cost(price: Price, usage: Usage, rate: Rate, *, batch: bool = False) -> Cost:
-    """Price a usage. Raises ValueError for a price that is not per token."""
-    if price.unit != "per_1M_tokens":
-        raise ValueError(f"a price {price.unit} does not price tokens")
+    """Price a usage. Raises ValueError for a price that is not per token of text."""
+    if price.unit != "per_1M_tokens" or "input" not in price.rates:
+        raise ValueError(f"a price {price.unit} of {', '.join(price.rates)} does not price tokens of text")
     rates = rates_for(price, usage.prompt_tokens, batch=batch)
     incoming = sum((rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[:3]), start=Decimal(0))
     outgoing = sum((rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[3:]), start=Decimal(0))
@@ -133,15 +133,25 @@ def output_bound(spec: ModelSpec, params: dict[str, Any]) -> int:
     if spec.kind == "embeddings":
         return 0
     named = params.get("max_completion_tokens") or params.get("max_tokens")
-    cap = spec.max_output_tokens or spec.context_window or ASSUMED_OUTPUT_TOKENS
-    return min(named or cap, cap) * int(params.get("n") or 1)
+    cap = spec.max_output_tokens or spec.context_window
+    most = min(named, cap) if named and cap else named or cap or ASSUMED_OUTPUT_TOKENS
+    return int(most) * int(params.get("n") or 1)
+
+
+def input_bound(spec: ModelSpec, params: dict[str, Any]) -> int:
+    """The most input tokens a cleaned request can be charged for.
+
+    A chat's window holds all of it; that of an embeddings model holds each of its inputs.
+    """
+    window = spec.context_window if spec.kind == "chat" else None
+    return min(most_input(params), window or sys.maxsize)
 
 
 def estimate(
     spec: ModelSpec, params: dict[str, Any], price: Price, rate: Rate, *, priced: bool
 ) -> Estimate:
     """The most a cleaned request may cost under ``price``; cached input is not counted upon."""
-    incoming = min(most_input(params), spec.context_window or sys.maxsize)
+    incoming = input_bound(spec, params)
     outgoing = output_bound(spec, params)
     rates = rates_for(price, incoming)
     dearest_in = max(rates["input"], rates["cache_write"])
@@ -156,11 +166,14 @@ def _usd_ceiling(millionths: Decimal, rate: Rate) -> int:
 
 
 def pessimistic(prices: list[Price]) -> Price | None:
-    """The dearest of the given token prices, class by class: what an unpriced model is held at."""
-    token_prices = [price for price in prices if price.unit == "per_1M_tokens" and price.rates]
+    """The dearest of the given token prices, class by class: what an unpriced model is held at.
+
+    Each class at what it really costs: with what stands in for an absent one, and above every tier.
+    """
+    token_prices = [price for price in prices if price.unit == "per_1M_tokens" and "input" in price.rates]
     if not token_prices:
         return None
-    classes = {name for price in token_prices for name in price.rates}
-    rates = {name: max(price.rates.get(name, Decimal(0)) for price in token_prices) for name in classes}
+    effective = [rates_for(price, sys.maxsize) for price in token_prices]
+    rates = {name: max(each[name] for each in effective) for name in TOKEN_CLASSES}
     newest = max(price.since for price in token_prices)
     return Price(newest, token_prices[0].currency, "per_1M_tokens", rates)

@@ -33,9 +33,9 @@ def count_text(text: str) -> int:
 def _pieces(params: dict[str, Any]) -> Iterator[int]:
     for message in params.get("messages", ()):
         yield from _content(message.get("content"))
-        for key in ("tool_calls", "function_call", "name"):
-            if message.get(key):
-                yield len(orjson.dumps(message[key]))
+        for key, value in message.items():
+            if value and key not in ("role", "content"):
+                yield len(orjson.dumps(value))
     for key in ("tools", "functions", "response_format"):
         if params.get(key):
             yield len(orjson.dumps(params[key]))

@@ -25,6 +25,12 @@ from megahub.tenancy.models import ApiKey, Brand, Membership
 
 #: The greatest limit that its column can hold.
 MOST = 2**63 - 1
+#: What people call the units; the database counts nano-dollars.
+UNITS = {
+    Budget.Unit.NANO_USD: _("Cost in USD"),
+    Budget.Unit.TOKENS: _("Tokens"),
+    Budget.Unit.JOBS: _("Jobs"),
+}
 
 
 def amount(unit: str, value: int) -> str:
@@ -56,6 +62,8 @@ class BudgetForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "unit" in self.fields:
+            self.fields["unit"].widget.choices = list(UNITS.items())
         if self.instance.pk:
             limit = self.instance.limit
             in_usd = self.instance.unit == Budget.Unit.NANO_USD
@@ -132,10 +140,6 @@ class BudgetAdmin(HubAdmin):
     search_fields = ("company__name", "scope_value")
     ordering = ("company__name", "pk")
     autocomplete_fields = ("company",)
-    fieldsets = (
-        (None, {"fields": ("company", "scope", "scope_value", "period")}),
-        (_("Limit"), {"fields": ("unit", "limit_amount", "is_hard", "is_active")}),
-    )
     inlines = (WindowInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
@@ -143,12 +147,20 @@ class BudgetAdmin(HubAdmin):
         recent = BudgetWindow.objects.filter(starts_on__in=possible_starts())
         return rows.prefetch_related(Prefetch("windows", recent, to_attr="recent"))
 
+    def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> tuple[str, ...]:
+        unit = "unit" if obj is None else "unit_shown"
+        return ("company", "scope", "scope_value", "period", unit, "limit_amount", "is_hard", "is_active")
+
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> tuple[str, ...]:
         # Another unit or period would read the stored windows as what they are not.
-        return () if obj is None else ("company", "scope", "scope_value", "period", "unit")
+        return () if obj is None else ("company", "scope", "scope_value", "period", "unit_shown")
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type[ReadOnlyInline], ...]:
         return () if obj is None else self.inlines
+
+    @display(description=_("unit"))
+    def unit_shown(self, budget: Budget) -> Any:
+        return UNITS[Budget.Unit(budget.unit)]
 
     @display(description=_("limit"), ordering="limit")
     def limit_shown(self, budget: Budget) -> str:

@@ -107,7 +107,7 @@ class LedgerEntryAdmin(GrowingAdmin):
     def cost_input(self, entry: LedgerEntry) -> str | None:
         return usd(entry.cost_input_nano_usd)
 
-    @display(description=_("charged to budgets"))
+    @display(description=_("charged"))
     def charged(self, entry: LedgerEntry) -> str | None:
         return usd(entry.charged_nano_usd)
 
@@ -168,8 +168,8 @@ class AIJobUsageAdmin(GrowingAdmin):
 
     names = (_("job usage"), _("usage of jobs"))
     list_display = (
-        "created_at company brand job model_name input_tokens output_tokens cost is_success sandbox"
-    ).split()
+        "created_at company job model_name input_tokens output_tokens cost is_success sandbox".split()
+    )
     list_filter = (
         OF_COMPANY,
         ModelNameFilter,
@@ -178,7 +178,7 @@ class AIJobUsageAdmin(GrowingAdmin):
         ("total_cost_nano_usd", admin.EmptyFieldListFilter),
         ("created_at", RangeDateFilter),
     )
-    list_select_related = ("company", "brand")
+    list_select_related = ("company",)
     search_fields = ("ai_job__job_id",)
     fields = (
         "job company brand provider_name model_name generation reasoning_effort sandbox "

@@ -39,7 +39,7 @@ def test_two_side_by_side_and_their_ends(launch: Launch) -> None:
         launcher.wait_for(UP)
     run_ids = [launcher.get("/healthz")["run_id"] for launcher in (killed, ended)]
     assert len(set(run_ids)) == 2
-    assert len(processes_of(run_ids[0], killed.var)) > 6
+    assert len(processes_of(run_ids[0], killed.var)) >= 4  # sandbox, web, worker, beat; servers
 
     # No secret stands on a command line or in a log.
     password = json.loads((ended.var / "demo.json").read_text())["password"]

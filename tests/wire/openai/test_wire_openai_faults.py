@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import time
 from pathlib import Path
@@ -197,7 +198,17 @@ async def test_error_in_a_stream(provider: Provider) -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "body",
-    [b"", b"not json", b"{", b'{"a": 1}', b"[]", b'"text"', b"null", b'{"choices": {}}', b'{"choices": [1]}'],
+    [
+        b"",
+        b"not json",
+        b"{",
+        b'{"a": 1}',
+        b"[]",
+        b'"text"',
+        b"null",
+        b'{"choices": {}}',
+        b'{"choices": [1]}',
+    ],
 )
 async def test_not_an_answer(provider: Provider, body: bytes) -> None:
     error, _ = await fault(provider, whole(body))
@@ -260,8 +271,6 @@ async def test_huge_stream(provider: Provider, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.asyncio
 async def test_huge_when_unpacked(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is for what an answer becomes, not for what it weighs on the wire."""
-    import gzip
-
     monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 10_000)
     raw = gzip.compress(b" " * 1_000_000)
     error, _ = await fault(provider, whole(raw, headers={"Content-Encoding": "gzip"}))

@@ -1,0 +1,106 @@
+"""Users, their memberships and their permissions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
+from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from megahub.kernel import cache, clock
+from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyInline
+from megahub.tenancy.admin.companies import MembershipInline
+from megahub.tenancy.models import Membership, SignIn, User
+
+
+class MembershipForm(forms.ModelForm):
+    """The brands that a person may enter must be the company's own."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        company_id = self.instance.company_id or getattr(cleaned.get("company"), "pk", None)
+        if any(brand.company_id != company_id for brand in cleaned.get("brands", ())):
+            self.add_error("brands", _("This brand is another company's."))
+        return cleaned
+
+
+@admin.register(Membership)
+class MembershipAdmin(HubAdmin):
+    """Who belongs to which company, as what, and which brands they may enter."""
+
+    names = (_("membership"), _("memberships"))
+    form = MembershipForm
+    list_display = ("user", "company", "role", "default_brand", "created_at")
+    list_filter = (("company", AutocompleteSelectFilter), "role")
+    list_select_related = ("user", "company", "default_brand")
+    search_fields = ("user__username", "user__email", "company__name")
+    fields = ("company", "user", "role", "brands", "default_brand", "created_at")
+    autocomplete_fields = ("company", "user", "brands", "default_brand")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:
+        return ("created_at",) if obj is None else ("company", "user", "created_at")
+
+
+class CompaniesInline(MembershipInline):
+    """The companies that a person belongs to."""
+
+    fields = ("company", "own_page", "default_brand", "created_at")
+
+
+@admin.register(User)
+class UserAdmin(Kept, BaseUserAdmin, HubAdmin):  # type: ignore[misc]
+    """People: disabled, never deleted. Disabling and a new password end every session."""
+
+    names = (_("user"), _("users"))
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "email", "companies", "is_active", "is_staff", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser")
+    inlines = (CompaniesInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        rows: QuerySet[User] = super().get_queryset(request)
+        return rows.prefetch_related("memberships__company")
+
+    @display(description=_("companies"))
+    def companies(self, user: User) -> str:
+        return ", ".join(membership.company.name for membership in user.memberships.all())
+
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> tuple[type[ReadOnlyInline], ...]:
+        return () if obj is None else self.inlines
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if change and "is_active" in form.changed_data and not obj.is_active:
+            obj.token_version += 1
+            end_sign_ins(obj.pk)
+        super().save_model(request, obj, form, change)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        answer = super().user_change_password(request, id, form_url)
+        if isinstance(answer, HttpResponseRedirect):
+            end_sign_ins(int(id))
+            cache.forget_everything()
+        return answer
+
+
+def end_sign_ins(user_id: int) -> None:
+    """End all of a person's sign-ins, with the tokens that came of them."""
+    SignIn.objects.filter(user=user_id, revoked_at=None).update(revoked_at=clock.now())
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(BaseGroupAdmin, HubAdmin):  # type: ignore[misc]
+    """Groups of administrators' permissions."""

@@ -1,0 +1,156 @@
+"""Every page of the admin opens for those who may see it, and for nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import reverse
+
+from ai_core import pipeline
+from ai_providers import services as providers
+from ai_providers.models import AIModel
+from ai_usage.models import AIUsageAlert
+from megahub.kernel import cache, loop
+from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn, User
+from tests import world
+from tests.world import RUN, Cast
+
+APPS = ("tenancy", "ai_providers", "ai_usage", "ai_core", "ai_openai")
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label_lower)
+ADDED = {
+    "tenancy.company", "tenancy.brand", "tenancy.user", "tenancy.membership", "tenancy.apikey",
+    "auth.group", "ai_providers.aimodel", "ai_providers.aicredentials", "ai_providers.exchangerate",
+    "ai_usage.budget",
+}  # fmt: skip
+DELETED = {"tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget"}
+#: Looked at only, whoever asks.
+READ_ONLY = {
+    "tenancy.signin", "tenancy.companykey", "tenancy.idempotencykey", "ai_providers.sealedkey",
+    "ai_usage.budgetwindow", "ai_usage.ledgerentry", "ai_usage.aijobusage", "ai_core.aijob",
+    "ai_core.attempt", "ai_core.workersession", "ai_openai.openaijob",
+}  # fmt: skip
+SPARE_MODEL = "granite"
+
+
+@pytest.fixture
+def one_of_each(cast: Cast) -> Any:
+    """A row of every model; what belongs to the whole hub is put back."""
+    cast.alice.api_key()
+    world.make_budget(cast.company, usd="10")
+    loop.run(pipeline.run(world.submit(cast.alice)))
+    providers.store_keys(cast.charlie.company.pk, {"openai": "sk-" + "a" * 20})
+    IdempotencyKey.objects.unscoped().create(
+        company=cast.company, route="r", key=f"key-{cast.company.pk}", body_digest="0", job_ref="j"
+    )
+    AIUsageAlert.objects.unscoped().create(
+        company=cast.company, alert_type="model_unpriced", subject="m", window_start=date(2026, 1, 1)
+    )
+    session = SignIn.objects.filter(user=cast.alice.user).get()
+    RefreshToken.objects.create(
+        sign_in=session, digest=f"d{session.pk}"[:64], expires_at=session.created_at
+    )
+    Group.objects.get_or_create(name=f"group {RUN}")
+    override = AIModel.objects.create(model_id=SPARE_MODEL)
+    yield
+    override.delete()
+    cache.forget_everything()
+
+
+def address(model: Any, page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_{page}", args=args)
+
+
+def test_every_model_has_a_page() -> None:
+    ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
+    # Refresh tokens are shown with their sign-in.
+    assert ours - set(MODELS) == {RefreshToken}
+    assert {model._meta.label_lower for model in MODELS} >= ADDED | DELETED | READ_ONLY
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
+def test_pages_open(root: Client, one_of_each: None, model: Any) -> None:
+    label = model._meta.label_lower
+    row = model._default_manager.order_by("-pk").first()
+
+    assert root.get(address(model, "changelist")).status_code == 200
+    assert root.get(address(model, "change", row.pk)).status_code == 200
+    assert root.get(address(model, "history", row.pk)).status_code == 200
+    assert root.get(address(model, "add")).status_code == (200 if label in ADDED else 403)
+    assert root.get(address(model, "delete", row.pk)).status_code == (200 if label in DELETED else 403)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
+def test_a_search_finds_nothing_and_says_so(root: Client, sandbox_url: str, model: Any) -> None:
+    response = root.get(address(model, "changelist"), {"q": "nothing is called like this"})
+
+    assert response.status_code == 200
+    if admin.site._registry[model].search_fields:
+        assert response.context["cl"].result_list == [] or not response.context["cl"].result_list
+
+
+@pytest.mark.parametrize("label", sorted(READ_ONLY))
+def test_histories_take_no_change(root: Client, one_of_each: None, label: str) -> None:
+    model = apps.get_model(label)
+    row = model._default_manager.order_by("-pk").first()
+    before = model._default_manager.filter(pk=row.pk).values().get()
+
+    response = root.post(address(model, "change", row.pk), {})
+
+    assert response.status_code == 403
+    assert model._default_manager.filter(pk=row.pk).values().get() == before
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
+def test_strangers_are_sent_to_the_door(
+    cast: Cast, model: Any, staff: Callable[..., Client], one_of_each: None
+) -> None:
+    row = model._default_manager.order_by("-pk").first()
+    pages = [address(model, "changelist"), address(model, "change", row.pk), address(model, "add")]
+    outside, member = Client(), Client()
+    member.force_login(cast.alice.user)
+
+    for page in pages:
+        assert outside.get(page)["Location"] == f"/admin/login/?next={page}"
+        assert member.get(page)["Location"] == f"/admin/login/?next={page}"
+        assert staff().get(page).status_code == 403
+
+
+def test_the_door(sandbox_url: str) -> None:
+    name = f"door-{RUN}"
+    User.objects.create_superuser(name, password="correct horse")
+    client = Client()
+
+    assert client.get("/admin/login/").status_code == 200
+    response = client.post("/admin/login/", {"username": name, "password": "correct horse"})
+
+    assert response["Location"] == "/admin/"
+    index = client.get("/admin/")
+    assert index.status_code == 200
+    assert index.context["site_title"] == "MEGAHUB"
+
+
+def test_the_sidebar(root: Client, staff: Callable[..., Client]) -> None:
+    def shown(client: Client) -> dict[str, list[str]]:
+        groups = client.get("/admin/").context["sidebar_navigation"]
+        found = {
+            str(group["title"]): [str(item["title"]) for item in group["items"] if item["has_permission"]]
+            for group in groups
+        }
+        return {title: items for title, items in found.items() if items}
+
+    assert list(shown(root)) == ["Companies and people", "Providers", "Jobs", "Money", "System"]
+    assert shown(staff("view_aijob")) == {"Jobs": ["Jobs"]}
+
+
+def test_in_french(root: Client) -> None:
+    response = root.get("/admin/ai_core/aijob/", headers={"Accept-Language": "fr"})
+
+    assert response.status_code == 200
+    assert '<html lang="fr"' in response.text
