@@ -99,7 +99,7 @@ class UsageShape(serializers.ModelSerializer[AIJobUsage]):
     cost_input = serializers.SerializerMethodField()
     cost_output = serializers.SerializerMethodField()
     execution_time_seconds = serializers.SerializerMethodField()
-    memory_usage_mb = serializers.ReadOnlyField(default=None)
+    memory_usage_mb = serializers.SerializerMethodField()
     success_rate = serializers.SerializerMethodField()
     error_count = serializers.SerializerMethodField()
 
@@ -137,6 +137,10 @@ class UsageShape(serializers.ModelSerializer[AIJobUsage]):
 
     def get_success_rate(self, usage: AIJobUsage) -> float:
         return 1.0 if usage.is_success else 0.0
+
+    def get_memory_usage_mb(self, usage: AIJobUsage) -> float | None:
+        """Nothing measures it: jobs share the memory of their process."""
+        return None
 
     def get_error_count(self, usage: AIJobUsage) -> int:
         return 0 if usage.is_success else 1

@@ -9,7 +9,7 @@ from ai_providers.domain.wire import Endpoint
 from megahub.kernel.errors import ModelNotSupportedHere, ValidationFailed
 from megahub.kernel.text import Text
 
-#: Keys of ``input_data`` that are the job's, not the model's.
+#: Fields of MEGAHUB's chat body that are the job's, not the model's; they are kept with its input.
 JOB_KEYS = frozenset(("description", "priority", "async"))
 
 
@@ -44,15 +44,17 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def body_of(kind: Kind, input_data: dict[str, Any], default_model: str) -> tuple[str, dict[str, Any]]:
+def body_of(
+    kind: Kind, input_data: dict[str, Any], default_model: str, *, without: frozenset[str] = frozenset()
+) -> tuple[str, dict[str, Any]]:
     """(model, request body) of a job's input. Raises ValidationFailed or ModelNotSupportedHere.
 
-    A chat may give a ``prompt`` instead of ``messages``.
+    A chat may give a ``prompt`` instead of ``messages``. ``without`` names fields to leave out.
     """
     if kind.endpoint is None:
         message = "Jobs of type {job_type} cannot be run yet."
         raise ModelNotSupportedHere(message, param="job_type", job_type=kind.name)
-    body = {name: value for name, value in input_data.items() if name not in JOB_KEYS}
+    body = {name: value for name, value in input_data.items() if name not in without}
     model = body.pop("model", None)
     if model is None and kind.endpoint == "chat":
         model = default_model

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from ai_core.domain.kinds import KINDS, body_of
+from ai_core.domain.kinds import JOB_KEYS, KINDS, body_of
 from ai_core.services.accept import ATTEMPTS
 from ai_core.services.job import Order
 from ai_providers.domain.wire import Endpoint
@@ -70,7 +70,7 @@ class Claimed:
     def as_order(self) -> Order:
         """What was asked for, as far as running it needs. Raises what its input is refused with."""
         kind = next(kind for kind in KINDS.values() if kind.endpoint == self.endpoint)
-        _, body = body_of(kind, self.input_data, self.model)
+        _, body = body_of(kind, self.input_data, self.model, without=JOB_KEYS)
         return Order(
             caller=Caller.of_job(self.company_id, self.brand_id, self.user_id, self.api_key_id),
             job_type=kind.name,

@@ -13,11 +13,10 @@ from typing import Any
 
 import orjson
 
+from ai_core.domain.kinds import JOB_KEYS
 from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.text import Text
 
-#: Fields of MEGAHUB's own chat body that are the job's, not the model's.
-JOB_FIELDS = ("description", "priority", "async")
 PRIORITIES = ("low", "normal", "high", "urgent")
 DONE = b"data: [DONE]\n\n"
 
@@ -53,7 +52,7 @@ def parse(body: dict[str, Any], default_model: str) -> ChatBody:
         problems["async"] = [Text("Expected {types}.", types="boolean")]
     if problems:
         raise ValidationFailed(field_errors=problems, param=next(iter(problems)))
-    params = {name: value for name, value in body.items() if name not in JOB_FIELDS}
+    params = {name: value for name, value in body.items() if name not in JOB_KEYS}
     return ChatBody(model, params, description, priority, later)
 
 

@@ -174,7 +174,8 @@ def _invalid(
 
 
 def _refuse_formats(spec: ModelSpec, given: dict[str, Any]) -> None:
-    kind = given.get("response_format", {}).get("type")
+    response_format = given.get("response_format")
+    kind = response_format.get("type") if isinstance(response_format, dict) else None
     if kind in spec.refused_formats:
         message = "Model {model} doesn't support response_format of type {format}"
         raise _invalid(spec, ["response_format"], message, format=kind)

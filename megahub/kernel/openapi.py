@@ -30,14 +30,6 @@ def add_fast_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             operations = result["paths"].setdefault(path, {})
             operations[method] = {"security": security, **details}
     result["paths"] = dict(sorted(result["paths"].items()))
-    schemes = result["components"].setdefault("securitySchemes", {})
-    schemes["bearerAuth"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    schemes["apiKeyAuth"] = {
-        "type": "apiKey",
-        "in": "header",
-        "name": "Authorization",
-        "description": "`Token <api key>`; `Bearer <api key>` is taken as well.",
-    }
     return result
 
 

@@ -73,7 +73,11 @@ class TestErrorBodies:
     def test_reasoning_effort_on_gpt_4o(self) -> None:
         error = refused("gpt-4o", reasoning_effort="high")
 
-        assert (type(error), error.status, error.param) == (InvalidParameterForModel, 400, "reasoning_effort")
+        assert (type(error), error.status, error.param) == (
+            InvalidParameterForModel,
+            400,
+            "reasoning_effort",
+        )
         body = said(error)
         requirements = body.pop("model_requirements")
         assert body == {

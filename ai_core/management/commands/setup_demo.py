@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
+from ai_providers import services
 from ai_usage.models import Budget
 from ai_usage.services import limits
 from megahub.kernel import money
@@ -65,4 +66,7 @@ class Command(BaseCommand):
             defaults={"limit": money.to_nano(MONTHLY_BUDGET_USD)},
         )
         limits.provide_defaults(company.pk)
+        # With OPENAI_API_KEY and the like given, Demo uses them; without, the sandbox answers.
+        if name == "Demo":
+            services.store_keys(company.pk, {}, use_global_fallback=True)
         return company, brand

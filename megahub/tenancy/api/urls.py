@@ -1,6 +1,9 @@
 from django.urls import path
 
-from megahub.tenancy.api import views
+from megahub.tenancy.api import (
+    scheme,  # noqa: F401 - found by drf-spectacular once it is imported
+    views,
+)
 
 urlpatterns = [
     path("token/", views.TokenView.as_view(), name="token-obtain"),
