@@ -180,7 +180,11 @@ class AIJobAdmin(GrowingAdmin):
         description=_("Cancel"),
         icon="cancel",
         permissions=("cancel",),
-        dialog={"title": _("Cancel the job?"), "description": _("What was used by then is charged.")},
+        dialog={
+            "title": _("Cancel the job?"),
+            "description": _("What was used by then is charged."),
+            "form_submit_text": _("Cancel the job"),
+        },
     )
     def cancel_this(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         self.cancel(request, self.get_queryset(request).filter(pk=object_id))

@@ -11,7 +11,7 @@ from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
-from django.utils.formats import date_format, localize
+from django.utils.formats import date_format
 from django.utils.text import format_lazy
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -78,8 +78,8 @@ def status_of(spec: ModelSpec, today: date) -> tuple[str, Any]:
 
 def rates_of(price: Price) -> str:
     """The rates of input and output per million tokens."""
-    incoming, outgoing = (localize(price.rates.get(side, Decimal(0))) for side in ("input", "output"))
-    return f"{incoming} / {outgoing} {price.currency}"
+    incoming, outgoing = (price.rates.get(side, Decimal(0)).normalize() for side in ("input", "output"))
+    return f"{incoming:f} / {outgoing:f} {price.currency}"
 
 
 def model_choices() -> list[tuple[str, str]]:

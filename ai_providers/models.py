@@ -65,7 +65,12 @@ class AIModel(models.Model):
     def clean(self) -> None:
         if self.model_id not in loading.models():
             raise ValidationError({"model_id": _("This model is not in the catalogue.")})
-        prices = (self.input_price, self.output_price)
+        prices = (
+            self.input_price,
+            self.output_price,
+            self.cache_read_price,
+            self.cache_write_price,
+        )
         if any(price is not None for price in prices) and self.price_since is None:
             raise ValidationError({"price_since": _("From which day on does the price hold?")})
         if any(price is not None and price < 0 for price in prices):

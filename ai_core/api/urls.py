@@ -1,4 +1,4 @@
-from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path
 from rest_framework.routers import SimpleRouter
 
 from ai_core.api import views
@@ -9,6 +9,6 @@ router.register("job-types", views.JobTypes, basename="job-type")
 router.register("jobs", views.Jobs, basename="job")
 
 fast_urlpatterns: list[URLPattern | URLResolver] = [
-    re_path(r"^jobs/(?P<ref>[A-Za-z0-9_]{1,40})/events/$", job_events, name="job-events"),
+    path("jobs/<slug:ref>/events/", job_events, name="job-events"),
 ]
 urlpatterns = [*fast_urlpatterns, path("", include(router.urls))]

@@ -187,7 +187,9 @@ class Accept:
     def write(self, session: Session, entries: list[Acceptance]) -> list[int | Replay | HubError | None]:
         moment = clock.now()
         verdicts = self._claim_keys(session, entries)
-        self._reserve(session, entries, verdicts, moment)
+        crowded = budgets.may_be_full([entry.budget for entry in entries])
+        if crowded:
+            self._reserve(session, entries, verdicts, moment)
         accepted = [e for e, v in zip(entries, verdicts, strict=True) if v is None]
         if not accepted:
             return verdicts
@@ -195,6 +197,10 @@ class Accept:
         rows = session.rows(statement, [JOBS.pack(entry.row for entry in accepted)])
         ids = {job_ref: pk for pk, job_ref in rows}
         self._call(session, accepted, ids)
+        if not crowded:
+            # Last, so that the windows' rows are locked for as short as possible. A refusal undoes the
+            # whole group, which is then written one by one, with the windows known to be full.
+            budgets.reserve_all(session, [entry.budget for entry in accepted], moment)
         return [
             ids[entry.row["job_id"]] if verdict is None else verdict
             for entry, verdict in zip(entries, verdicts, strict=True)

@@ -12,7 +12,23 @@ MESSAGE_KEYS = frozenset(
     "role content name tool_calls tool_call_id refusal audio function_call annotations"
     " reasoning_content reasoning".split()
 )
-PART_TYPES = frozenset(("text", "image_url", "input_audio", "file", "refusal"))
+#: What a message of each role may hold besides texts (OpenAI's specification).
+PART_TYPES = {
+    "user": ("text", "image_url", "input_audio", "file"),
+    "assistant": ("text", "refusal"),
+}
+#: What a part of each type holds under its type's name.
+PART_HOLDS: dict[str, type] = {
+    "text": str,
+    "refusal": str,
+    "image_url": dict,
+    "input_audio": dict,
+    "file": dict,
+}
+#: Where a call of a function or of a custom tool holds what the model wrote.
+TOOL_CALL_TEXTS = {"function": "arguments", "custom": "input"}
+#: What a message of a role must name, beside its content.
+NEEDED = {"tool": "tool_call_id", "function": "name"}
 MAX_MESSAGES = 10_000
 MAX_INPUTS = 2048
 #: Tools of OpenAI's Assistants API, which it shut down on 2026-08-26 (provider-facts.md, section 0).
@@ -46,35 +62,70 @@ def _message(spec: ModelSpec, message: Any, path: str) -> Problems:
     role = message.get("role")
     if not isinstance(role, str) or role not in spec.roles:
         return {f"{path}.role": [Text("Must be one of {choices}.", choices=list(spec.roles))]}
-    return _content(spec, message.get("content"), role, message, f"{path}.content")
+    for key in ("name", "tool_call_id", "refusal"):
+        if not isinstance(message.get(key), str | None):
+            return {f"{path}.{key}": [Text("Expected {types}.", types="string")]}
+    if role in NEEDED and not message.get(NEEDED[role]):
+        return {f"{path}.{NEEDED[role]}": [Text("This field is required.")]}
+    return _content(spec, role, message, f"{path}.content") or _tool_calls(
+        message.get("tool_calls"), f"{path}.tool_calls"
+    )
 
 
-def _content(spec: ModelSpec, content: Any, role: str, message: Any, path: str) -> Problems:
+def _content(spec: ModelSpec, role: str, message: dict[str, Any], path: str) -> Problems:
+    content = message.get("content")
     if isinstance(content, str):
         return {}
     if content is None:
         calls = message.get("tool_calls") or message.get("function_call") or message.get("refusal")
         return {} if role == "assistant" and calls else {path: [Text("This field is required.")]}
+    if role == "function":
+        return {path: [Text("Expected {types}.", types="string")]}
     if not isinstance(content, list) or not content:
         return {path: [Text("Expected {types}.", types="string | array of parts")]}
     for number, part in enumerate(content):
-        text = _part(spec, part)
+        text = _part(spec, PART_TYPES.get(role, ("text",)), part)
         if text is not None:
             return {f"{path}[{number}]": [text]}
     return {}
 
 
-def _part(spec: ModelSpec, part: Any) -> Text | None:
-    if not isinstance(part, dict) or part.get("type") not in PART_TYPES:
-        return Text("Expected an object whose type is one of {choices}.", choices=sorted(PART_TYPES))
-    kind = part["type"]
-    if kind == "text" and not isinstance(part.get("text"), str):
-        return Text("A text part needs a text.")
-    if kind == "image_url" and not isinstance(part.get("image_url"), dict):
-        return Text("An image_url part needs an object image_url.")
+def _part(spec: ModelSpec, known: tuple[str, ...], part: Any) -> Text | None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str) or kind not in known:
+        return Text("Expected an object whose type is one of {choices}.", choices=list(known))
     if kind != "text" and spec.content == "string":
         return Text("Model {model} takes text only.", model=spec.id)
+    held = part.get(kind)
+    if kind == "text" and not isinstance(held, str):
+        return Text("A text part needs a text.")
+    if kind == "image_url" and not (isinstance(held, dict) and isinstance(held.get("url"), str)):
+        return Text("An image_url part needs an object image_url.")
+    if not isinstance(held, PART_HOLDS[kind]):
+        return Text("Expected {types}.", types=f"object with {kind}")
     return None
+
+
+def _tool_calls(calls: Any, path: str) -> Problems:
+    """Calls that an answer brought, told back: ``{id, type, function: {name, arguments}}``."""
+    if calls is None:
+        return {}
+    if not isinstance(calls, list):
+        return {path: [Text("Expected {types}.", types="array")]}
+    for number, call in enumerate(calls):
+        kind = call.get("type") if isinstance(call, dict) else None
+        if not isinstance(kind, str) or kind not in TOOL_CALL_TEXTS:
+            choices = list(TOOL_CALL_TEXTS)
+            return {f"{path}[{number}].type": [Text("Must be one of {choices}.", choices=choices)]}
+        told = call.get(kind) if isinstance(call.get(kind), dict) else {}
+        texts = {
+            "id": call.get("id"),
+            **{f"{kind}.{key}": told.get(key) for key in ("name", TOOL_CALL_TEXTS[kind])},
+        }
+        for key, value in texts.items():
+            if not isinstance(value, str):
+                return {f"{path}[{number}].{key}": [Text("Expected {types}.", types="string")]}
+    return {}
 
 
 def clean(spec: ModelSpec, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -89,7 +140,8 @@ def _cleaned(spec: ModelSpec, message: dict[str, Any]) -> dict[str, Any]:
         content = [{"type": "text", "text": content}]
     elif spec.content == "string" and isinstance(content, list):
         content = "\n".join(part["text"] for part in content)
-    return {**message, "role": spec.roles[message["role"]], "content": content}
+    told = {key: value for key, value in message.items() if value is not None}
+    return {**told, "role": spec.roles[message["role"]], "content": content}
 
 
 def tool_problems(spec: ModelSpec, tools: list[Any]) -> Problems:
@@ -97,9 +149,9 @@ def tool_problems(spec: ModelSpec, tools: list[Any]) -> Problems:
     for number, tool in enumerate(tools):
         kind = tool.get("type") if isinstance(tool, dict) else None
         path = f"tools[{number}]"
-        if kind in ASSISTANT_TOOLS:
+        if isinstance(kind, str) and kind in ASSISTANT_TOOLS:
             return {f"{path}.type": [Text(ASSISTANTS_ARE_GONE, tool=kind)]}
-        if kind not in ("function", "custom"):
+        if not isinstance(tool, dict) or kind not in ("function", "custom"):
             return {f"{path}.type": [Text("Must be one of {choices}.", choices=["function", "custom"])]}
         named = tool.get(kind)
         if not isinstance(named, dict) or not isinstance(named.get("name"), str):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_providers.domain import messages as message_rules
+from ai_providers.domain import shapes
 from ai_providers.domain.messages import Problems
 from ai_providers.domain.spec import ModelSpec, ParamRule
 from megahub.kernel.errors import InvalidParameterForModel, UnknownParameter, ValidationFailed
@@ -189,6 +190,8 @@ def _problems(spec: ModelSpec, given: dict[str, Any]) -> Problems:
             found[name] = [Text("This field is required.")]
     for name, value in given.items():
         text = _wrong(spec.params[name], value)
+        if text is None and spec.kind == "chat":
+            text = shapes.wrong(name, value)
         if text is not None:
             found[name] = [text]
     for name, check in (

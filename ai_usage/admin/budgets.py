@@ -25,6 +25,7 @@ from megahub.tenancy.models import ApiKey, Brand, Membership
 
 #: The greatest limit that its column can hold.
 MOST = 2**63 - 1
+MOST_DIGITS = 18
 #: What people call the units; the database counts nano-dollars.
 UNITS = {
     Budget.Unit.NANO_USD: _("Cost in USD"),
@@ -102,7 +103,10 @@ def exists(company_id: int, scope: str, value: str) -> bool:
     if scope not in rows:
         return value == ""
     model, column = rows[scope]
-    return value.isdecimal() and model.objects.of(company_id).filter(**{column: int(value[:18])}).exists()
+    # Jobs are matched by the number's own writing: "07" would never count anything.
+    if not value.isdecimal() or len(value) > MOST_DIGITS or value != str(int(value)):
+        return False
+    return bool(model.objects.of(company_id).filter(**{column: int(value)}).exists())
 
 
 class WindowInline(ReadOnlyInline):

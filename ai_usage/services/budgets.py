@@ -9,6 +9,7 @@ what the ledger charged.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -85,6 +86,25 @@ def reserve(session: Session, requests: list[Request], moment: datetime) -> list
     return verdicts
 
 
+def reserve_all(session: Session, requests: list[Request], moment: datetime) -> None:
+    """``reserve`` for all of the requests, or raise the first refusal."""
+    for refused in reserve(session, requests, moment):
+        if refused is not None:
+            raise refused
+
+
+def may_be_full(requests: list[Request]) -> bool:
+    """Whether one of the windows refused somebody a moment ago."""
+    now = time.monotonic()
+    return any(_full.get(hold.window, 0) > now for request in requests for hold in request.holds)
+
+
+#: Windows that refused, and until when that is remembered: a hint for the order of work, never a verdict.
+_full: dict[Window, float] = {}
+FULL_SECONDS = 1.0
+MANY = 10_000
+
+
 def _take(session: Session, window: Window, hold: Hold, amount: int) -> bool:
     """One conditional UPDATE; a window that does not exist yet is made and asked again."""
     params = [amount, *window, hold.is_hard, amount]
@@ -98,6 +118,9 @@ def _take(session: Session, window: Window, hold: Hold, amount: int) -> bool:
 
 def _refuse(session: Session, request: Request, hold: Hold, moment: datetime) -> HubError:
     """Give back what the request holds of earlier windows; say what had no room."""
+    if len(_full) > MANY:
+        _full.clear()
+    _full[hold.window] = time.monotonic() + FULL_SECONDS
     for earlier in request.holds:
         if earlier.window < hold.window:
             session.execute(RELEASE, [earlier.amount, *earlier.window])

@@ -11,6 +11,7 @@ from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
 from megahub.kernel.errors import UnknownParameter, ValidationFailed
+from megahub.kernel.text import Text
 
 #: Query parameters that belong to pagination, ordering and format, not to a filter set.
 RESERVED = {"page", "page_size", "ordering", "format"}
@@ -57,7 +58,7 @@ class StrictOrderingFilter(OrderingFilter):
         asked = [field.strip() for field in raw.split(",") if field.strip()]
         unknown = [field for field in asked if field.lstrip("-") not in fields]
         if unknown:
-            message = f"Cannot order by {', '.join(unknown)}."
+            message = Text("Cannot order by {fields}.", fields=unknown)
             raise ValidationFailed(
                 field_errors={"ordering": [message]}, param="ordering", suggestions=sorted(fields)
             )

@@ -158,13 +158,13 @@ class Lane:
         except DatabaseUnavailable as error:
             self._put_off(items, error)
         except Exception as error:
-            if len(items) > 1:
-                log.warning("journal group of %d failed (%r); writing one by one", len(items), error)
-                for item in items:
-                    self._write_group([item])
+            if not isinstance(error, HubError):
+                log.exception("journal group of %d failed in lane %s", len(items), self.name)
+            if len(items) == 1:
+                self._finish(items, [error if isinstance(error, HubError) else ServerError()])
                 return
-            log.exception("journal entry failed in lane %s", self.name)
-            self._finish(items, [error if isinstance(error, HubError) else ServerError()])
+            for item in items:
+                self._write_group([item])
 
     def _attempt_twice(self, items: list[Item]) -> list[Any]:
         """A connection that the server cut while it was idle is noticed only when it is used."""

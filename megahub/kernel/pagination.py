@@ -8,6 +8,7 @@ from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
 
 from megahub.kernel.errors import NotFound, ValidationFailed
+from megahub.kernel.text import Text
 
 
 class Pages(PageNumberPagination):
@@ -22,14 +23,14 @@ class Pages(PageNumberPagination):
         if raw is None:
             return self.page_size
         if not raw.isdecimal() or not 1 <= int(raw) <= self.max_page_size:
-            message = f"A whole number from 1 to {self.max_page_size}."
+            message = Text("A whole number from 1 to {limit}.", limit=self.max_page_size)
             raise ValidationFailed(field_errors={"page_size": [message]}, param="page_size")
         return int(raw)
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
         raw = request.query_params.get("page", "1")
         if not raw.isdecimal() or int(raw) < 1:
-            raise ValidationFailed(field_errors={"page": ["A whole number from 1."]}, param="page")
+            raise ValidationFailed(field_errors={"page": [Text("A whole number from 1.")]}, param="page")
         try:
             return super().paginate_queryset(queryset, request, view)
         except Exception as error:

@@ -21,6 +21,7 @@ from megahub.kernel.errors import (
     ValidationFailed,
 )
 from megahub.kernel.sql import Session
+from megahub.kernel.text import Text
 from megahub.tenancy.models import IdempotencyKey
 
 KEEP = timedelta(hours=24)
@@ -62,7 +63,7 @@ def of(request: HttpRequest, company_id: int, route: str) -> Claim | None:
     if key is None:
         return None
     if not FORM.fullmatch(key):
-        message = "1 to 255 visible ASCII characters."
+        message = Text("1 to 255 visible ASCII characters.")
         raise ValidationFailed(field_errors={"Idempotency-Key": [message]}, param="Idempotency-Key")
     return Claim(company_id, route, key, hashlib.sha256(request.body).hexdigest())
 

@@ -90,6 +90,12 @@ class User(AbstractUser):
         if self.pk is not None:
             self.token_version += 1
 
+    def set_unusable_password(self) -> None:
+        """No password any more ends every session too."""
+        super().set_unusable_password()
+        if self.pk is not None:
+            self.token_version += 1
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         fields = kwargs.get("update_fields")
         if fields is not None and "password" in fields:

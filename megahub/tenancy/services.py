@@ -11,6 +11,7 @@ from rest_framework_simplejwt.settings import api_settings
 
 from megahub.kernel import clock, vault
 from megahub.kernel.errors import InvalidToken, NotFound, TokenRevoked, ValidationFailed
+from megahub.kernel.text import Text
 from megahub.tenancy import tokens
 from megahub.tenancy.models import ApiKey, CompanyKey, RefreshToken, SignIn, User
 from megahub.tenancy.selectors import Caller, forget_callers
@@ -94,7 +95,7 @@ def make_api_key(
     """
     beyond = sorted(set(scopes) - caller.scopes)
     if beyond:
-        message = f"Beyond your own scopes: {', '.join(beyond)}."
+        message = Text("Beyond your own scopes: {scopes}.", scopes=beyond)
         raise ValidationFailed(
             field_errors={"scopes": [message]}, param="scopes", suggestions=sorted(caller.scopes)
         )

@@ -233,6 +233,12 @@ def test_the_data_key_is_not_shown(root: Client, cast: Cast) -> None:
     ]
 
 
+def test_an_error_report_would_hide_what_was_sent(root: Client, cast: Cast) -> None:
+    response = add(root, cast, openai_api_key=CANARY)
+
+    assert response.wsgi_request.sensitive_post_parameters == "__ALL__"
+
+
 def test_strangers_may_not_look(cast: Cast) -> None:
     client = Client()
     client.force_login(cast.charlie.user)

@@ -109,11 +109,11 @@ def test_a_jobs_list_loads_no_document(root: Client, cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("page", "count"),
     [
-        # Session, user, the company filter's name; then the rows, whatever their number.
-        ("ai_core/aijob/", 6),
-        ("ai_usage/ledgerentry/", 4),
-        ("ai_usage/aijobusage/", 4),
-        ("ai_openai/openaijob/", 4),
+        # Session, user, rows, the filter's company (checked, then named); the days of the date bar.
+        ("ai_core/aijob/", 7),
+        ("ai_usage/ledgerentry/", 5),
+        ("ai_usage/aijobusage/", 5),
+        ("ai_openai/openaijob/", 5),
     ],
 )
 def test_lists_of_jobs_ask_the_same_for_one_and_for_five(
@@ -136,7 +136,7 @@ def test_the_list_of_attempts_joins_no_document(root: Client, cast: Cast) -> Non
         response = root.get("/admin/ai_core/attempt/", {"job__company__id__exact": cast.company.pk})
 
     assert len(response.context["cl"].result_list) == 3
-    assert len(queries) == 4
+    assert len(queries) == 5
     assert not any("input_data" in query["sql"] or '"response"' in query["sql"] for query in queries)
 
 

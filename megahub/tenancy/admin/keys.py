@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -66,7 +66,11 @@ class Revocable:
         description=_("Revoke"),
         icon="block",
         permissions=("revoke",),
-        dialog={"title": _("Revoke?"), "description": _("It ends at once and cannot be given back.")},
+        dialog={
+            "title": _("Revoke?"),
+            "description": _("It ends at once and cannot be given back."),
+            "form_submit_text": _("Revoke"),
+        },
     )
     def revoke_this(self: Any, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         self.revoke(request, self.get_queryset(request).filter(pk=object_id))
@@ -132,8 +136,8 @@ class ApiKeyAdmin(Kept, Revocable, HubAdmin):
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if not change:
             key, obj.public_id, obj.digest = tokens.new_api_key()
-            text = _("The key, shown this once: {}")
-            self.message_user(request, format_html(str(text), format_html("<code>{}</code>", key)))
+            text = format_html(gettext("The key, shown this once: {}"), format_html("<code>{}</code>", key))
+            self.message_user(request, text, messages.SUCCESS)
         super().save_model(request, obj, form, change)
 
     @display(description=_("key"))

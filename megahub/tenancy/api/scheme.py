@@ -19,7 +19,7 @@ class HubScheme(OpenApiAuthenticationExtension):
     """Found by drf-spectacular as soon as this module is imported."""
 
     target_class = "megahub.tenancy.authentication.HubAuthentication"
-    name = ["bearerAuth", "apiKeyAuth"]  # type: ignore[assignment]
+    name = ["bearerAuth", "apiKeyAuth"]
 
     def get_security_definition(self, auto_schema: Any) -> Any:
         return [BEARER, API_KEY]

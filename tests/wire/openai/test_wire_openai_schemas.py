@@ -10,6 +10,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from ai_openai.domain import chat, listing
 from ai_providers.adapters.openai import OpenAI
@@ -20,6 +22,7 @@ from ai_providers.domain.spec import ModelSpec
 from ai_providers.domain.wire import Call
 from megahub.kernel import errors, surfaces
 from megahub.kernel.errors import HubError, InvalidParameterForModel
+from tests.ai_providers import any_body
 from tests.wire.replay import data_of, recorded
 
 HERE = Path(__file__).parent
@@ -218,6 +221,21 @@ def test_all_parameters_together(model: str) -> None:
     check_request(spec, body)
 
 
+@settings(max_examples=500, deadline=None)
+@given(drawn=any_body.legal() | any_body.nearly_legal(), with_defaults=st.booleans())
+def test_what_is_let_through(drawn: tuple[ModelSpec, dict[str, Any]], with_defaults: bool) -> None:
+    """Whatever ``clean`` lets through is a request by the specification: nothing leaves to be refused."""
+    spec, body = drawn
+    assume(spec.provider == "openai")
+    name = "embeddings_request" if spec.kind == "embeddings" else "chat_request"
+    try:
+        found = sent(spec, body, with_defaults=with_defaults)
+    except HubError:
+        return
+    check(name, found)
+    assert set(found) <= names_of(SCHEMAS[name])
+
+
 @pytest.mark.parametrize("model", ["gpt-6-astra", "gpt-6.1-sol"])
 def test_models_that_always_reason_take_no_tools(model: str) -> None:
     spec = loading.models()[model]
@@ -231,10 +249,10 @@ def test_models_that_always_reason_take_no_tools(model: str) -> None:
 @pytest.mark.parametrize("model", EMBEDDINGS)
 def test_embeddings(model: str) -> None:
     spec = loading.models()[model]
-    for given in INPUTS:
-        check_request(spec, {"input": given})
+    for source in INPUTS:
+        check_request(spec, {"input": source})
         for _, body in bodies(spec):
-            check_request(spec, {"input": given, **body})
+            check_request(spec, {"input": source, **body})
 
 
 @pytest.mark.parametrize("file", sorted(RECORDED.glob("*.json")), ids=lambda file: file.name)
