@@ -153,9 +153,16 @@ class AIJobAdmin(GrowingAdmin):
         ]
         return table(headers, rows) if rows else None
 
-    @display(description=_("entries"))
+    @display(description=_("ledger entries"))
     def ledger(self, job: AIJob) -> Any:
-        headers = [_("entry"), _("made"), _("tokens"), _("cost"), _("charged to budgets"), _("was held")]
+        headers = [
+            _("ledger entry"),
+            _("made"),
+            _("tokens"),
+            _("cost"),
+            _("charged to budgets"),
+            _("was held"),
+        ]
         entries = LedgerEntry.objects.of(job.company_id).filter(job_id=job.pk).order_by("pk")
         return table(headers, [_cells(entry) for entry in entries]) if entries else None
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from megahub.kernel import clock, errors
@@ -190,4 +191,5 @@ class Attempt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"attempt {self.attempt_no} of {self.job_id}"
+        words = {"number": self.attempt_no, "job": self.job_id}
+        return gettext("attempt %(number)s of job %(job)s") % words

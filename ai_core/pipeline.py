@@ -18,7 +18,7 @@ from django.conf import settings
 
 from ai_core import selectors
 from ai_core.models import AIJobType
-from ai_core.services import endings
+from ai_core.services import calls, endings
 from ai_core.services.accept import ACCEPT, Acceptance, acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
@@ -276,10 +276,12 @@ async def _call(job: Job, emit: Emit) -> None:
     name = f"{job.job_ref}-{job.attempt_no}"
     job.gathered = Gathered(job.call) if job.call.stream else None
     chunks = adapter.stream(job.call, job.access, job.terms.spec, name)
-    async with aclosing(chunks) as stream:  # type: ignore[type-var]
+    async with calls.watched(job.access), aclosing(chunks) as stream:  # type: ignore[type-var]
         async for chunk in stream:
             if job.first_byte_ms is None:
                 job.first_byte_ms = job.elapsed_ms
+            if chunk.rate_limits is not None:
+                calls.told(job.access, chunk.rate_limits)
             if chunk.completion is not None:
                 job.completion = chunk.completion
             elif chunk.data is not None and job.gathered is not None:

@@ -1,6 +1,7 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class OpenAIConfig(AppConfig):
     name = "ai_openai"
-    verbose_name = "OpenAI jobs"
+    verbose_name = _("OpenAI jobs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext
 
 from megahub.tenancy.scoping import CompanyOwned
 
@@ -31,4 +32,4 @@ class OpenAIJob(CompanyOwned):
         verbose_name = "OpenAI job"
 
     def __str__(self) -> str:
-        return f"{self.model} for job {self.ai_job_id}"
+        return gettext("%(model)s for job %(job)s") % {"model": self.model, "job": self.ai_job_id}

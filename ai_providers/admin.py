@@ -199,7 +199,7 @@ def _costs(spec: ModelSpec, day: date) -> list[Any]:
         price, priced = selectors.price_of(spec, day)
         cost = pricing.cost(price, SAMPLE, selectors.rate_of(price.currency, day))
     except ServerError as error:
-        return [shown, str(error), None]
+        return [shown, error.text(gettext(error.message)), None]
     if priced:
         return [shown, rates_of(price), usd(cost.usd_nano)]
     return [shown, _("unpriced, held as"), usd(cost.usd_nano)]
@@ -210,7 +210,7 @@ def _costs(spec: ModelSpec, day: date) -> list[Any]:
 
 def _key_field(provider: str) -> forms.CharField:
     widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
-    label = format_lazy("{} {}", PROVIDERS[provider], _("API key"))
+    label = format_lazy(_("{} API key"), PROVIDERS[provider])
     return forms.CharField(label=label, required=False, max_length=400, widget=widget)
 
 

@@ -1,6 +1,7 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ProvidersConfig(AppConfig):
     name = "ai_providers"
-    verbose_name = "Providers and credentials"
+    verbose_name = _("Providers and credentials")

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ai_providers.catalogue import loading
@@ -93,7 +94,7 @@ class AICredentials(CompanyOwned):
         verbose_name_plural = "AI credentials"
 
     def __str__(self) -> str:
-        return f"credentials of {self.company}"
+        return gettext("credentials of %s") % self.company
 
 
 class SealedKey(CompanyOwned):
@@ -118,7 +119,8 @@ class SealedKey(CompanyOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.provider} key …{self.last_four}"
+        words = {"provider": self.provider, "four": self.last_four}
+        return gettext("%(provider)s key …%(four)s") % words
 
     @classmethod
     def seal(cls, credentials: AICredentials, provider: str, key: str, base_url: str) -> SealedKey:

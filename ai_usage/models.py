@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from megahub.kernel import clock
@@ -26,7 +27,7 @@ class Budget(CompanyOwned):
         BRAND = "brand", _("Brand")
         PROVIDER = "provider", _("Provider")
         MODEL = "model", _("Model")
-        API_KEY = "api_key", _("API key")
+        API_KEY = "api_key", pgettext_lazy("heading", "API key")
         USER = "user", _("User")
         REASONING = "reasoning", _("Reasoning models")
 
@@ -85,7 +86,7 @@ class BudgetWindow(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.budget} from {self.starts_on}"
+        return gettext("%(budget)s from %(day)s") % {"budget": self.budget, "day": self.starts_on}
 
 
 class LedgerEntry(CompanyOwned):
@@ -154,7 +155,7 @@ class LedgerEntry(CompanyOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} of {self.job_ref}"
+        return gettext("%(kind)s of %(job)s") % {"kind": self.get_kind_display(), "job": self.job_ref}
 
 
 class AIJobUsage(CompanyOwned):
@@ -190,7 +191,7 @@ class AIJobUsage(CompanyOwned):
         verbose_name = _("job usage")
 
     def __str__(self) -> str:
-        return f"usage of job {self.ai_job_id}"
+        return gettext("usage of job %s") % self.ai_job_id
 
 
 class AIUsageAlert(CompanyOwned):

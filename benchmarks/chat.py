@@ -75,8 +75,8 @@ def main() -> None:
     with ground.servers() as launch:
         for delay_ms in map(float, options.delays_ms.split(",")):
             with ground.provider(delay_ms) as url:
-                rows = list(_rows(launch, url, connections, options.seconds))
-            ground.show(f"A provider that answers after {delay_ms:g} ms", COLUMNS, rows)
+                title = f"A provider that answers after {delay_ms:g} ms"
+                ground.show(title, COLUMNS, _rows(launch, url, connections, options.seconds))
 
 
 def _rows(launch: Launch, provider_url: str, connections: list[int], seconds: float) -> Iterator[list[Any]]:

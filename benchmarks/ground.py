@@ -13,13 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from tools import services
+from tools import keys, services
 from tools.client import Client
 from tools.launch import Launch
 from tools.report import ROOT
@@ -90,8 +90,20 @@ def servers() -> Iterator[Launch]:
     os.sched_setaffinity(0, {OTHER_CORE})
     with tempfile.TemporaryDirectory() as folder, Launch(Path(folder) / "var") as launch:
         launch.open_servers()
+        launch.env |= {
+            **keys.kept(launch.places.var / "keys"),
+            "DJANGO_SETTINGS_MODULE": "megahub.settings.dev",
+        }
         launch.prepare(PASSWORD)
+        _lift_budgets(launch.env)
         yield launch
+
+
+def _lift_budgets(env: dict[str, str]) -> None:
+    """Budgets that a benchmark does not exhaust; they are reserved and settled all the same."""
+    statement = "from ai_usage.models import Budget; Budget.objects.unscoped().update(limit=10**15)"
+    command = [sys.executable, "manage.py", "shell", "--command", statement]
+    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
 
 
 @contextmanager
@@ -108,7 +120,8 @@ def hub(launch: Launch, provider_url: str, core: int = TESTED_CORE) -> Iterator[
 
 def token(address: str) -> str:
     """An access token of alice's."""
-    told = Client(address).post("/auth/token/", {"username": "alice", "password": PASSWORD})
+    client = Client(address.removeprefix("http://"))
+    told = client.post("/auth/token/", {"username": "alice", "password": PASSWORD})
     return str(told[1]["access"])
 
 
@@ -154,11 +167,11 @@ def memory_mib(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def show(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """A Markdown table."""
+def show(title: str, columns: list[str], rows: Iterable[list[Any]]) -> None:
+    """A Markdown table, each row printed as it comes."""
     print(f"\n### {title}\n")
     print("| " + " | ".join(columns) + " |")
-    print("|" + "|".join("--:" if n else "---" for n in range(len(columns))) + "|")
+    print("|" + "|".join("--:" if n else "---" for n in range(len(columns))) + "|", flush=True)
     for row in rows:
         print("| " + " | ".join(_cell(value) for value in row) + " |", flush=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from typing import Any
 
 import uvloop
 
@@ -51,8 +52,7 @@ class Provider(asyncio.Protocol):
     between_seconds = 0.0
     tokens = 20
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.pending = b""
         self.tasks: set[asyncio.Task[None]] = set()

@@ -15,6 +15,7 @@ from django.conf import settings
 from kombu.entity import Queue
 
 from megahub.kernel.queue import QUEUES, SYSTEM_QUEUE
+from megahub.tenancy.checks import require_keys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "megahub.settings.dev")
 
@@ -47,4 +48,6 @@ def make_bell_folders() -> None:
             Path(options[name]).mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
+# Web, worker and beat all begin here: none of them does without sound keys.
+require_keys()
 make_bell_folders()

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from ai_core.domain.kinds import result_of
 from ai_core.models import AIJob, AIJobType
+from ai_core.services.warnings import warnings_of_row
 from ai_usage.models import AIJobUsage
 from megahub.kernel import errors, money
 
@@ -181,6 +182,7 @@ class JobDetail(JobShape):
     usage = serializers.SerializerMethodField()
     attempts = AttemptShape(many=True)
     error = serializers.SerializerMethodField()
+    warnings = serializers.SerializerMethodField()
 
     class Meta(JobShape.Meta):
         fields = (*JobShape.Meta.fields, "openai_job", "usage", "attempts", "error", "warnings")
@@ -213,6 +215,14 @@ class JobDetail(JobShape):
             "retryable": error.retryable,
             **error.facts,
         }
+
+    @extend_schema_field({"type": "array", "nullable": True, "items": {"type": "object"}})
+    def get_warnings(self, job: AIJob) -> list[dict[str, Any]] | None:
+        """What the job was warned of, in the reader's language."""
+        if job.warnings is None:
+            return None
+        told = ((warning, warning["message"]) for warning in warnings_of_row(job))
+        return [{**warning, "message": text.said(gettext(text.template))} for warning, text in told]
 
 
 class NewJob(serializers.Serializer[Any]):

@@ -63,7 +63,8 @@ def body_of(
             Text("This field is required.") if model is None else Text("Expected {types}.", types="string")
         )
         raise ValidationFailed(field_errors={"model": [text]}, param="model")
-    if kind.endpoint == "chat" and "messages" not in body and isinstance(body.get("prompt"), str):
+    prompted = kind.endpoint == "chat" and body.get("messages") is None
+    if prompted and isinstance(body.get("prompt"), str):
         body["messages"] = [{"role": "user", "content": body.pop("prompt")}]
     return model, body
 

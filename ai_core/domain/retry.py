@@ -31,5 +31,5 @@ def run_at(
     """
     ceiling = min(CEILING_SECONDS, BASE_SECONDS * 2**attempt_no)
     backoff = (jitter or random).uniform(0, ceiling)
-    delay = timedelta(seconds=max(error.retry_after or 0.0, backoff))
-    return now + min(delay, LONGEST)
+    seconds = max(error.retry_after or 0.0, backoff)
+    return now + timedelta(seconds=min(seconds, LONGEST.total_seconds()))

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from celery import current_app
 from django.db.models import Count, Sum
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
 from ai_core.models import AIJob, WorkerSession
 from ai_core.services.sessions import PROCESS, STALE_SECONDS
@@ -19,18 +19,6 @@ RUNNING = Gauge("megahub_process_running_jobs", "Jobs that this process is runni
 CHARGED = Gauge("megahub_charged_usd", "What the ledger charged today (UTC)", ["provider", "sandbox"])
 SESSIONS = Gauge("megahub_sessions", "Processes that beat", ["kind"])
 JOURNAL = Gauge("megahub_journal", "Entries and groups written, entries waiting", ["lane", "what"])
-CALLS = Counter("megahub_provider_calls", "Calls to providers by outcome", ["provider", "outcome"])
-CALL_SECONDS = Histogram(
-    "megahub_provider_call_seconds",
-    "Time of calls to providers",
-    ["provider"],
-    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
-)
-REMAINING = Gauge(
-    "megahub_provider_remaining",
-    "What the provider's rate limits leave",
-    ["provider", "source", "what"],
-)
 
 
 def _ask_broker(_: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ai_core.models import AIJob
 from ai_providers.domain.spec import ModelSpec
 from ai_providers.selectors import Terms
 from ai_usage.services.alerts import RAISE, Alert
@@ -26,27 +27,32 @@ async def warnings_of(company_id: int, terms: Terms) -> list[dict[str, Any]]:
         found.append(_retired(spec))
         await _alert(company_id, spec, "model_retired", found[-1]["message"])
     if not terms.priced:
-        text = Text(UNPRICED, model=spec.id)
-        found.append({"code": "MODEL_UNPRICED", "message": text, "model": spec.id})
-        await _alert(company_id, spec, "model_unpriced", text)
+        found.append(_told("MODEL_UNPRICED", spec.provider, {"model": spec.id}))
+        await _alert(company_id, spec, "model_unpriced", found[-1]["message"])
+    return found
+
+
+def warnings_of_row(row: AIJob) -> list[dict[str, Any]]:
+    """A stored job's warnings; their messages can be said in every language again."""
+    found = []
+    for warning in row.warnings or []:
+        facts = {name: value for name, value in warning.items() if name not in ("code", "message")}
+        found.append(_told(warning["code"], row.provider, facts))
     return found
 
 
 def _retired(spec: ModelSpec) -> dict[str, Any]:
-    words = {
-        "model": spec.id,
-        "provider": spec.provider,
-        "shutdown_date": str(spec.shutdown_date),
-        "replacement": spec.replacement,
-    }
-    text = Text(USE_INSTEAD if spec.replacement else RETIRED, **words)
-    return {
-        "code": "MODEL_RETIRED",
-        "message": text,
-        "model": spec.id,
-        "shutdown_date": words["shutdown_date"],
-        "replacement": spec.replacement,
-    }
+    facts = {"model": spec.id, "shutdown_date": str(spec.shutdown_date), "replacement": spec.replacement}
+    return _told("MODEL_RETIRED", spec.provider, facts)
+
+
+def _told(code: str, provider: str, facts: dict[str, Any]) -> dict[str, Any]:
+    text = Text(
+        UNPRICED if code == "MODEL_UNPRICED" else USE_INSTEAD if facts["replacement"] else RETIRED,
+        provider=provider,
+        **facts,
+    )
+    return {"code": code, "message": text, **facts}
 
 
 async def _alert(company_id: int, spec: ModelSpec, alert_type: str, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.http import (
 
 from ai_core.models import AIJob
 from ai_core.services.job import Job
+from ai_core.services.warnings import warnings_of_row
 from ai_openai.domain.chat import sse
 from megahub.kernel.errors import HubError, ServerError
 from megahub.kernel.requests import error_body, json_response, say
@@ -32,7 +34,7 @@ def of_job(request: HttpRequest, job: Job, content: Any, status: int = 200) -> H
 def of_row(request: HttpRequest, row: AIJob, content: Any, status: int = 200) -> HttpResponse:
     """A JSON answer about a job in the database: the replay of an Idempotency-Key."""
     response = json_response(content, status)
-    _tell(request, response, row.job_id, row.sandbox, row.warnings or [])
+    _tell(request, response, row.job_id, row.sandbox, warnings_of_row(row))
     response["Idempotency-Replayed"] = "true"
     return response
 
@@ -47,7 +49,7 @@ def stream_of_job(request: HttpRequest, job: Job, events: AsyncIterator[bytes]) 
 def stream_of_row(request: HttpRequest, row: AIJob, events: AsyncIterator[bytes]) -> StreamingHttpResponse:
     """The replay of a stream."""
     response = StreamingHttpResponse(events, content_type="text/event-stream")
-    _tell(request, response, row.job_id, row.sandbox, row.warnings or [])
+    _tell(request, response, row.job_id, row.sandbox, warnings_of_row(row))
     response["Idempotency-Replayed"] = "true"
     return response
 
@@ -76,7 +78,12 @@ def _tell(
         response["X-MegaHub-Sandbox"] = "true"
     if warnings:
         texts = "; ".join(say(request, warning["message"]) for warning in warnings)
-        response["X-MegaHub-Warning"] = texts.encode("ascii", "replace").decode()
+        response["X-MegaHub-Warning"] = _ascii(texts)
+
+
+def _ascii(text: str) -> str:
+    """A header's text: letters lose their accents."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def worded(request: HttpRequest, warnings: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 from ai_core.domain.kinds import result_of
 from ai_core.models import AIJob
 from ai_core.services.job import Job
+from ai_core.services.warnings import warnings_of_row
 from ai_openai.domain import chat
 from megahub.kernel import errors, money
 from megahub.kernel.errors import HubError
@@ -71,7 +72,7 @@ class Outcome:
             completion_tokens=usage.output_tokens if usage else 0,
             cost_nano_usd=usage.total_cost_nano_usd if usage else None,
             execution_time_ms=row.execution_time_ms,
-            warnings=row.warnings or [],
+            warnings=warnings_of_row(row),
         )
 
     @property

@@ -38,7 +38,7 @@ class ChatBody:
 def parse(body: dict[str, Any], default_model: str) -> ChatBody:
     """MEGAHUB's chat body. Raises ValidationFailed for fields of the job that are wrong."""
     problems = {}
-    model = body.get("model", default_model)
+    model = default_model if body.get("model") is None else body["model"]
     if not isinstance(model, str) or not model:
         problems["model"] = [Text("Expected {types}.", types="string")]
     description = body.get("description") or ""
@@ -47,7 +47,7 @@ def parse(body: dict[str, Any], default_model: str) -> ChatBody:
     priority = body.get("priority") or "normal"
     if priority not in PRIORITIES:
         problems["priority"] = [Text("Must be one of {choices}.", choices=list(PRIORITIES))]
-    later = body.get("async", False)
+    later = False if body.get("async") is None else body["async"]
     if not isinstance(later, bool):
         problems["async"] = [Text("Expected {types}.", types="boolean")]
     if problems:

@@ -32,8 +32,11 @@ from megahub.kernel.logs import REDACTED
 
 PATHS = {"chat": "/chat/completions", "embeddings": "/embeddings"}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+DURATIONS = re.compile(f"(?:{DURATION.pattern})+")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_WAIT_SECONDS = 86_400.0
+#: A longer number in a header is no number of requests or tokens.
+MAX_DIGITS = 19
 #: Statuses after which another attempt may succeed (reliability.md, section 2).
 RETRYABLE = frozenset((408, 409, 425, 500, 502, 503, 504, 529))
 
@@ -176,7 +179,7 @@ def rate_limits(headers: dict[str, str]) -> RateLimits | None:
 
     def whole(name: str) -> int | None:
         text = headers.get(f"x-ratelimit-{name}", "")
-        return int(text) if text.isdecimal() else None
+        return int(text) if text.isdecimal() and len(text) < MAX_DIGITS else None
 
     return RateLimits(
         limit_requests=whole("limit-requests"),
@@ -190,8 +193,9 @@ def rate_limits(headers: dict[str, str]) -> RateLimits | None:
 
 def duration(text: str | None) -> float | None:
     """Seconds of ``6m0s``, ``20ms`` or ``1s``; None for anything else."""
-    parts = DURATION.findall(text or "")
-    return sum(float(amount) * SECONDS[unit] for amount, unit in parts) if parts else None
+    if not text or not DURATIONS.fullmatch(text):
+        return None
+    return sum(float(amount) * SECONDS[unit] for amount, unit in DURATION.findall(text))
 
 
 def retry_after(headers: dict[str, str]) -> float | None:

@@ -58,7 +58,7 @@ def report_of(usage: Usage) -> dict[str, Any]:
 
 def guessed(call: Call, body: dict[str, Any]) -> Usage:
     """The usage of an answer that reported none: input at its bound, output by its length."""
-    choices = body.get("choices") or ()
+    choices = _objects(body.get("choices"))
     texts = [text for choice in choices for text in _texts(_object(choice.get("message")))]
     output = sum(tokens.count_text(text) for text in texts)
     return Usage(input=tokens.most_input(call.params), output=output, estimated=True)

@@ -103,6 +103,8 @@ def _part(spec: ModelSpec, known: tuple[str, ...], part: Any) -> Text | None:
         return Text("An image_url part needs an object image_url.")
     if not isinstance(held, PART_HOLDS[kind]):
         return Text("Expected {types}.", types=f"object with {kind}")
+    if kind in ("file", "input_audio") and not all(isinstance(value, str) for value in held.values()):
+        return Text("The fields of {kind} are texts.", kind=kind)
     return None
 
 

@@ -13,8 +13,10 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
@@ -162,7 +164,8 @@ def document(value: Any) -> SafeString | None:
         return None
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
     if len(text) > SHOWN_CHARACTERS:
-        text = f"{text[:SHOWN_CHARACTERS]}\n… ({len(text):,} characters)"
+        more = gettext("%s characters") % number_format(len(text), force_grouping=True)
+        text = f"{text[:SHOWN_CHARACTERS]}\n… ({more})"
     return format_html('<pre class="hub-document">{}</pre>', text)
 
 

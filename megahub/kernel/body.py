@@ -24,9 +24,11 @@ def loads(raw: bytes) -> Any:
         raise MalformedBody(words={"reason": reason}) from error
     # Counting brackets is cheap and settles nearly every body without a walk.
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and too_deep(value):
-        raise MalformedBody(words={"reason": f"it is nested deeper than {MAX_DEPTH} levels"})
+        raise MalformedBody(
+            "The request body is nested deeper than {levels} levels.", words={"levels": MAX_DEPTH}
+        )
     if b"\\u0000" in raw and has_nul(value):
-        raise MalformedBody(words={"reason": "it holds the character U+0000"})
+        raise MalformedBody("The request body holds the character U+0000, which cannot be stored.")
     return value
 
 
@@ -41,16 +43,16 @@ def json_object(raw: bytes) -> dict[str, Any]:
 def too_deep(value: Any) -> bool:
     """Whether containers nest deeper than ``MAX_DEPTH``, found without recursion."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):
                 below.extend(item.values())
             elif isinstance(item, list):
                 below.extend(item)
-        if not below:
+        level = [item for item in below if isinstance(item, dict | list)]
+        if not level:
             return False
-        level = below
     return True
 
 

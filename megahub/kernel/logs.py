@@ -15,7 +15,7 @@ import structlog
 
 #: Provider keys, hub keys, JWTs, bearer and basic headers, URLs with a password.
 SECRETS = re.compile(
-    r"(?:sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{10,}|mh_[a-z0-9]{6,}_[A-Za-z0-9]{10,}"
+    r"(?:(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{10,}|mh_[a-z0-9]{6,}_[A-Za-z0-9]{10,}"
     r"|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"
     r"|(?i:bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@))"
@@ -29,8 +29,19 @@ def redact(text: str) -> str:
 
 
 def redact_event(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-    """structlog's processor: every string value of the event, redacted."""
-    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+    """structlog's processor: every value of the event, redacted, however deep it lies."""
+    # Keys with an underscore are structlog's own: they are taken out before the event is written.
+    return {key: value if key.startswith("_") else _redacted(value) for key, value in event.items()}
+
+
+def _redacted(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(item) for item in value]
+    return redact(value if isinstance(value, str) else repr(value))
 
 
 def configure(options: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ Sources: ``reference/megahub-shapes.md`` (megahub), ``reference/advanced-ai-api.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -121,7 +122,7 @@ def headers(error: HubError) -> dict[str, str]:
     """Headers that belong to the error: ``Retry-After`` (whole seconds, at least 1), the challenge."""
     found: dict[str, str] = {}
     if error.retry_after is not None:
-        found["Retry-After"] = str(max(1, round(error.retry_after + 0.499)))
+        found["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if error.status == 401:
         found["WWW-Authenticate"] = 'Bearer realm="megahub"'
     return found

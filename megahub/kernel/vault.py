@@ -98,5 +98,5 @@ def _decrypt(key: bytes, sealed: bytes, context: str) -> bytes:
     nonce, cipher = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     try:
         return AESGCM(key).decrypt(nonce, cipher, f"v1|{context}".encode())
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:  # ValueError: too short to be a nonce, or no key at all
         raise Sealed("a stored secret does not open here") from error

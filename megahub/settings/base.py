@@ -14,6 +14,7 @@ import dj_database_url
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from megahub.settings import env
 
@@ -24,7 +25,9 @@ VAR_DIR = Path(env.text("HUB_VAR", str(BASE_DIR / "var"))).resolve()
 
 HUB_RUN_ID = env.text("HUB_RUN_ID")
 HUB_PUBLIC_URL = env.text("HUB_PUBLIC_URL", f"http://127.0.0.1:{env.integer('HUB_PORT', 8000)}")
-SECRET_KEY = env.text("HUB_SECRET_KEY")
+# Never empty, since the commands that make keys run before there is one; such a key starts no hub
+# (megahub/tenancy/checks.py).
+SECRET_KEY = env.text("HUB_SECRET_KEY", "unset")
 DEBUG = False
 ALLOWED_HOSTS = env.words("HUB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 ROOT_URLCONF = "megahub.urls"
@@ -291,7 +294,7 @@ UNFOLD: dict[str, Any] = {
                 _page("tenancy_brand", "sell", _("Brands")),
                 _page("tenancy_user", "person", _("Users")),
                 _page("tenancy_membership", "badge", _("Memberships")),
-                _page("tenancy_apikey", "key", _("API keys")),
+                _page("tenancy_apikey", "key", pgettext_lazy("heading", "API keys")),
                 _page("tenancy_signin", "login", _("Sign-ins")),
             ),
             _group(

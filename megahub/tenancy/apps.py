@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 from megahub.tenancy import checks
 
@@ -6,7 +7,7 @@ from megahub.tenancy import checks
 class TenancyConfig(AppConfig):
     name = "megahub.tenancy"
     label = "tenancy"
-    verbose_name = "Companies and people"
+    verbose_name = _("Companies and people")
 
     def ready(self) -> None:
         checks.register_all()

@@ -48,6 +48,12 @@ def check_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:
     return found
 
 
+def require_keys() -> None:
+    """Raise ImproperlyConfigured unless the keys are sound: servers do not run Django's checks."""
+    if found := check_keys(None):
+        raise ImproperlyConfigured(" ".join(f"({error.id}) {error.msg}" for error in found))
+
+
 def _shared() -> bool:
     keys = [settings.SECRET_KEY, settings.HUB_JWT_KEY, settings.AI_ENCRYPTION_KEY]
     return len(set(keys)) < len(keys) or any(

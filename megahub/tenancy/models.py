@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from megahub.kernel import clock
@@ -56,7 +57,8 @@ class CompanyKey(CompanyOwned):
         constraints = [models.UniqueConstraint(fields=["company"], name="one_data_key_per_company")]
 
     def __str__(self) -> str:
-        return f"data key of company {self.company_id}, under {self.master_key_id}"
+        words = {"company": self.company_id, "key": self.master_key_id}
+        return gettext("data key of company %(company)s, under %(key)s") % words
 
 
 class Brand(CompanyOwned):
@@ -121,7 +123,8 @@ class Membership(CompanyOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} in {self.company} ({self.role})"
+        words = {"user": self.user, "company": self.company, "role": self.get_role_display()}
+        return gettext("%(user)s in %(company)s (%(role)s)") % words
 
     def clean(self) -> None:
         if self.default_brand and self.default_brand.company_id != self.company_id:
@@ -166,7 +169,8 @@ class SignIn(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
-        return f"{self.user} at {self.created_at:%Y-%m-%d %H:%M}"
+        words = {"user": self.user, "moment": f"{self.created_at:%Y-%m-%d %H:%M}"}
+        return gettext("%(user)s at %(moment)s") % words
 
 
 class RefreshToken(models.Model):
@@ -178,7 +182,8 @@ class RefreshToken(models.Model):
     used_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
-        return f"refresh token {self.pk} of {self.sign_in_id}"
+        words = {"number": self.pk, "sign_in": self.sign_in_id}
+        return gettext("refresh token %(number)s of %(sign_in)s") % words
 
 
 class IdempotencyKey(CompanyOwned):

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from ai_providers.catalogue import loading
 from ai_providers.domain.spec import ModelSpec, ParamRule
 
+#: A machine that is busy with other tests is not a fault.
+PATIENT = settings(
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
 MODELS = loading.models()
 #: What the hub can call.
 CALLED = [spec for spec in MODELS.values() if spec.kind in ("chat", "embeddings")]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ai_providers.domain.gathering import Gathered, guessed, report_of, usage_of
 from ai_providers.domain.wire import Call, Completion, Usage
-from tests.ai_providers.any_body import values
+from tests.ai_providers.any_body import PATIENT, values
 
 CALL = Call("chat", "gpt-4o", {"messages": [{"role": "user", "content": "Hello"}]}, stream=True)
 MOST_INPUT = len("Hello") + 16
@@ -118,6 +118,7 @@ class TestUsage:
     def test_not_reported(self, reported: Any) -> None:
         assert usage_of(reported) is None
 
+    @settings(PATIENT)
     @given(prompt=counts, completion=counts, read=counts, write=counts, reasoning=counts)
     def test_disjoint_and_whole(
         self, prompt: int, completion: int, read: int, write: int, reasoning: int
@@ -140,15 +141,15 @@ class TestUsage:
         assert usage.total_tokens == sum(classes)
         assert usage.estimated is False
 
+    @settings(PATIENT)
     @given(reported=values)
     def test_anything(self, reported: Any) -> None:
         usage_of(reported)
 
-    @given(*[st.integers(0, 10**9)] * 5)
-    def test_there_and_back(self, *classes: int) -> None:
+    @settings(PATIENT)
+    @given(st.builds(Usage, *[st.integers(0, 10**9)] * 5))
+    def test_there_and_back(self, usage: Usage) -> None:
         """Nothing of a usage is lost when it is told in OpenAI's words."""
-        usage = Usage(*classes)
-
         assert usage_of(report_of(usage)) == usage
         assert report_of(usage)["total_tokens"] == usage.total_tokens
 
@@ -230,13 +231,13 @@ class TestStreams:
             {"id": "c", "type": "custom", "custom": {"name": "sql", "input": "SELECT"}},
         ]
 
-    @settings(max_examples=300, deadline=None)
+    @settings(PATIENT, max_examples=100)
     @given(st.lists(values.map(lambda value: {"choices": value}) | st.dictionaries(st.text(), values)))
     def test_anything(self, chunks: list[dict[str, Any]]) -> None:
         """A provider out of its mind is not a reason to lose what was said."""
         gather(*chunks)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(PATIENT, max_examples=300)
     @given(
         st.lists(
             st.fixed_dictionaries(
@@ -359,7 +360,7 @@ def _cut(draw: st.DrawFn, text: str) -> list[str]:
     return [text[:at], text[at:]]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(PATIENT, max_examples=200)
 @given(answers().flatmap(lambda whole: st.tuples(st.just(whole), said_in_pieces(whole))))
 def test_the_pieces_add_up_to_the_whole(drawn: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
     """However it was said, the same completion comes of it."""

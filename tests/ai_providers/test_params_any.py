@@ -15,7 +15,7 @@ from ai_providers.domain.params import Cleaned
 from ai_providers.domain.spec import ModelSpec
 from megahub.kernel import surfaces
 from megahub.kernel.errors import HubError, InvalidParameterForModel, ValidationFailed
-from tests.ai_providers.any_body import CALLED, MODELS, anything, legal
+from tests.ai_providers.any_body import CALLED, MODELS, PATIENT, anything, legal
 
 
 def attempt(spec: ModelSpec, body: dict[str, Any], *, with_defaults: bool) -> Cleaned | None:
@@ -40,7 +40,7 @@ def test_it_works() -> None:
     assert attempt(MODELS["gpt-4o"], body, with_defaults=False) == Cleaned({"messages": body["messages"]})
 
 
-@settings(max_examples=400, deadline=None)
+@settings(PATIENT, max_examples=400)
 @given(drawn=anything, with_defaults=st.booleans())
 @example((MODELS["gpt-4o"], {"messages": [{"role": "user", "content": [{"type": []}]}]}), True)
 @example(
@@ -59,7 +59,7 @@ def test_any_object(drawn: tuple[ModelSpec, dict[str, Any]], with_defaults: bool
     orjson.dumps(found.params)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(PATIENT, max_examples=300)
 @given(drawn=legal(), with_defaults=st.booleans())
 def test_legal_bodies_are_taken(drawn: tuple[ModelSpec, dict[str, Any]], with_defaults: bool) -> None:
     """But for what depends on another parameter, and formats: nothing legal is refused by mistake."""
@@ -75,7 +75,7 @@ def test_legal_bodies_are_taken(drawn: tuple[ModelSpec, dict[str, Any]], with_de
         assert {"max_tokens", "max_completion_tokens"} <= set(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(PATIENT, max_examples=200)
 @given(drawn=legal(), with_defaults=st.booleans())
 def test_cleaning_again_changes_nothing(
     drawn: tuple[ModelSpec, dict[str, Any]], with_defaults: bool

@@ -158,6 +158,7 @@ class TestFrancs:
         assert (found.input_usd_nano, found.output_usd_nano) == (15_671, 141_781)
         assert found.input_usd_nano + found.output_usd_nano == found.usd_nano
 
+    @settings(any_body.PATIENT)
     @given(usage=usages, usd=st.decimals("0.0001", "10", places=6))
     def test_whatever_the_rate(self, usage: Usage, usd: Decimal) -> None:
         rate = Rate("CHF", usd, TODAY)
@@ -181,7 +182,7 @@ def test_what_is_not_priced_by_tokens_of_text(model: str) -> None:
         cost(model, input=1)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(any_body.PATIENT, max_examples=300)
 @given(
     priced=st.sampled_from(PRICES),
     usage=usages,
@@ -230,7 +231,7 @@ def used(draw: st.DrawFn) -> tuple[ModelSpec, dict[str, Any], Estimate, Price, U
     return spec, cleaned, found, price, Usage(**incoming, **outgoing)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(any_body.PATIENT, max_examples=500)
 @given(used())
 def test_the_estimate_is_never_too_low(
     drawn: tuple[ModelSpec, dict[str, Any], Estimate, Price, Usage],
@@ -242,7 +243,7 @@ def test_the_estimate_is_never_too_low(
     assert pricing.cost(price, usage, RATES[price.currency]).usd_nano <= held.usd_nano
 
 
-@settings(max_examples=300, deadline=None)
+@settings(any_body.PATIENT, max_examples=300)
 @given(priced=st.sampled_from(PRICES), usage=usages)
 def test_an_unpriced_model_is_held_at_the_dearest(priced: tuple[ModelSpec, Price], usage: Usage) -> None:
     """For any usage, cached or not, above every tier: no listed price of its kind costs more."""

@@ -95,7 +95,7 @@ def test_what_stands_beside_the_messages(name: str) -> None:
     assert of("", **{name: [given]}) >= 1000 + 2 * PER_MESSAGE
 
 
-@settings(max_examples=300, deadline=None)
+@settings(any_body.PATIENT, max_examples=300)
 @given(any_body.legal())
 def test_never_fewer_than_bytes(drawn: tuple[ModelSpec, dict[str, Any]]) -> None:
     """The bound holds for a tokenizer that makes a token of every byte of every text sent."""
@@ -120,7 +120,7 @@ def size(value: Any) -> int:
     return 1 if isinstance(value, int) else 0
 
 
-@settings(max_examples=100)
+@settings(any_body.PATIENT, max_examples=100)
 @given(st.text(max_size=40))
 def test_count_text(text: str) -> None:
     """A quarter of the characters, rounded up: an estimate, not a bound."""

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
@@ -153,13 +153,14 @@ class ApiKeyAdmin(Kept, Revocable, HubAdmin):
             return "revoked", _("revoked")
         if key.expires_at is not None and key.expires_at <= clock.now():
             return "expired", _("expired")
-        return "active", _("active")
+        return "active", pgettext_lazy("key", "active")
 
 
 class RefreshTokenInline(ReadOnlyInline):
     """When the tokens of a sign-in were used; never the tokens."""
 
     model = RefreshToken
+    verbose_name_plural = _("refresh tokens")
     fields = ("expires_at", "used_at")
     ordering = ("-pk",)
     per_page = 20

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ai_providers.adapters import http
+from tests.ai_providers.any_body import PATIENT
 from tests.wire import calls
 from tests.wire.replay import LAST, Provider, chunk, data_of, head, listening, opened, recorded
 
@@ -101,7 +102,7 @@ async def test_nul(provider: Provider) -> None:
 
 
 @pytest.mark.asyncio
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(PATIENT, max_examples=25)
 @given(cuts=st.lists(st.integers(0, len(PLAIN)), max_size=12), crlf=st.booleans())
 async def test_any_pieces(cuts: list[int], crlf: bool) -> None:
     """However it is cut, it says the same."""

@@ -221,7 +221,7 @@ def test_all_parameters_together(model: str) -> None:
     check_request(spec, body)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(any_body.PATIENT, max_examples=500)
 @given(drawn=any_body.legal() | any_body.nearly_legal(), with_defaults=st.booleans())
 def test_what_is_let_through(drawn: tuple[ModelSpec, dict[str, Any]], with_defaults: bool) -> None:
     """Whatever ``clean`` lets through is a request by the specification: nothing leaves to be refused."""

@@ -1,0 +1,56 @@
+"""What becomes of each call to a provider, for Prometheus and for those who look after the keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from ai_providers import services as providers
+from ai_providers.domain.wire import Access, RateLimits
+from megahub.kernel import loop
+from megahub.kernel.errors import HubError, InvalidApiKey
+
+CALLS = Counter(
+    "megahub_provider_calls", "Calls to providers by outcome", ["provider", "source", "outcome"]
+)
+CALL_SECONDS = Histogram(
+    "megahub_provider_call_seconds",
+    "Time of calls to providers, to the last byte",
+    ["provider"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+)
+REMAINING = Gauge(
+    "megahub_provider_remaining",
+    "What the rate limits of the hub's own keys leave, as the provider last said",
+    ["provider", "what"],
+)
+
+
+@asynccontextmanager
+async def watched(access: Access) -> AsyncIterator[None]:
+    """Count a call and its time; a stored key that the provider refuses is marked as such."""
+    began, outcome = time.monotonic(), "cancelled"
+    try:
+        yield
+        outcome = "ok"
+    except HubError as error:
+        outcome = error.code.lower()
+        if isinstance(error, InvalidApiKey) and access.credentials_id is not None:
+            await loop.in_thread(providers.mark_refused, access.credentials_id)
+        raise
+    finally:
+        CALLS.labels(access.provider, access.source, outcome).inc()
+        CALL_SECONDS.labels(access.provider).observe(time.monotonic() - began)
+
+
+def told(access: Access, limits: RateLimits) -> None:
+    """Show what the provider leaves of its limits; those of a company's key are its own affair."""
+    if access.source == "own":
+        return
+    for what in ("remaining_requests", "remaining_tokens"):
+        number = getattr(limits, what)
+        if number is not None:
+            REMAINING.labels(access.provider, what.removeprefix("remaining_")).set(number)
