@@ -1,8 +1,8 @@
 """Chat completions: rate, added latency, CPU and memory, beside a floor and the peers, in one run.
 
-``python -m benchmarks.chat [--seconds 5] [--connections 1,16,64,256]``. The hub commits the job before
-it calls the provider and the usage before it answers. Latency is *added*: what a request takes beyond
-what the provider alone takes under the same load.
+``python -m benchmarks.chat [--seconds 5] [--connections 1,16,64,256] [--targets hub,floor]``. The hub
+commits the job before it calls the provider and the usage before it answers. Latency is *added*: what
+a request takes beyond what the provider alone takes under the same load.
 """
 
 from __future__ import annotations
@@ -69,17 +69,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--connections", default="1,16,64,256")
     parser.add_argument("--delays-ms", default="0,50")
+    parser.add_argument("--targets", default="hub,floor,LiteLLM,Portkey")
     options = parser.parse_args()
     connections = [int(number) for number in options.connections.split(",")]
+    names = options.targets.split(",")
     print(f"{ground.machine()}; {options.seconds:g} s a row; PostgreSQL and Redis as ./hub up starts them")
     with ground.servers() as launch:
         for delay_ms in map(float, options.delays_ms.split(",")):
             with ground.provider(delay_ms) as url:
                 title = f"A provider that answers after {delay_ms:g} ms"
-                ground.show(title, COLUMNS, _rows(launch, url, connections, options.seconds))
+                ground.show(title, COLUMNS, _rows(launch, url, connections, options.seconds, names))
 
 
-def _rows(launch: Launch, provider_url: str, connections: list[int], seconds: float) -> Iterator[list[Any]]:
+def _rows(
+    launch: Launch, provider_url: str, connections: list[int], seconds: float, names: list[str]
+) -> Iterator[list[Any]]:
     chat = f"{provider_url}/v1/chat/completions"
     alone = {number: ground.load(chat, number, seconds) for number in connections}
     targets = {
@@ -88,8 +92,8 @@ def _rows(launch: Launch, provider_url: str, connections: list[int], seconds: fl
         "LiteLLM": lambda: peers.litellm(provider_url),
         "Portkey": lambda: peers.portkey(provider_url),
     }
-    for name, opened in targets.items():
-        with opened() as target:
+    for name in names:
+        with targets[name]() as target:
             if target is not None:
                 yield from measure(name, target, alone, seconds)
     for number, direct in alone.items():

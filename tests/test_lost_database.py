@@ -12,7 +12,7 @@ from django.db import connection
 from ai_core.models import AIJob
 from ai_core.services import endings
 from megahub.kernel import journal, loop
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session, open_session
 from tests import world
 from tests.ai_core.test_cancel import wait_until
 from tests.conftest import Api
@@ -29,7 +29,8 @@ class Outage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.down = threading.Event()
-        real = Session.transaction
+        used = type(open_session())
+        real = used.transaction
         lost = journal.connection_lost
 
         def transaction(session: Session) -> Any:
@@ -37,7 +38,7 @@ class Outage:
                 raise ConnectionError("the server went away")
             return real(session)
 
-        monkeypatch.setattr(Session, "transaction", transaction)
+        monkeypatch.setattr(used, "transaction", transaction)
         monkeypatch.setattr(journal, "connection_lost", lambda: self.down.is_set() or lost())
 
 

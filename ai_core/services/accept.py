@@ -15,7 +15,7 @@ from ai_usage.domain.budgets import Limit, Subject, holds
 from ai_usage.services import budgets
 from megahub.kernel import clock, sql
 from megahub.kernel.errors import HubError
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session
 from megahub.tenancy import idempotency
 from megahub.tenancy.idempotency import Replay
 
@@ -58,7 +58,7 @@ JOBS = sql.Rows(
 ATTEMPTS = sql.Rows(
     "r",
     {
-        "job_id": "int",
+        "job_ref": "text",
         "attempt_no": "int",
         "session_id": "int",
         "provider": "text",
@@ -67,7 +67,12 @@ ATTEMPTS = sql.Rows(
         "started_at": "time",
     },
 )
-
+#: The jobs' numbers are looked up where they were made: nobody waits for them in between.
+INSERT_ATTEMPTS = (
+    "INSERT INTO ai_core_attempt (job_id, attempt_no, session_id, provider, source, phase, started_at)"
+    " SELECT j.id, r.attempt_no, r.session_id, r.provider, r.source, r.phase, r.started_at"
+    " FROM {source} JOIN ai_core_aijob j ON j.job_id = r.job_ref"
+)
 
 #: Parameters that ``input_data`` has already, and at length.
 TEXTS = frozenset(("messages", "input"))
@@ -187,20 +192,20 @@ class Accept:
     def write(self, session: Session, entries: list[Acceptance]) -> list[int | Replay | HubError | None]:
         moment = clock.now()
         verdicts = self._claim_keys(session, entries)
-        crowded = budgets.may_be_full([entry.budget for entry in entries])
-        if crowded:
+        ask_first = session.careful or budgets.may_be_full([entry.budget for entry in entries])
+        if ask_first:
             self._reserve(session, entries, verdicts, moment)
         accepted = [e for e, v in zip(entries, verdicts, strict=True) if v is None]
         if not accepted:
             return verdicts
-        statement = sql.insert("ai_core_aijob", JOBS, "RETURNING id, job_id")
-        rows = session.rows(statement, [JOBS.pack(entry.row for entry in accepted)])
-        ids = {job_ref: pk for pk, job_ref in rows}
-        self._call(session, accepted, ids)
-        if not crowded:
-            # Last, so that the windows' rows are locked for as short as possible. A refusal undoes the
-            # whole group, which is then written one by one, with the windows known to be full.
-            budgets.reserve_all(session, [entry.budget for entry in accepted], moment)
+        statement = sql.insert("ai_core_aijob", JOBS, "RETURNING job_id, id")
+        jobs = session.ask(statement, [JOBS.pack(entry.row for entry in accepted)])
+        self._call(session, accepted)
+        if not ask_first:
+            # Last, so that the windows' rows are locked for as short as possible.
+            budgets.require(session, [entry.budget for entry in accepted])
+        session.commit()
+        ids = dict(jobs.rows)
         return [
             ids[entry.row["job_id"]] if verdict is None else verdict
             for entry, verdict in zip(entries, verdicts, strict=True)
@@ -245,15 +250,15 @@ class Accept:
                 idempotency.give_back(session, key)
 
     @staticmethod
-    def _call(session: Session, accepted: list[Acceptance], ids: dict[str, int]) -> None:
+    def _call(session: Session, accepted: list[Acceptance]) -> None:
         """The first attempts of the jobs that are called at once."""
         attempts = [
-            {**entry.attempt, "job_id": ids[entry.row["job_id"]]}
+            {**entry.attempt, "job_ref": entry.row["job_id"]}
             for entry in accepted
             if entry.attempt is not None
         ]
         if attempts:
-            session.execute(sql.insert("ai_core_attempt", ATTEMPTS), [ATTEMPTS.pack(attempts)])
+            session.execute(INSERT_ATTEMPTS.format(source=ATTEMPTS.source), [ATTEMPTS.pack(attempts)])
 
 
 ACCEPT = Accept()

@@ -14,7 +14,7 @@ from ai_usage.services import budgets, ledger
 from ai_usage.services.budgets import Charge
 from megahub.kernel import clock
 from megahub.kernel.errors import HubError, JobCancelled
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session
 
 END_PENDING = (
     "UPDATE ai_core_aijob SET status = %s, error = %s, completed_at = %s, cancelled_at = %s,"
@@ -61,8 +61,10 @@ class Cancel:
         rows = session.rows(END_PENDING, params)
         if rows:
             *facts, sandbox, holds = rows[0]
-            (held,) = budgets.close(session, [(orjson.loads(holds), bool(sandbox), Charge())])
+            holds = orjson.loads(holds)
+            held = budgets.held(holds)
             ledger.record(session, [self._void(entry, facts, bool(sandbox), held, moment)])
+            budgets.close(session, [(holds, bool(sandbox), Charge())])
             return "ended"
         flagged = session.count(FLAG_RUNNING, [now, entry.job_pk, entry.company_id])
         return "flagged" if flagged else ""

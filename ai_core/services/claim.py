@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 
 from ai_core.domain.kinds import JOB_KEYS, KINDS, body_of
-from ai_core.services.accept import ATTEMPTS
+from ai_core.services.accept import ATTEMPTS, INSERT_ATTEMPTS
 from ai_core.services.job import Order
 from ai_providers.domain.wire import Endpoint
 from megahub.kernel import clock, sql
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session
 from megahub.tenancy.selectors import Caller
 
 IDS = sql.Rows("r", {"id": "int"})
@@ -109,7 +109,7 @@ class Claim:
         if claimed:
             attempts = [
                 {
-                    "job_id": job.pk,
+                    "job_ref": job.job_ref,
                     "attempt_no": job.attempt_no,
                     "session_id": entries[0].session_id,
                     "provider": job.provider,
@@ -119,7 +119,7 @@ class Claim:
                 }
                 for job in claimed.values()
             ]
-            session.execute(sql.insert("ai_core_attempt", ATTEMPTS), [ATTEMPTS.pack(attempts)])
+            session.execute(INSERT_ATTEMPTS.format(source=ATTEMPTS.source), [ATTEMPTS.pack(attempts)])
         # A bell that rang twice asks twice: the second one finds nothing left.
         return [claimed.pop(entry.job_pk, None) for entry in entries]
 

@@ -15,7 +15,7 @@ from ai_usage.services import budgets
 from ai_usage.services.budgets import Charge
 from megahub.kernel import clock, journal
 from megahub.kernel.errors import HubError, JobNotEditable, JobRunning
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session
 
 AMENDED = "endpoint model provider generation sandbox input_data params holds warnings".split()
 

@@ -17,7 +17,7 @@ from ai_providers.domain.wire import Usage
 from ai_usage.services import budgets, ledger
 from ai_usage.services.budgets import Charge
 from megahub.kernel import sql
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session
 
 JOBS = sql.Rows(
     "r",
@@ -118,9 +118,11 @@ class Settle:
         session.execute(statement, [ATTEMPTS.pack(attempts)])
         own = [entry for entry in entries if entry.job_pk in ended]
         if own:
-            holds = [(orjson.loads(ended[e.job_pk]), e.sandbox, e.charge) for e in own]
-            held = budgets.close(session, holds)
-            ledger.record(session, [_ledger_row(e, amount) for e, amount in zip(own, held, strict=True)])
+            holds = [orjson.loads(ended[e.job_pk]) for e in own]
+            ledger.record(
+                session, [_ledger_row(e, budgets.held(h)) for e, h in zip(own, holds, strict=True)]
+            )
+            budgets.close(session, [(h, e.sandbox, e.charge) for e, h in zip(own, holds, strict=True)])
         return [entry.job_pk in ended for entry in entries]
 
     def recover(self, session: Session, entry: Settlement) -> bool | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from megahub.kernel import clock, sql
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session
 
 ROWS = sql.Rows(
     "r",

@@ -19,7 +19,7 @@ import orjson
 
 from ai_usage.domain.budgets import Hold, Limit, Subject, refusal
 from megahub.kernel.errors import HubError
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session
 
 WINDOWS = "ai_usage_budgetwindow"
 Window = tuple[int, date, bool]
@@ -86,11 +86,16 @@ def reserve(session: Session, requests: list[Request], moment: datetime) -> list
     return verdicts
 
 
-def reserve_all(session: Session, requests: list[Request], moment: datetime) -> None:
-    """``reserve`` for all of the requests, or raise the first refusal."""
-    for refused in reserve(session, requests, moment):
-        if refused is not None:
-            raise refused
+def require(session: Session, requests: list[Request]) -> None:
+    """``reserve`` for all of the requests; the transaction fails (NotMet) if one window has no room."""
+    wanted: dict[Window, int] = defaultdict(int)
+    hard = {}
+    for request in requests:
+        for hold in request.holds:
+            wanted[hold.window] += hold.amount
+            hard[hold.window] = hold.is_hard
+    for window in sorted(wanted):
+        session.require(RESERVE, [wanted[window], *window, hard[window], wanted[window]])
 
 
 def may_be_full(requests: list[Request]) -> bool:
@@ -136,19 +141,21 @@ def as_stored(request: Request) -> bytes:
     return orjson.dumps([[h.budget_id, h.starts_on, h.amount, h.unit] for h in request.holds])
 
 
-def close(session: Session, ended: list[tuple[list[list[Any]], bool, Charge]]) -> list[int]:
-    """Give back what ended jobs held, and charge their windows.
+def held(holds: list[list[Any]]) -> int:
+    """What stored holds keep of budgets in nano-USD."""
+    return max((amount for _, _, amount, unit in holds if unit == "nano_usd"), default=0)
 
-    Each job gives (its stored holds, sandbox, its charge); the answer is what each held in nano-USD.
+
+def close(session: Session, ended: list[tuple[list[list[Any]], bool, Charge]]) -> None:
+    """Give back what ended jobs held, and charge their windows: (stored holds, sandbox, charge) each.
+
+    To be asked last: windows are everybody's, and stay locked until the transaction ends.
     """
     changes: dict[Window, list[int]] = defaultdict(lambda: [0, 0])
-    held = []
     for holds, sandbox, charge in ended:
         for budget_id, starts_on, amount, unit in holds:
             change = changes[budget_id, date.fromisoformat(starts_on), sandbox]
             change[0] += amount
             change[1] += getattr(charge, unit)
-        held.append(max((h[2] for h in holds if h[3] == "nano_usd"), default=0))
     for window in sorted(changes):
         session.execute(CHARGE, [*changes[window], *window])
-    return held

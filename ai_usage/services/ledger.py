@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from megahub.kernel import sql
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session
 
 LEDGER = sql.Rows(
     "r",

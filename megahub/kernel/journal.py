@@ -3,7 +3,8 @@
 A *writer* turns a list of entries into SQL inside one transaction and returns one result per entry;
 a result that is a HubError refuses that entry alone. Entries gather only while the previous commit
 runs: an idle journal writes at once, there is no timer. When a group fails, its entries are written
-one by one, so that a poisoned row fails alone. A full queue answers Busy (503).
+one by one, so that a poisoned row fails alone; so is a group whose ``require`` touched nothing, with
+``session.careful`` set. A full queue answers Busy (503).
 
 PostgreSQL has a thread and a connection per lane (submissions do not wait for settlements); SQLite
 has one writer thread for everything.
@@ -28,7 +29,8 @@ from django.db import connection
 from django.db.utils import Error as DjangoDatabaseError
 
 from megahub.kernel.errors import Busy, DatabaseUnavailable, HubError, ServerError
-from megahub.kernel.sql import Session
+from megahub.kernel.session import NotMet, Session, open_session
+from megahub.kernel.sql import on_postgres
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ class Lane:
         self.name = name
         self.waiting: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self.kept: list[Item] = []
-        self.session = Session()
+        self.session = open_session()
         self.groups = 0
         self.entries = 0
         self.thread = threading.Thread(target=self._run, name=f"journal-{name}", daemon=True)
@@ -150,14 +152,19 @@ class Lane:
             items.append(item)
         return items, False
 
-    def _write_group(self, items: list[Item]) -> None:
+    def _write_group(self, items: list[Item], *, careful: bool = False) -> None:
         self.groups += 1
         self.entries += len(items)
+        self.session.careful = careful
         try:
             self._finish(items, self._attempt_twice(items))
         except DatabaseUnavailable as error:
             self._put_off(items, error)
         except Exception as error:
+            if isinstance(error, NotMet) and not careful:
+                for item in items:
+                    self._write_group([item], careful=True)
+                return
             if not isinstance(error, HubError):
                 log.exception("journal group of %d failed in lane %s", len(items), self.name)
             if len(items) == 1:
@@ -255,7 +262,7 @@ def connection_lost() -> bool:
     raw = connection.connection
     if raw is None:
         return True
-    if connection.vendor == "postgresql":
+    if on_postgres():
         return bool(raw.closed)
     try:
         raw.execute("SELECT 1 FROM django_migrations LIMIT 1")
@@ -269,7 +276,7 @@ _lanes_lock = threading.Lock()
 
 
 def _lane(name: str) -> Lane:
-    name = name if connection.vendor == "postgresql" else "sqlite"
+    name = name if on_postgres() else "sqlite"
     found = _lanes.get(name)
     if found is not None:
         return found

@@ -20,7 +20,7 @@ from megahub.kernel.errors import (
     IdempotencyKeyReused,
     ValidationFailed,
 )
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session
 from megahub.kernel.text import Text
 from megahub.tenancy.models import IdempotencyKey
 

@@ -15,7 +15,7 @@ from django.db import connection
 
 from megahub.kernel import journal, loop
 from megahub.kernel.errors import Busy, DatabaseUnavailable, HubError, NotFound
-from megahub.kernel.sql import Session
+from megahub.kernel.session import Session, open_session
 
 
 @dataclass(eq=False)
@@ -173,7 +173,8 @@ class TestLostDatabase:
     @pytest.fixture
     def broken(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         """Transactions fail with a lost connection until the answer is called."""
-        real = Session.transaction
+        used = type(open_session())
+        real = used.transaction
         down = threading.Event()
         down.set()
 
@@ -182,7 +183,7 @@ class TestLostDatabase:
                 raise ConnectionError("the server went away")
             return real(self)
 
-        monkeypatch.setattr(Session, "transaction", transaction)
+        monkeypatch.setattr(used, "transaction", transaction)
         monkeypatch.setattr(journal, "connection_lost", down.is_set)
         return down.clear
 
@@ -201,7 +202,8 @@ class TestLostDatabase:
         self, notes: Any, monkeypatch: pytest.MonkeyPatch, committed: bool, answer: str
     ) -> None:
         """The connection is lost while COMMIT is on its way: it may or may not have arrived."""
-        real, lost = Session.transaction, threading.Event()
+        used, lost = type(open_session()), threading.Event()
+        real = used.transaction
 
         @contextmanager
         def transaction(self: Session) -> Iterator[Session]:
@@ -220,7 +222,7 @@ class TestLostDatabase:
             self.committing = True
             raise ConnectionError("the server went away")
 
-        monkeypatch.setattr(Session, "transaction", transaction)
+        monkeypatch.setattr(used, "transaction", transaction)
         monkeypatch.setattr(journal, "connection_lost", lambda: True)
 
         assert journal.write_and_wait(Noting(), "x") == answer
