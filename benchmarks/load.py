@@ -26,6 +26,7 @@ class Tally:
 
     counts_from: float
     until: float
+    wants: str = "200"
     latencies: list[float] = field(default_factory=list)
     first_bytes: list[float] = field(default_factory=list)
     bad: int = 0
@@ -74,7 +75,7 @@ class Connection(asyncio.Protocol):
         if now >= tally.counts_from:
             status = self.head[9:12].decode()
             tally.statuses[status] = tally.statuses.get(status, 0) + 1
-            tally.bad += status != "200" or b'"error"' in self.pending[-300:]
+            tally.bad += status != tally.wants or b'"error"' in self.pending[-300:]
             tally.latencies.append(now - self.began)
             tally.first_bytes.append((self.first or now) - self.began)
         if now < tally.until:
@@ -98,7 +99,8 @@ async def run(asked: dict[str, Any]) -> dict[str, Any]:
     lines.append(f"Content-Length: {len(body)}")
     request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
     began = time.perf_counter()
-    tally = Tally(began + WARM_UP_SECONDS, began + WARM_UP_SECONDS + asked["seconds"])
+    counts_from = began + WARM_UP_SECONDS
+    tally = Tally(counts_from, counts_from + asked["seconds"], asked.get("wants", "200"))
     loop = asyncio.get_running_loop()
     made = [
         loop.create_connection(lambda: Connection(request, tally), parts.hostname, parts.port)

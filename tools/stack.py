@@ -99,7 +99,9 @@ def _open(launch: Launch, host: str, port: int, *, plays: bool) -> tuple[dict[st
 
 
 def _password(file: Path) -> str:
-    """The demo's password, the same as last time."""
+    """The demo's password: ``HUB_DEMO_PASSWORD``, or the same as last time."""
+    if chosen := os.environ.get("HUB_DEMO_PASSWORD"):
+        return chosen
     try:
         return str(json.loads(file.read_text())["password"])
     except (OSError, ValueError, KeyError):

@@ -103,9 +103,13 @@ def _part(spec: ModelSpec, known: tuple[str, ...], part: Any) -> Text | None:
         return Text("An image_url part needs an object image_url.")
     if not isinstance(held, PART_HOLDS[kind]):
         return Text("Expected {types}.", types=f"object with {kind}")
-    if kind in ("file", "input_audio") and not all(isinstance(value, str) for value in held.values()):
+    if kind in ("file", "input_audio") and not _all_texts(held):
         return Text("The fields of {kind} are texts.", kind=kind)
     return None
+
+
+def _all_texts(fields: Any) -> bool:
+    return all(isinstance(value, str) for value in fields.values())
 
 
 def _tool_calls(calls: Any, path: str) -> Problems:

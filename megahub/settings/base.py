@@ -106,9 +106,7 @@ else:
 REDIS_URL = env.text("REDIS_URL")
 
 # Celery: the broker is only a doorbell (docs/architecture.md); it carries job ids, never results.
-CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL or "filesystem://")
-if CELERY_BROKER_URL.startswith("unix://"):  # kombu has another name for redis-py's Unix sockets
-    CELERY_BROKER_URL = f"redis+socket{CELERY_BROKER_URL[4:]}".replace("?db=", "?virtual_host=")
+CELERY_BROKER_URL = env.broker(env.text("CELERY_BROKER_URL", REDIS_URL or "filesystem://"))
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = False

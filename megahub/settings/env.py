@@ -45,3 +45,10 @@ def flag(name: str, default: bool = False) -> bool:
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def broker(url: str) -> str:
+    """A broker's URL as kombu wants it: it has another name for redis-py's Unix sockets."""
+    if not url.startswith("unix://"):
+        return url
+    return f"redis+socket{url[4:]}".replace("?db=", "?virtual_host=")
