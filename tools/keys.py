@@ -1,6 +1,7 @@
 """A hub's own keys: made once, kept in files that their owner alone can read.
 
 They reach the processes through their environment, never through a command line.
+``python3 -m tools.keys > .env`` makes those of an installation, for docker compose.
 """
 
 from __future__ import annotations
@@ -53,3 +54,9 @@ def write_private(file: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     half.replace(file)
+
+
+if __name__ == "__main__":
+    passwords = {name: secrets.token_urlsafe(24) for name in ("HUB_DB_PASSWORD", "HUB_DB_ADMIN_PASSWORD")}
+    for name, value in (fresh() | passwords).items():
+        print(f"{name}={value}")

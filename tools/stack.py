@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -135,9 +136,9 @@ def show(launch: Launch, address: str, users: list[dict[str, Any]], password: st
   Logs    {launch.places.logs}
 
   Try it:
-  TOKEN=$(curl -s {url}/auth/token/ {content} -d '{body}' \\
+  TOKEN=$(curl -s {url}/auth/token/ {content} -d {shlex.quote(body)} \\
     | sed 's/.*"access": *"\\([^"]*\\)".*/\\1/'); \\
-  curl -s {url}/ai/openai/chat/ {content} -H "Authorization: Bearer $TOKEN" -d '{ask}'
+  curl -s {url}/ai/openai/chat/ {content} -H "Authorization: Bearer $TOKEN" -d {shlex.quote(ask)}
 
   Ctrl-C ends it.
 """,
