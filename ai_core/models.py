@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from megahub.kernel import clock, errors
+from megahub.kernel import clock
 from megahub.tenancy.scoping import CompanyOwned
 
 #: References written on the hot lane to rows that a cache vouches for: a key would cost a lookup each,
@@ -130,11 +130,6 @@ class AIJob(CompanyOwned):
     def execution_time_seconds(self) -> float | None:
         """Seconds in running, None before the end."""
         return None if self.execution_time_ms is None else self.execution_time_ms / 1000
-
-    @property
-    def error_message(self) -> str | None:
-        """What it failed with, in English words."""
-        return None if self.error is None else errors.restore(self.error).text()
 
 
 class WorkerSession(models.Model):

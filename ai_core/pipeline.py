@@ -137,7 +137,8 @@ async def execute(job: Job) -> AsyncIterator[dict[str, Any]]:
         while (data := await said.get()) is not None:
             yield data
     finally:
-        if not producing.done():
+        if (running := PROCESS.running.get(job.pk)) is not None:
+            running.cancelled = True
             producing.cancel("the client hung up")
         await asyncio.shield(producing)
     if job.error is not None:
@@ -145,18 +146,36 @@ async def execute(job: Job) -> AsyncIterator[dict[str, Any]]:
 
 
 async def work(job_pk: int) -> Job | None:
-    """Claim a pending job and run it; None when it is not to be had. Never raises a HubError."""
+    """Claim a pending job and run it; None when it is not to be had. What it ends with is not raised.
+
+    A process that ends takes on nothing: another is rung for; so it is when the claim itself fails
+    (Busy, DatabaseUnavailable).
+    """
+    if PROCESS.draining:
+        return None
+    PROCESS.claiming += 1
+    try:
+        job = await _claim(job_pk)
+    finally:
+        PROCESS.claiming -= 1
+    if job is not None:
+        await _produce(job, _ignore)
+    return job
+
+
+async def _claim(job_pk: int) -> Job | None:
     deadline = settings.HUB_JOB_DEADLINE_SECONDS
     claimed = await journal.write(CLAIM, Take(job_pk, await _session_id(), deadline))
     if claimed is None:
         return None
     try:
-        job = await _reopen(claimed)
+        return await _reopen(claimed)
     except HubError as error:
         await endings.fail_claimed(claimed, error)
-        return None
-    await _produce(job, _ignore)
-    return job
+    except Exception:
+        log.exception("job %s could not be opened", claimed.job_ref)
+        await endings.return_claimed(claimed)
+    return None
 
 
 async def cancel(job_pk: int, company_id: int) -> bool:
@@ -179,12 +198,12 @@ async def cancel(job_pk: int, company_id: int) -> bool:
 
 async def drain(seconds: float) -> int:
     """Wait for this process's jobs; after ``seconds`` hand back those left. How many were left."""
+    PROCESS.draining = True
     until = time.monotonic() + seconds
-    while PROCESS.running and time.monotonic() < until:
+    while (PROCESS.running or PROCESS.claiming) and time.monotonic() < until:
         await asyncio.sleep(0.05)
     left = list(PROCESS.running.values())
     for running in left:
-        running.draining = True
         running.task.cancel()
     if left:
         await asyncio.wait([running.task for running in left], timeout=endings.PATIENCE_SECONDS)
@@ -229,7 +248,8 @@ async def _produce(job: Job, emit: Emit) -> None:
         job.error = ProviderTimeout(provider=job.terms.spec.provider)
     except asyncio.CancelledError:
         task.uncancel()
-        job.error = OutcomeUnknown() if running.draining else JobCancelled()
+        # Without a wish for it, it is the server that ends.
+        job.error = JobCancelled() if running.cancelled else OutcomeUnknown()
     except Exception:
         log.exception("job %s broke", job.job_ref)
         job.error = ServerError()

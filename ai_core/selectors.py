@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from django.db.models import QuerySet
 
-from ai_core.domain.kinds import KINDS
+from ai_core.domain import kinds
 from ai_core.domain.states import ENDS
 from ai_core.models import AIJob, AIJobType
 from megahub.kernel.cache import ShortLived
-from megahub.kernel.errors import JobTypeNotFound, NotFound
+from megahub.kernel.errors import NotFound
 
 TTL_SECONDS = 30.0
 JOB_ID_DIGITS = 18
+JOB_REF = re.compile(r"\w{1,40}", re.ASCII)
 
 
 def _load(name: str) -> AIJobType:
-    found = AIJobType.objects.filter(name=name).first()
-    if found is None or name not in KINDS:
-        raise JobTypeNotFound(param="job_type", suggestions=sorted(KINDS), words={"job_type": name[:60]})
-    return found
+    return AIJobType.objects.get(name=kinds.find(name).name)
 
 
 _types: ShortLived[str, AIJobType] = ShortLived(_load, TTL_SECONDS)
@@ -42,12 +42,14 @@ def jobs_of(company_id: int) -> QuerySet[AIJob]:
 
 def job_of(company_id: int, brand_id: int, ref: str) -> AIJob:
     """One job of a brand by its number or its job_id. Raises NotFound, also for a foreign one."""
+    if not JOB_REF.fullmatch(ref):
+        raise NotFound
     rows = jobs_of(company_id).filter(brand_id=brand_id)
     if ref.isdecimal() and len(ref) <= JOB_ID_DIGITS:
         rows = rows.filter(pk=int(ref))
     else:
-        rows = rows.filter(job_id=ref[:40])
-    found = rows.select_related("job_type", "brand", "created_by", "usage", "openai_job").first()
+        rows = rows.filter(job_id=ref)
+    found = rows.select_related("usage", "openai_job").first()
     if found is None:
         raise NotFound
     return found

@@ -60,11 +60,6 @@ async def terms(company_id: int, model_id: str) -> Terms:
     return await _terms.aget((company_id, model_id))
 
 
-def terms_now(company_id: int, model_id: str) -> Terms:
-    """``terms`` for synchronous code."""
-    return _terms.get((company_id, model_id))
-
-
 def forget() -> None:
     """Forget all terms of this process (after a change of credentials, models, prices, rates)."""
     _terms.forget()

@@ -25,7 +25,7 @@ from ai_core import pipeline  # noqa: E402
 from ai_core.services.sessions import PROCESS  # noqa: E402
 from ai_providers.adapters import http  # noqa: E402
 from megahub import celery  # noqa: E402, F401  (its application is everybody's)
-from megahub.kernel import journal, loop  # noqa: E402
+from megahub.kernel import cors, journal, loop  # noqa: E402
 from megahub.kernel.fastlane import FastLane, Receive, Send, bounded  # noqa: E402
 from megahub.urls import fast_urlpatterns  # noqa: E402
 
@@ -37,12 +37,22 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
     """Sort a connection: lifespan, hot lane, or Django."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
-    elif scope["type"] == "http" and (match := lane.match(scope)) is not None:
-        await lane.handle(match, scope, receive, send)
     elif scope["type"] == "http":
-        await django_application(scope, bounded(receive), send)  # type: ignore[arg-type]
+        await _http(scope, receive, send)
     else:
         await send({"type": "websocket.close", "code": 1000})
+
+
+async def _http(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    if origin := cors.allowed(scope):
+        if cors.is_preflight(scope):
+            await cors.answer_preflight(origin, send)
+            return
+        send = cors.opening(origin, send)
+    if (match := lane.match(scope)) is not None:
+        await lane.handle(match, scope, receive, send)
+    else:
+        await django_application(scope, bounded(receive), send)  # type: ignore[arg-type]
 
 
 def calm_collector() -> None:

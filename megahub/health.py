@@ -13,31 +13,34 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ai_core.services import status
 from megahub.kernel import journal
+from megahub.kernel.fastlane import fast
 from megahub.kernel.requests import json_response
 
 
+@fast("GET", "HEAD")
 async def alive(request: HttpRequest) -> HttpResponse:
     """This process answers; ``run_id`` lets a launcher recognise its own."""
     return json_response({"status": "ok", "run_id": settings.HUB_RUN_ID})
 
 
-alive.fast_methods = frozenset(("GET", "HEAD"))  # type: ignore[attr-defined]
-
-
 def ready(request: HttpRequest) -> HttpResponse:
     """200 when the database is migrated and the broker and a worker answer, else 503 with what not."""
-    checks = {"database": _database(), "broker": status.broker(), "workers": status.workers()}
+    database, workers = _database()
+    checks = {"database": database, "broker": status.broker(), "workers": workers}
     good = all(check == "ok" for check in checks.values())
     return json_response({"status": "ok" if good else "not ready", **checks}, 200 if good else 503)
 
 
-def _database() -> str:
+def _database() -> tuple[str, str]:
+    """The database, and what it says of the workers."""
     try:
         executor = MigrationExecutor(connection)
         waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if not waiting:
+            return "ok", status.workers()
     except Exception as error:  # noqa: BLE001 - whatever the driver raises: it is not ready, and says why
-        return type(error).__name__
-    return f"{len(waiting)} migrations are not applied" if waiting else "ok"
+        return type(error).__name__, "unknown"
+    return f"{len(waiting)} migrations are not applied", "unknown"
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from ai_core.api import urls as jobs
@@ -20,6 +21,7 @@ urlpatterns = [
     path("auth/", include("megahub.tenancy.api.urls")),
     path("ai/", include(jobs.urlpatterns)),
     path("", include(openai.urlpatterns)),
+    path("", RedirectView.as_view(url="/docs/"), name="home"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),

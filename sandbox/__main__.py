@@ -6,9 +6,8 @@ import importlib
 import logging
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from aiohttp import web
 
 from sandbox.app import Sandbox
 from sandbox.files import FileStore
+from sandbox.folders import own_folder
 from sandbox.log import CallLog
 from sandbox.uploads import MAX_BODY_BYTES
 
@@ -36,9 +36,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def serve(options: argparse.Namespace, folder: Path) -> None:
+async def serve(options: argparse.Namespace) -> None:
     """Serve until a signal comes; says on stdout where it listens."""
-    sandbox = Sandbox(FileStore(folder), CallLog(options.log), options.seconds_per_batch_line)
+    sandbox = Sandbox(FileStore(options.files_dir), CallLog(options.log), options.seconds_per_batch_line)
     request = partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=MAX_BODY_BYTES)
     # Cancellation lets a call that stalls or waits end when its client has gone.
     server = web.Server(sandbox.handle, request_factory=request, handler_cancellation=True, access_log=None)
@@ -73,11 +73,14 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    with tempfile.TemporaryDirectory(prefix="sandbox-files-") as folder:
-        if options.files_dir is not None:
-            options.files_dir.mkdir(parents=True, exist_ok=True)
+    # Until the loop listens for it; without, SIGTERM would leave the folder behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with ExitStack() as opened:
+        if options.files_dir is None:
+            options.files_dir = opened.enter_context(own_folder())
+        options.files_dir.mkdir(parents=True, exist_ok=True)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(serve(options, options.files_dir or Path(folder)))
+            runner.run(serve(options))
     return 0
 
 

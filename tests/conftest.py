@@ -7,6 +7,7 @@ changes it.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
 
+from ai_providers.adapters import http
 from ai_providers.adapters.registry import ADAPTERS
 from tests.stubs import Scripted
 from tests.world import Cast, Person, make_cast
@@ -56,11 +58,19 @@ def database(
         from ai_core.services.sessions import PROCESS
         from megahub.kernel import journal, loop
 
+        close_provider_connections()
         journal.stop()
         PROCESS.end()
         loop.close_reader_connections()
         end_other_sessions()
         teardown_databases(created, verbosity=0)
+
+
+def close_provider_connections() -> None:
+    """Each loop closes its own; that of jobs which ran without a server ends with the process only."""
+    for running in list(http._sessions):
+        if running.is_running():
+            asyncio.run_coroutine_threadsafe(http.close(), running).result(timeout=5)
 
 
 def end_other_sessions() -> None:

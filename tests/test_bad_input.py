@@ -216,6 +216,68 @@ class TestParameters:
         assert ground.unchanged()
 
 
+LONG = "9" * 5000
+FIELDS = "&".join(f"f{number}=1" for number in range(1200))
+
+
+class TestQueries:
+    """Whatever a URL asks for: a client's mistake is never a 500."""
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            f"/ai/jobs/?page={LONG}",
+            f"/ai/jobs/?page_size={LONG}",
+            "/ai/jobs/?page=1.5",
+            "/ai/jobs/?page_size=0",
+            f"/ai/jobs/?created_by={LONG}",
+            "/ai/jobs/?created_by=1e30",
+            "/ai/jobs/?created_by=-9223372036854775809",
+            "/ai/jobs/?progress_percentage__gte=1e300",
+            "/ai/jobs/?search=%00",
+            "/ai/jobs/?model=%00",
+            "/ai/jobs/?created_at__gte=0001-01-01T00:00:00%2B23:59",
+            f"/ai/jobs/?{FIELDS}",
+            f"{CHAT}?{FIELDS}",
+            "/ai/openai/completion/job_result/?job_id=%00",
+        ],
+    )
+    def test_each(self, api: Api, cast: Cast, url: str) -> None:
+        client = api.as_(cast.alice)
+        response = client.post(url, GOOD[CHAT]) if url.startswith(CHAT) else client.get(url)
+
+        assert 400 <= response.status_code < 500
+        assert response.json()["error_code"] != "INTERNAL_ERROR"
+
+
+@pytest.mark.parametrize("door", [CHAT, JOBS])
+class TestBodiesInPieces:
+    """Without a declared length."""
+
+    @staticmethod
+    def sent(api: Api, cast: Cast, door: str, pieces: list[bytes]) -> tuple[int, str | None]:
+        headers = {"Content-Type": "application/json"}
+        response = api.as_(cast.alice).request("POST", door, content=iter(pieces), headers=headers)
+        return response.status_code, response.json().get("error_code")
+
+    def test_it_works(self, api: Api, cast: Cast, door: str) -> None:
+        raw = json.dumps(GOOD[door]).encode()
+
+        assert self.sent(api, cast, door, [raw[:20], raw[20:]]) == (201 if door == JOBS else 200, None)
+
+    def test_one_over_the_limit(self, api: Api, cast: Cast, door: str) -> None:
+        """It is told so although more of it arrives."""
+        assert self.sent(api, cast, door, [b" " * 65536] * 64) == (413, "BODY_TOO_LARGE")
+
+
+def test_a_large_body_with_its_length(api: Api, cast: Cast) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    response = api.as_(cast.alice).request("POST", JOBS, content=b" " * 4_194_304, headers=headers)
+
+    assert (response.status_code, response.json()["error_code"]) == (413, "BODY_TOO_LARGE")
+
+
 class TestProvidersFaults:
     """Over the wire to the sandbox: the job is kept with its error, nothing stays held."""
 

@@ -10,9 +10,10 @@ from typing import Any
 from ai_core import pipeline
 from ai_core.models import AIJob
 from ai_core.services.job import Job, Order
+from ai_providers import selectors as providers
+from ai_providers.selectors import Terms
 from ai_usage.models import Budget, BudgetWindow, LedgerEntry
-from ai_usage.services import limits
-from megahub.kernel import loop, money
+from megahub.kernel import cache, loop, money
 from megahub.tenancy import selectors, services, tokens
 from megahub.tenancy.models import Brand, Company, Membership, SignIn, User
 from megahub.tenancy.roles import Role
@@ -83,11 +84,16 @@ def make_person(username: str, company: Company, brand: Brand, role: str) -> Per
     return Person(user, company, brand, access)
 
 
+def terms(company: Company, model: str) -> Terms:
+    """On which terms the company may call the model."""
+    return loop.run(providers.terms(company.pk, model))
+
+
 def make_budget(company: Company, usd: str | None = None, **fields: Any) -> Budget:
     """A budget of the company, by default a monthly one for all of it, in USD."""
     amount = {"limit": money.to_nano(Decimal(usd))} if usd is not None else {}
     budget = Budget.objects.unscoped().create(company=company, **{**amount, **fields})
-    limits.forget()
+    cache.forget_everything()
     return budget
 
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +37,8 @@ def main(arguments: list[str]) -> int:
             return test(rest)
         return hub(stays=command == "up")
     except (Stopped, KeyboardInterrupt):
+        with suppress(OSError):  # the terminal may be gone, too
+            say("Ended.")
         return 0 if command == "up" else 130
     except BrokenPipeError:  # nobody reads what is said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -105,7 +108,7 @@ def _password(file: Path) -> str:
         return chosen
     try:
         return str(json.loads(file.read_text())["password"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return secrets.token_urlsafe(12)
 
 

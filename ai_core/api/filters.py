@@ -8,7 +8,7 @@ import django_filters as filters
 from django.db.models import Q, QuerySet
 
 from ai_core.models import AIJob
-from megahub.kernel.filters import Flag
+from megahub.kernel.filters import Flag, Moment, Number
 
 
 class JobFilters(filters.FilterSet):
@@ -17,13 +17,13 @@ class JobFilters(filters.FilterSet):
     status = filters.ChoiceFilter(choices=AIJob.Status.choices)
     priority = filters.ChoiceFilter(choices=AIJob.Priority.choices)
     job_type = filters.CharFilter(field_name="job_type__name")
-    created_by = filters.NumberFilter(field_name="created_by_id")
+    created_by = Number(field_name="created_by_id")
     is_async = Flag()
     model = filters.CharFilter()
-    progress_percentage__gte = filters.NumberFilter(field_name="progress_percentage", lookup_expr="gte")
-    progress_percentage__lte = filters.NumberFilter(field_name="progress_percentage", lookup_expr="lte")
-    created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_at__lte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lte")
+    progress_percentage__gte = Number(field_name="progress_percentage", lookup_expr="gte")
+    progress_percentage__lte = Number(field_name="progress_percentage", lookup_expr="lte")
+    created_at__gte = Moment(field_name="created_at", lookup_expr="gte")
+    created_at__lte = Moment(field_name="created_at", lookup_expr="lte")
     search = filters.CharFilter(method="find")
 
     class Meta:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from ai_core.domain.kinds import result_of
@@ -13,6 +13,7 @@ from ai_core.models import AIJob, AIJobType
 from ai_core.services.warnings import warnings_of_row
 from ai_usage.models import AIJobUsage
 from megahub.kernel import errors, money
+from megahub.kernel.text import said
 
 
 class JobTypeShape(serializers.ModelSerializer[AIJobType]):
@@ -221,10 +222,24 @@ class JobDetail(JobShape):
         """What the job was warned of, in the reader's language."""
         if job.warnings is None:
             return None
-        told = ((warning, warning["message"]) for warning in warnings_of_row(job))
-        return [{**warning, "message": text.said(gettext(text.template))} for warning, text in told]
+        return [{**told, "message": said(told["message"], gettext)} for told in warnings_of_row(job)]
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A chat completion",
+            {
+                "job_type": "chat_completion",
+                "input_data": {
+                    "model": "gpt-4o-mini",
+                    "messages": [{"role": "user", "content": "Say hello."}],
+                },
+            },
+            request_only=True,
+        )
+    ]
+)
 class NewJob(serializers.Serializer[Any]):
     """The body of ``POST /ai/jobs/``."""
 

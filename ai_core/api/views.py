@@ -22,7 +22,7 @@ from ai_core.models import AIJob, AIJobType
 from ai_core.services import edit
 from ai_core.services.job import Order
 from megahub.kernel import loop
-from megahub.kernel.errors import JobNotCancellable, JobNotEditable, JobTypeNotFound
+from megahub.kernel.errors import JobNotCancellable
 from megahub.tenancy import idempotency
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.idempotency import Replay
@@ -87,13 +87,7 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
 
     @staticmethod
     def _order(request: Request, asked: dict[str, Any]) -> Order:
-        kind = kinds.KINDS.get(asked["job_type"])
-        if kind is None:
-            raise JobTypeNotFound(
-                param="job_type",
-                suggestions=sorted(kinds.KINDS),
-                words={"job_type": asked["job_type"]},
-            )
+        kind = kinds.find(asked["job_type"])
         model, body = kinds.body_of(kind, asked["input_data"], settings.AI_DEFAULT_MODEL)
         body.pop("stream", None)
         assert kind.endpoint is not None
@@ -105,7 +99,7 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
             body=body,
             input_json=orjson.dumps(asked["input_data"]),
             with_defaults=True,
-            later=asked["is_async"] or kind.requires_async,
+            later=asked["is_async"],
             priority=asked["priority"],
             description=asked["description"],
             idempotency=idempotency.of(request._request, caller_of(request).company_id, "ai-jobs"),
@@ -117,9 +111,8 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         shape = shapes.ChangedJob(data=request.data)
         shape.is_valid(raise_exception=True)
         job, changes = self._job(), shape.validated_data
+        edit.check(job, changes)
         if "input_data" in changes:
-            if job.status != "pending":
-                raise JobNotEditable(words={"fields": "input_data"}, current_status=job.status)
             asked = {"job_type": job.job_type.name, "priority": job.priority, **changes}
             order = self._order(request, {"description": "", "is_async": True, **asked})
             loop.run(pipeline.amend(order, job.pk, job.revision))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_providers.domain.wire import Endpoint
-from megahub.kernel.errors import ModelNotSupportedHere, ValidationFailed
+from megahub.kernel.errors import JobTypeNotFound, ModelNotSupportedHere, ValidationFailed
 from megahub.kernel.text import Text
 
 #: Fields of MEGAHUB's chat body that are the job's, not the model's; they are kept with its input.
@@ -42,6 +42,14 @@ KINDS: dict[str, Kind] = {
         Kind("benchmark", "analysis", "Compare models", 600, True, None),
     )
 }
+
+
+def find(name: str) -> Kind:
+    """The kind of that name. Raises JobTypeNotFound with the known names."""
+    found = KINDS.get(name)
+    if found is None:
+        raise JobTypeNotFound(param="job_type", suggestions=sorted(KINDS), words={"job_type": name[:60]})
+    return found
 
 
 def body_of(

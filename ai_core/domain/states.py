@@ -16,13 +16,11 @@ from typing import Literal
 State = Literal["pending", "running", "completed", "failed", "cancelled", "timeout"]
 Event = Literal["claim", "complete", "fail", "expire", "cancel", "requeue"]
 
-STATES: tuple[State, ...] = ("pending", "running", "completed", "failed", "cancelled", "timeout")
 ENDS: frozenset[State] = frozenset(("completed", "failed", "cancelled", "timeout"))
 
 TABLE: dict[tuple[State, Event], State] = {
     ("pending", "claim"): "running",
     ("pending", "cancel"): "cancelled",
-    ("pending", "fail"): "failed",
     ("running", "complete"): "completed",
     ("running", "fail"): "failed",
     ("running", "expire"): "timeout",

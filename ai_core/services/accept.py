@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from ai_core.services.job import Job
+from ai_core.services.job import Job, task_id_of
 from ai_providers.domain.pricing import Estimate
 from ai_usage.domain.budgets import Limit, Subject, holds
 from ai_usage.services import budgets
@@ -166,7 +166,7 @@ def _row(job: Job, job_type_id: int) -> dict[str, Any]:
         "input_data": order.input_json,
         "params": orjson.dumps(_kept(job)),
         "warnings": orjson.dumps(job.warnings) if job.warnings else None,
-        "task_id": f"run-{job.job_ref[7:]}" if job.is_async else "",
+        "task_id": task_id_of(job.job_ref) if job.is_async else "",
         "revision": 1,
         "max_attempts": job.max_attempts,
         "unknown_attempts": 0,

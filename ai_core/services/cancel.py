@@ -13,11 +13,11 @@ import orjson
 from ai_usage.services import budgets, ledger
 from ai_usage.services.budgets import Charge
 from megahub.kernel import clock
-from megahub.kernel.errors import HubError, JobCancelled
+from megahub.kernel.errors import JobCancelled
 from megahub.kernel.session import Session
 
 END_PENDING = (
-    "UPDATE ai_core_aijob SET status = %s, error = %s, completed_at = %s, cancelled_at = %s,"
+    "UPDATE ai_core_aijob SET status = 'cancelled', error = %s, completed_at = %s, cancelled_at = %s,"
     " ring_at = NULL, revision = revision + 1 WHERE id = %s AND company_id = %s AND status = 'pending'"
     " RETURNING job_id, brand_id, provider, model, generation, sandbox, holds"
 )
@@ -29,11 +29,10 @@ FLAG_RUNNING = (
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """End a job that has not been called: by its owner, or because it can no longer be run."""
+    """Its owner's wish that a job should end."""
 
     job_pk: int
     company_id: int
-    reason: HubError | None = None
 
 
 class Cancel:
@@ -53,12 +52,8 @@ class Cancel:
     def _cancel(self, session: Session, entry: Cancellation) -> str:
         moment = clock.now()
         now = session.time(moment)
-        reason = entry.reason or JobCancelled()
-        status = "cancelled" if entry.reason is None else "failed"
-        error = orjson.dumps(reason.as_data()).decode()
-        cancelled_at = now if status == "cancelled" else None
-        params = [status, error, now, cancelled_at, entry.job_pk, entry.company_id]
-        rows = session.rows(END_PENDING, params)
+        error = orjson.dumps(JobCancelled().as_data()).decode()
+        rows = session.rows(END_PENDING, [error, now, now, entry.job_pk, entry.company_id])
         if rows:
             *facts, sandbox, holds = rows[0]
             holds = orjson.loads(holds)

@@ -36,6 +36,7 @@ GIVE_BACK = (
     "UPDATE ai_core_aijob SET status = 'pending', run_at = %s, ring_at = %s,"
     " deadline_at = NULL, progress_percentage = 0, unknown_attempts = unknown_attempts + %s,"
     " revision = revision + 1 WHERE id = %s AND status = 'running' AND attempt_no = %s"
+    " AND cancel_requested_at IS NULL"
 )
 END_ATTEMPT = (
     "UPDATE ai_core_attempt SET phase = %s, error_code = %s, ended_at = %s"
@@ -188,7 +189,10 @@ class Return:
 
 
 class GiveBack:
-    """Journal writer: True when the job was still this attempt's."""
+    """Journal writer: True when the job was still this attempt's, and nobody has cancelled it.
+
+    One that somebody wants to be cancelled must end: nobody would claim it again.
+    """
 
     lane = "settle"
     keep = True

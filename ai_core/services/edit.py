@@ -66,12 +66,21 @@ class Amend:
 AMEND = Amend()
 
 
+def check(job: AIJob, changes: dict[str, Any]) -> None:
+    """Raise JobNotEditable for a change that the job's state does not allow: before any is made."""
+    allowed = {
+        "input_data": job.status == "pending",
+        "progress_percentage": job.status == "running" and job.is_async,
+    }
+    refused = [name for name, may in allowed.items() if name in changes and not may]
+    if refused:
+        raise JobNotEditable(words={"fields": refused}, current_status=job.status)
+
+
 def change(job: AIJob, changes: dict[str, Any]) -> None:
-    """Change description and priority; progress while running for later. Raises JobNotEditable."""
-    allowed = {"description", "priority"}
-    if "progress_percentage" in changes and not (job.status == "running" and job.is_async):
-        raise JobNotEditable(words={"fields": "progress_percentage"}, current_status=job.status)
-    updates = {name: changes[name] for name in (*allowed, "progress_percentage") if name in changes}
+    """Change description, priority and progress. Raises JobNotEditable for a job that has ended by now."""
+    fields = ("description", "priority", "progress_percentage")
+    updates = {name: changes[name] for name in fields if name in changes}
     if not updates:
         return
     rows = AIJob.objects.of(job.company_id).filter(pk=job.pk)

@@ -22,6 +22,7 @@ from megahub.kernel.errors import (
     JobCancelled,
     OutcomeUnknown,
     ProviderTimeout,
+    ServerError,
 )
 
 #: How long a caller waits for a settlement while the database is away; the journal goes on trying.
@@ -31,8 +32,10 @@ PATIENCE_SECONDS = 10.0
 async def end(job: Job) -> None:
     """Write a run's end; ``job`` then tells how it ended."""
     if job.error is not None and _may_retry(job, job.error):
-        await _give_back(job, job.error)
-        return
+        if await _give_back(job, job.error):
+            return
+        # Its owner has cancelled it meanwhile (or it is not ours any more, which the settlement finds).
+        job.error = JobCancelled()
     _close(job)
     if not await _patiently(journal.write(SETTLE, _settlement(job)), job):
         # Somebody else has ended this job: what came of this call is kept with its attempt.
@@ -44,11 +47,13 @@ def _may_retry(job: Job, error: HubError) -> bool:
     return job.is_async and retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts)
 
 
-async def _give_back(job: Job, error: HubError) -> None:
+async def _give_back(job: Job, error: HubError) -> bool:
     phase = "unknown" if error.outcome_unknown else "failed"
     later = retry.run_at(error, job.attempt_no, clock.now())
-    job.status = advance("running", "requeue")
-    await journal.write(GIVE_BACK_JOB, Return(job.pk, job.attempt_no, later, phase, error.code))
+    given = await journal.write(GIVE_BACK_JOB, Return(job.pk, job.attempt_no, later, phase, error.code))
+    if given:
+        job.status = advance("running", "requeue")
+    return bool(given)
 
 
 async def _patiently(writing: Any, job: Job) -> bool:
@@ -67,7 +72,7 @@ async def _patiently(writing: Any, job: Job) -> bool:
 def _close(job: Job) -> None:
     """Work out how the job ended, what it used and what that cost."""
     job.execution_time_ms = job.elapsed_ms
-    job.status = advance("running", _event(job.error))
+    job.status = advance("running", event_of(job.error))
     completion = job.completion
     if completion is None and job.gathered is not None and job.has_spoken:
         completion = job.completion = job.gathered.completion()
@@ -77,7 +82,8 @@ def _close(job: Job) -> None:
             job.cost = pricing.cost(job.terms.price, completion.usage, job.terms.rate)
 
 
-def _event(error: HubError | None) -> Event:
+def event_of(error: HubError | None) -> Event:
+    """Which move of a running job an error (or none) makes."""
     if error is None:
         return "complete"
     if isinstance(error, JobCancelled):
@@ -127,6 +133,17 @@ def _settlement(job: Job) -> Settlement:
         charged_nano_usd=_charged(job),
         provider_ref=completion.provider_id if completion else None,
     )
+
+
+async def return_claimed(claimed: Claimed) -> None:
+    """Let a claimed job be tried again that could not be opened (the database went away), or end it."""
+    error = ServerError()
+    if claimed.attempt_no < claimed.max_attempts:
+        later = retry.run_at(error, claimed.attempt_no, clock.now())
+        again = Return(claimed.pk, claimed.attempt_no, later, "failed", error.code)
+        if await journal.write(GIVE_BACK_JOB, again):
+            return
+    await fail_claimed(claimed, error)
 
 
 async def fail_claimed(claimed: Claimed, error: HubError) -> None:

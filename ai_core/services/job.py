@@ -23,6 +23,11 @@ def new_job_id() -> str:
     return f"ai_job_{secrets.token_hex(12)}"
 
 
+def task_id_of(job_ref: str) -> str:
+    """What clients are told of the task that runs a job for later."""
+    return f"run-{job_ref.removeprefix('ai_job_')}"
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a caller asks for. ``input_json`` is the request as it is kept with the job.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from django.db.models import F, Q
 
 from ai_core.domain import retry
+from ai_core.domain.states import advance
 from ai_core.models import AIJob, Attempt, WorkerSession
 from ai_core.services.accept import RING_AGAIN
 from ai_core.services.claim import GIVE_BACK_JOB, Return
+from ai_core.services.endings import event_of
 from ai_core.services.sessions import STALE_SECONDS
 from ai_core.services.settle import SETTLE, Settlement
 from ai_providers.catalogue import loading
@@ -21,12 +24,14 @@ from megahub.kernel.errors import (
     ProviderTimeout,
 )
 
+log = logging.getLogger(__name__)
+
 RING_AT_ONCE = 500
 #: A job that waits is rung for again ever more rarely.
 RING_AGAIN_AT_MOST = timedelta(minutes=10)
 #: A running job's deadline is its own process's to keep; the reaper steps in this much later.
 DEADLINE_GRACE = timedelta(seconds=30)
-ENDED_SESSIONS_KEPT = timedelta(days=7)
+OLD_SESSIONS_KEPT = timedelta(days=7)
 
 
 def relay() -> int:
@@ -51,10 +56,19 @@ def reap() -> int:
     overdue = Q(job__deadline_at__lt=now - DEADLINE_GRACE)
     calling = Attempt.objects.filter(phase="calling", attempt_no=F("job__attempt_no"))
     lost = calling.filter(job__status="running").filter(gone | overdue).select_related("job")
-    reaped = sum(take_back(attempt) for attempt in lost.order_by("started_at")[:RING_AT_ONCE])
-    old = now - ENDED_SESSIONS_KEPT
-    WorkerSession.objects.filter(ended_at__lt=old).delete()
+    reaped = sum(_taken_back(attempt) for attempt in lost.order_by("started_at")[:RING_AT_ONCE])
+    # A process that was killed has no end of its own.
+    WorkerSession.objects.filter(beat_at__lt=now - OLD_SESSIONS_KEPT).delete()
     return reaped
+
+
+def _taken_back(attempt: Attempt) -> bool:
+    """``take_back``; one that fails does not keep the others from it."""
+    try:
+        return take_back(attempt)
+    except HubError:
+        log.exception("job %s could not be taken back", attempt.job.job_id)
+        return False
 
 
 def take_back(attempt: Attempt) -> bool:
@@ -65,7 +79,7 @@ def take_back(attempt: Attempt) -> bool:
     """
     job = attempt.job
     if job.cancel_requested_at is not None:
-        return _end(attempt, JobCancelled(), "cancelled")
+        return _end(attempt, JobCancelled())
     error = OutcomeUnknown()
     if job.is_async and retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts):
         again = Return(job.pk, job.attempt_no, clock.now(), "unknown", error.code)
@@ -74,13 +88,11 @@ def take_back(attempt: Attempt) -> bool:
         queue.ring("ai_core.run_job", job.pk, queue=job.priority)
         return True
     overdue = job.deadline_at is not None and job.deadline_at < clock.now()
-    return _end(attempt, ProviderTimeout(provider=job.provider) if overdue else error, "failed")
+    return _end(attempt, ProviderTimeout(provider=job.provider) if overdue else error)
 
 
-def _end(attempt: Attempt, error: HubError, status: str) -> bool:
+def _end(attempt: Attempt, error: HubError) -> bool:
     now = clock.now()
-    if isinstance(error, ProviderTimeout):
-        status = "timeout"
     job = attempt.job
     spec = loading.models().get(job.model)
     started = job.started_at or job.created_at
@@ -95,7 +107,7 @@ def _end(attempt: Attempt, error: HubError, status: str) -> bool:
         generation=spec.generation if spec else "new",
         reasoning_effort=None,
         sandbox=job.sandbox,
-        status=status,
+        status=advance("running", event_of(error)),
         phase="unknown",
         source=attempt.source,
         ended_at=now,

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 
-from django.db import close_old_connections, connection
+from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import QuerySet
 
 from ai_core.models import AIJob, WorkerSession
@@ -26,14 +26,13 @@ STALE_SECONDS = 45
 
 
 class Running:
-    """A job that this process is running: how to stop it, and why it was stopped."""
+    """A job that this process is running: how to stop it, and whether that was wanted."""
 
     def __init__(self, pk: int, task: asyncio.Task[object]) -> None:
         self.pk = pk
         self.task = task
         self.loop = task.get_loop()
         self.cancelled = False
-        self.draining = False
 
     def cancel(self) -> None:
         """Stop it because its owner wants it; from any thread."""
@@ -42,12 +41,17 @@ class Running:
 
 
 class Process:
-    """The session of this process; begun on first use, ended at shutdown."""
+    """The session of this process; begun on first use, ended at shutdown.
+
+    ``running`` by job, ``claiming`` how many are about to; ``draining`` once it takes on no more.
+    """
 
     def __init__(self) -> None:
         self.session_id: int | None = None
         self.kind = "web"
         self.running: dict[int, Running] = {}
+        self.claiming = 0
+        self.draining = False
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
@@ -73,8 +77,14 @@ class Process:
             if self._thread is not None:
                 self._thread.join(timeout=5)
             if self.session_id is not None:
-                self._row().update(ended_at=clock.now())
+                self._say_goodbye()
             self.session_id = self._thread = None
+
+    def _say_goodbye(self) -> None:
+        try:
+            self._row().update(ended_at=clock.now())
+        except DatabaseError as error:  # the reaper will find that it beats no more
+            log.warning("the session's end could not be written: %s", error)
 
     def _row(self) -> QuerySet[WorkerSession]:
         return WorkerSession.objects.filter(pk=self.session_id or 0)

@@ -51,6 +51,7 @@ def observe(journal: dict[str, dict[str, int]]) -> None:
     open_jobs = AIJob.objects.unscoped().filter(status__in=("pending", "running"))
     for row in open_jobs.values("status", "priority").annotate(number=Count("pk")):
         JOBS.labels(row["status"], row["priority"]).set(row["number"])
+    CHARGED.clear()
     midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     entries = LedgerEntry.objects.unscoped().filter(created_at__gte=midnight)
     for row in entries.values("provider", "sandbox").annotate(nano=Sum("charged_nano_usd")):

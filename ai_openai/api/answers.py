@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from django.http import (
@@ -39,14 +40,14 @@ def of_row(request: HttpRequest, row: AIJob, content: Any, status: int = 200) ->
     return response
 
 
-def stream_of_job(request: HttpRequest, job: Job, events: AsyncIterator[bytes]) -> StreamingHttpResponse:
+def stream_of_job(request: HttpRequest, job: Job, events: AsyncGenerator[bytes]) -> StreamingHttpResponse:
     """Server-sent events about a job; an error on the way is one last event of the path's surface."""
     response = StreamingHttpResponse(told(request, events), content_type="text/event-stream")
     _tell(request, response, job.job_ref, job.terms.is_sandbox, job.warnings)
     return response
 
 
-def stream_of_row(request: HttpRequest, row: AIJob, events: AsyncIterator[bytes]) -> StreamingHttpResponse:
+def stream_of_row(request: HttpRequest, row: AIJob, events: AsyncGenerator[bytes]) -> StreamingHttpResponse:
     """The replay of a stream."""
     response = StreamingHttpResponse(events, content_type="text/event-stream")
     _tell(request, response, row.job_id, row.sandbox, warnings_of_row(row))
@@ -54,11 +55,12 @@ def stream_of_row(request: HttpRequest, row: AIJob, events: AsyncIterator[bytes]
     return response
 
 
-async def told(request: HttpRequest, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The events; what goes wrong is told in the last one."""
+async def told(request: HttpRequest, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The events; what goes wrong is told in the last one. Closes ``events``."""
     try:
-        async for event in events:
-            yield event
+        async with aclosing(events) as opened:
+            async for event in opened:
+                yield event
     except HubError as error:
         yield sse(error_body(request, error))
     except Exception as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from ai_core import pipeline, selectors
-from ai_core.services.job import Job, Order
+from ai_core.services.job import Job, Order, task_id_of
 from ai_openai.api import answers, documents, replays
 from ai_openai.api.outcomes import Outcome
 from ai_openai.domain import chat, listing
@@ -89,14 +89,14 @@ async def _later(job_ref: str, model: str, accepted_at: datetime, effort: str | 
     return {
         "job_id": job_ref,
         "status": "async",
-        "task_id": f"run-{job_ref[7:]}",
+        "task_id": task_id_of(job_ref),
         "message": f"Job started asynchronously with {model}",
         "estimated_completion": clock.iso(expected),
         "reasoning_effort": effort,
     }
 
 
-async def _events(request: HttpRequest, job: Job) -> AsyncIterator[bytes]:
+async def _events(request: HttpRequest, job: Job) -> AsyncGenerator[bytes]:
     """``job``, then ``delta`` events, then ``done`` with the answer as it would be without streaming."""
     yield sse({"type": "job", "job_id": job.job_ref, "model": job.terms.spec.id})
     async with aclosing(pipeline.execute(job)) as chunks:  # type: ignore[type-var]
@@ -106,7 +106,7 @@ async def _events(request: HttpRequest, job: Job) -> AsyncIterator[bytes]:
     yield sse({"type": "done", **_whole(request, Outcome.of_job(job))})
 
 
-async def _replayed_events(request: HttpRequest, outcome: Outcome) -> AsyncIterator[bytes]:
+async def _replayed_events(request: HttpRequest, outcome: Outcome) -> AsyncGenerator[bytes]:
     yield sse({"type": "job", "job_id": outcome.job_ref, "model": outcome.model})
     for data in chat.replayed_chunks(outcome.response or {"choices": []}):
         for event in chat.deltas(data):

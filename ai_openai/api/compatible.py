@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from django.http import HttpRequest, HttpResponseBase
@@ -74,14 +74,14 @@ async def _streamed(request: HttpRequest, job: Job) -> HttpResponseBase:
     return answers.stream_of_job(request, job, rest)
 
 
-async def _after(first: chat.Chunk, chunks: AsyncIterator[chat.Chunk]) -> AsyncIterator[chat.Chunk]:
+async def _after(first: chat.Chunk, chunks: AsyncIterator[chat.Chunk]) -> AsyncGenerator[chat.Chunk]:
     async with aclosing(chunks) as rest:  # type: ignore[type-var]
         yield first
         async for data in rest:
             yield data
 
 
-async def _ended() -> AsyncIterator[bytes]:
+async def _ended() -> AsyncGenerator[bytes]:
     yield chat.DONE
 
 
@@ -94,7 +94,7 @@ async def _replayed(request: HttpRequest, caller: Caller, replay: Replay) -> Htt
     return answers.stream_of_row(request, row, stream)
 
 
-async def _chunks(response: chat.Chunk) -> AsyncIterator[chat.Chunk]:
+async def _chunks(response: chat.Chunk) -> AsyncGenerator[chat.Chunk]:
     for data in chat.replayed_chunks(response):
         yield data
 

@@ -51,7 +51,11 @@ KEY = {
 }
 
 
-def body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
+#: What /docs/ fills in: a request that works as it stands.
+ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say hello."}]}
+
+
+def body(required: list[str], properties: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     """A JSON request body; parameters beyond those named are the model's own."""
     schema = {
         "type": "object",
@@ -59,7 +63,7 @@ def body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
         "properties": properties,
         "additionalProperties": True,
     }
-    return {"required": True, "content": {JSON: {"schema": schema}}}
+    return {"required": True, "content": {JSON: {"schema": schema, "example": example}}}
 
 
 def answer(description: str, *, streams: bool = False) -> dict[str, Any]:
@@ -96,6 +100,7 @@ CHAT = operation(
             "max_completion_tokens": {"type": "integer"},
             "temperature": {"type": "number"},
         },
+        ASKED,
     ),
     responses={
         "200": answer("The completion with its usage and cost.", streams=True),
@@ -116,6 +121,7 @@ COMPLETIONS = operation(
             "messages": MESSAGES,
             "stream": {"type": "boolean"},
         },
+        ASKED,
     ),
     responses={"200": answer("A chat.completion, or its chunks.", streams=True), **ERRORS},
 )
@@ -131,6 +137,7 @@ EMBEDDINGS = operation(
             "model": {"type": "string", "example": "text-embedding-3-small"},
             "input": {"example": "A text"},
         },
+        {"model": "text-embedding-3-small", "input": "A text"},
     ),
     responses={"200": answer("A list of embeddings with its usage."), **ERRORS},
 )

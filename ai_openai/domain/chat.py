@@ -7,7 +7,8 @@ for the second.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,12 +74,18 @@ def quality_indicators(response: dict[str, Any]) -> dict[str, Any]:
     """
     first: dict[str, Any] = next(iter(response.get("choices") or ()), {})
     steps = (first.get("message") or {}).get("reasoning_steps")
-    tokens = ((first.get("logprobs") or {}).get("content")) or []
-    chances = [math.exp(token["logprob"]) for token in tokens]
+    chances = [math.exp(min(0.0, logprob)) for logprob in _logprobs(first.get("logprobs"))]
     return {
         "reasoning_steps": len(steps) if isinstance(steps, list) else None,
         "confidence_score": round(sum(chances) / len(chances), 4) if chances else None,
     }
+
+
+def _logprobs(told: Any) -> list[float]:
+    """The log-probabilities of a choice's tokens; a provider may tell anything in their place."""
+    tokens = told.get("content") if isinstance(told, dict) else None
+    known = [token for token in tokens if isinstance(token, dict)] if isinstance(tokens, list) else []
+    return [token["logprob"] for token in known if isinstance(token.get("logprob"), int | float)]
 
 
 def sse(data: Any) -> bytes:
@@ -86,15 +93,16 @@ def sse(data: Any) -> bytes:
     return b"data: " + orjson.dumps(data) + b"\n\n"
 
 
-async def openai_stream(chunks: AsyncIterator[Chunk], *, include_usage: bool) -> AsyncIterator[bytes]:
-    """Chunks as OpenAI streams them: a usage chunk only for those who asked for it."""
-    async for data in chunks:
-        if not data.get("choices") and not include_usage:
-            continue
-        if include_usage or "usage" not in data:
-            yield sse(data)
-        else:
-            yield sse({name: value for name, value in data.items() if name != "usage"})
+async def openai_stream(chunks: AsyncGenerator[Chunk], *, include_usage: bool) -> AsyncGenerator[bytes]:
+    """Chunks as OpenAI streams them: a usage chunk only for those who asked for it. Closes ``chunks``."""
+    async with aclosing(chunks) as opened:
+        async for data in opened:
+            if not data.get("choices") and not include_usage:
+                continue
+            if include_usage or "usage" not in data:
+                yield sse(data)
+            else:
+                yield sse({name: value for name, value in data.items() if name != "usage"})
     yield DONE
 
 
@@ -102,8 +110,9 @@ def deltas(data: Chunk) -> list[dict[str, Any]]:
     """A chunk's texts as ``delta`` events of MEGAHUB's own stream."""
     events = []
     for choice in data.get("choices") or ():
-        delta = choice.get("delta") or {}
-        said = {key: value for key, value in delta.items() if key != "role" and value}
+        delta = choice.get("delta")
+        told = delta.items() if isinstance(delta, dict) else ()
+        said = {key: value for key, value in told if key != "role" and value}
         if said:
             events.append({"type": "delta", "index": choice.get("index", 0), **said})
     return events

@@ -27,7 +27,7 @@ def long_form(spec: ModelSpec, price: Price | None, today: date) -> dict[str, An
         "description": spec.profile.description,
         "provider": spec.provider,
         "generation": spec.generation,
-        "status": status(spec, today),
+        "status": spec.status(today),
         "shutdown_date": str(spec.shutdown_date) if spec.shutdown_date else None,
         "replacement": spec.replacement,
         "supports_reasoning": spec.is_reasoning or bool(spec.reasoning_efforts),
@@ -68,13 +68,6 @@ def default_params(spec: ModelSpec) -> dict[str, Any]:
     if spec.default_reasoning_effort:
         chosen["reasoning_effort"] = spec.default_reasoning_effort
     return chosen
-
-
-def status(spec: ModelSpec, today: date) -> str:
-    """``active``, ``deprecated`` (a shutdown is announced) or ``retired``."""
-    if spec.shutdown_date is None:
-        return "active"
-    return "retired" if spec.shutdown_date <= today else "deprecated"
 
 
 def generation_info(specs: list[ModelSpec]) -> dict[str, Any]:

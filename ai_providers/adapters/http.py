@@ -31,7 +31,7 @@ from megahub.kernel.errors import (
 
 MAX_CONNECTIONS = 1000
 KEEPALIVE_SECONDS = 30
-#: An answer (or one event of a stream) that is larger is not an answer.
+#: An answer (or a whole stream) that is larger is not an answer.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 #: Enough of an error's body to find its code in.
 MAX_ERROR_BYTES = 64 * 1024
@@ -153,7 +153,7 @@ def _translated(access: Access) -> Iterator[None]:
     """
     try:
         yield
-    except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+    except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
         raise ProviderUnavailable(provider=access.provider) from error
     except TimeoutError as error:
         raise ProviderTimeout(provider=access.provider) from error

@@ -21,7 +21,6 @@ class Infomaniak(OpenAI):
     """One base URL; the model's row says under which version's path it is served."""
 
     name = "infomaniak"
-    display_name = "Infomaniak"
 
     def url(self, access: Access, spec: ModelSpec | None, path: str) -> str:
         """Without a model: the catalogue's own path. Raises NoApiKey when the product id is missing."""

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from ai_providers.adapters import http
-from ai_providers.domain.gathering import guessed, usage_of
+from ai_providers.domain.gathering import guessed, text_or_none, usage_of
 from ai_providers.domain.spec import ModelSpec
 from ai_providers.domain.wire import Access, Call, Chunk, Completion, RateLimits
 from megahub.kernel.errors import (
@@ -45,7 +45,6 @@ class OpenAI:
     """OpenAI itself, and the base of every provider that speaks its wire."""
 
     name = "openai"
-    display_name = "OpenAI"
 
     def url(self, access: Access, spec: ModelSpec | None, path: str) -> str:
         """Where a path of the wire lies for this access."""
@@ -153,11 +152,14 @@ def from_wire(call: Call, json: Any, headers: dict[str, str], access: Access) ->
     part = "choices" if call.endpoint == "chat" else "data"
     if not isinstance(json, dict) or json.get(part) is None:
         raise ProviderMalformed(provider=access.provider)
-    first: dict[str, Any] = next(iter(objects(json, part, access)), {})
+    found = objects(json, part, access)
+    if call.endpoint == "chat" and not all(isinstance(choice.get("message"), dict) for choice in found):
+        raise ProviderMalformed(provider=access.provider)
+    first: dict[str, Any] = next(iter(found), {})
     return Completion(
         body=json,
         usage=usage_of(json.get("usage")) or guessed(call, json),
-        provider_id=json.get("id") or headers.get("x-request-id"),
+        provider_id=text_or_none(json.get("id")) or headers.get("x-request-id"),
         finish_reason=first.get("finish_reason"),
     )
 

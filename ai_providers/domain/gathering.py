@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ai_providers.domain import tokens
-from ai_providers.domain.wire import Call, Completion, Usage
+from ai_providers.domain.wire import TOOL_CALL_TEXTS, Call, Completion, Usage
 
 #: What a chunk says of itself, not of the answer.
 OF_A_CHUNK = frozenset(("choices", "usage", "object", "obfuscation"))
-#: Where a call of a function or of a custom tool holds what the model wrote.
-TEXT_OF_A_TOOL_CALL = {"function": "arguments", "custom": "input"}
+#: A larger number is a provider's mistake; it and its price still fit the ledger's columns.
+MOST_TOKENS = 10**12
 
 
 def usage_of(reported: Any) -> Usage | None:
@@ -37,9 +37,9 @@ def usage_of(reported: Any) -> Usage | None:
 
 
 def _count(reported: Any, name: str) -> int:
-    """A number of tokens: none where there is no number, and never less than none."""
+    """A number of tokens: none where there is no number, never less than none or more than is credible."""
     value = reported.get(name) if isinstance(reported, dict) else None
-    return max(0, int(value)) if isinstance(value, int | float) else 0
+    return int(min(max(0, value), MOST_TOKENS)) if isinstance(value, int | float) else 0
 
 
 def report_of(usage: Usage) -> dict[str, Any]:
@@ -69,8 +69,13 @@ def _texts(message: dict[str, Any]) -> list[str]:
     texts = [message.get(key) for key in ("content", "refusal")]
     texts.append(message.get("reasoning_content") or message.get("reasoning"))
     for call in _objects(message.get("tool_calls")):
-        texts += [_object(call.get("function")).get("arguments"), _object(call.get("custom")).get("input")]
+        texts += [_object(call.get(kind)).get(name) for kind, name in TOOL_CALL_TEXTS.items()]
     return [text for text in texts if isinstance(text, str)]
+
+
+def text_or_none(value: Any) -> str | None:
+    """A provider's name for something, if it is a text."""
+    return value if isinstance(value, str) and value else None
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -131,7 +136,7 @@ class Gathered:
         usage = self.usage or guessed(self.call, body)
         body["usage"] = self.report or report_of(usage)
         finish_reason = choices[0]["finish_reason"] if choices else None
-        return Completion(body, usage, self.head.get("id"), finish_reason)
+        return Completion(body, usage, text_or_none(self.head.get("id")), finish_reason)
 
 
 def _add_tool_calls(whole: list[dict[str, Any]], deltas: list[dict[str, Any]]) -> None:
@@ -139,7 +144,7 @@ def _add_tool_calls(whole: list[dict[str, Any]], deltas: list[dict[str, Any]]) -
         kind = "custom" if isinstance(delta.get("custom"), dict) else "function"
         index = min(_index(delta), len(whole))
         if index == len(whole):
-            whole.append({"type": kind, kind: {"name": "", TEXT_OF_A_TOOL_CALL[kind]: ""}})
+            whole.append({"type": kind, kind: {"name": "", TOOL_CALL_TEXTS[kind]: ""}})
         call = whole[index]
         if delta.get("id"):
             call["id"] = delta["id"]

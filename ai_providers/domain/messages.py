@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ai_providers.domain.spec import ModelSpec
+from ai_providers.domain.wire import TOOL_CALL_TEXTS
 from megahub.kernel.text import Text
 
 #: Keys a message may carry, the ones that answers bring back included.
@@ -25,8 +26,6 @@ PART_HOLDS: dict[str, type] = {
     "input_audio": dict,
     "file": dict,
 }
-#: Where a call of a function or of a custom tool holds what the model wrote.
-TOOL_CALL_TEXTS = {"function": "arguments", "custom": "input"}
 #: What a message of a role must name, beside its content.
 NEEDED = {"tool": "tool_call_id", "function": "name"}
 MAX_MESSAGES = 10_000

@@ -56,11 +56,6 @@ class Cost:
     def input_usd_nano(self) -> int:
         return to_usd(self.input_nano, self.rate)
 
-    @property
-    def output_usd_nano(self) -> int:
-        """The rest of the whole, so that the two sides always add up to it."""
-        return self.usd_nano - self.input_usd_nano
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

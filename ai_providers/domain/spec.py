@@ -118,12 +118,13 @@ class ModelSpec:
         """Whether the provider has shut it down by ``today``."""
         return self.shutdown_date is not None and self.shutdown_date <= today
 
+    def status(self, today: date) -> Literal["active", "deprecated", "retired"]:
+        """``deprecated`` once a shutdown is announced, ``retired`` from its day on."""
+        if self.shutdown_date is None:
+            return "active"
+        return "retired" if self.is_retired(today) else "deprecated"
+
     def price_at(self, day: date) -> Price | None:
         """The price in force on ``day``: the latest that began by then; None when unpriced."""
         begun = [price for price in self.prices if price.since <= day and price.rates]
         return max(begun, key=lambda price: price.since, default=None)
-
-    @property
-    def output_limit_param(self) -> str:
-        """The name under which the most output tokens are sent to this model."""
-        return "max_completion_tokens" if "max_completion_tokens" in self.params else "max_tokens"

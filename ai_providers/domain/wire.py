@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Endpoint = Literal["chat", "embeddings"]
+#: Where a call of a function or of a custom tool holds what the model wrote.
+TOOL_CALL_TEXTS = {"function": "arguments", "custom": "input"}
 
 
 @dataclass(frozen=True, slots=True)

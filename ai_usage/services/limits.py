@@ -19,11 +19,6 @@ async def of(company_id: int) -> tuple[Limit, ...]:
     return await _limits.aget(company_id)
 
 
-def forget() -> None:
-    """Forget all budgets of this process (after one was changed)."""
-    _limits.forget()
-
-
 def provide_defaults(company_id: int) -> None:
     """The reasoning models' daily budget and number of jobs, for a company that has none yet.
 

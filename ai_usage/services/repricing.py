@@ -4,6 +4,9 @@ A settlement without a cost was charged a pessimistic amount. Once a price is kn
 ``adjust`` entry says the true cost, and the windows that the job counted against are corrected by the
 difference, in one transaction per job. Whoever comes second (a unique constraint says so) changes
 nothing.
+
+Its day is the one on which the job ended (the settlement's ``created_at``), in UTC as providers bill,
+whatever the company's time zone: the price in force and the exchange rate are both that day's.
 """
 
 from __future__ import annotations
@@ -121,7 +124,7 @@ def price_unpriced() -> list[Line]:
 
 
 def _terms(model: str, day: date) -> tuple[Price, Rate] | None:
-    """The price of a model on a day and the rate of its currency; None while either is unknown."""
+    """The price of a model on a day (UTC) and its currency's rate of then; None while either is unknown."""
     spec = loading.models().get(model)
     if spec is None:
         return None

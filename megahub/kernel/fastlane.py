@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from io import BytesIO
 from typing import Any
@@ -45,10 +45,10 @@ class Disconnected(Exception):
     """The client went away before its body was read."""
 
 
-def fast(*methods: str) -> Callable[[View], View]:
-    """Mark an async view for the hot lane, for these methods."""
+def fast(*methods: str) -> Callable[[View], Callable[..., Any]]:
+    """Mark an async view for the hot lane, for these methods. (Django's ``path`` knows no async views.)"""
 
-    def mark(view: View) -> View:
+    def mark(view: View) -> Callable[..., Any]:
         view.fast_methods = frozenset(methods)  # type: ignore[attr-defined]
         return view
 
@@ -62,12 +62,17 @@ class FastLane:
         self.resolver = URLResolver(RegexPattern(r"^/"), patterns)
 
     def match(self, scope: dict[str, Any]) -> ResolverMatch | None:
-        """The fast view for this path and method, if there is one."""
-        try:
-            found = self.resolver.resolve(scope["path"])
-        except Resolver404:
+        """The fast view for this path (a slash at its end may be missing) and method, if there is one."""
+        found = self._resolve(scope["path"]) or self._resolve(scope["path"] + "/")
+        if found is None:
             return None
         return found if scope["method"] in getattr(found.func, "fast_methods", ()) else None
+
+    def _resolve(self, path: str) -> ResolverMatch | None:
+        try:
+            return self.resolver.resolve(path)
+        except Resolver404:
+            return None
 
     async def handle(
         self, match: ResolverMatch, scope: dict[str, Any], receive: Receive, send: Send
@@ -77,18 +82,26 @@ class FastLane:
         request = ASGIRequest(scope, BytesIO())
         request.resolver_match = match
         try:
-            request._body = await read_body(scope, receive)
-            response = await match.func(request, *match.args, **match.kwargs)
-        except Disconnected:
-            return
-        except HubError as error:
-            response = error_response(request, error)
-        except Exception as error:  # noqa: BLE001 - logged with its traceback, answered as a 500
-            response = unexpected(request, error)
-        try:
+            response = await self._answer(request, match, receive)
             await self.send(request, response, receive, send)
+        except Disconnected:
+            pass
         finally:
             await _tell(signals.request_finished)
+
+    @staticmethod
+    async def _answer(request: ASGIRequest, match: ResolverMatch, receive: Receive) -> HttpResponseBase:
+        """What the view says, or the error. Raises Disconnected."""
+        try:
+            request._body = await read_body(request.scope, receive)
+            response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
+        except Disconnected:
+            raise
+        except HubError as error:
+            return error_response(request, error)
+        except Exception as error:  # noqa: BLE001 - logged with its traceback, answered as a 500
+            return unexpected(request, error)
+        return response
 
     async def send(
         self, request: ASGIRequest, response: HttpResponseBase, receive: Receive, send: Send
@@ -121,7 +134,8 @@ def _start(status: int, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
 
 
 async def _stream(response: Any, send: Send) -> None:
-    async with aclosing(aiter(response.streaming_content)) as parts:
+    # Not ``streaming_content``: Django's wrapper would leave the generator to the garbage collector.
+    async with aclosing(response._iterator) as parts:
         async for part in parts:
             await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
@@ -132,7 +146,7 @@ async def _disconnect(receive: Receive) -> None:
         pass
 
 
-async def read_body(scope: dict[str, Any], receive: Receive) -> bytes:
+async def read_body(scope: Mapping[str, Any], receive: Receive) -> bytes:
     """The whole body. Raises BodyTooLarge by its declared or its true size, or Disconnected."""
     limit = settings.HUB_MAX_BODY_BYTES
     declared = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
@@ -162,6 +176,8 @@ def bounded(receive: Receive) -> Receive:
     async def limited() -> dict[str, Any]:
         nonlocal left
         message = await receive()
+        while message["type"] == "http.request" and left == 0:
+            message = await receive()  # behind the end that was told: Django expects a disconnect only
         if message["type"] == "http.request":
             content = message.get("body", b"")[:left]
             left -= len(content)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
+from django import forms
 from django.db.models import QuerySet
-from django_filters import TypedChoiceFilter
+from django_filters import IsoDateTimeFilter, NumberFilter, TypedChoiceFilter
+from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
@@ -23,6 +26,30 @@ class Flag(TypedChoiceFilter):
     def __init__(self, **kwargs: Any) -> None:
         choices = [("true", "true"), ("false", "false")]
         super().__init__(choices=choices, coerce=lambda value: value == "true", **kwargs)
+
+
+class Number(NumberFilter):
+    """A number that the database's columns could hold."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=-(2**63), max_value=2**63 - 1, **kwargs)
+
+
+class MomentField(IsoDateTimeField):
+    """ISO 8601, of a moment that there is in UTC too (the first of all days ends elsewhere)."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        moment: datetime | None = super().to_python(value)
+        try:
+            return None if moment is None else moment.astimezone(UTC)
+        except OverflowError as error:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+
+class Moment(IsoDateTimeFilter):
+    """A moment with its time zone, or in UTC."""
+
+    field_class = MomentField
 
 
 class StrictFilterBackend(DjangoFilterBackend):

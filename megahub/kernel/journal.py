@@ -4,7 +4,7 @@ A *writer* turns a list of entries into SQL inside one transaction and returns o
 a result that is a HubError refuses that entry alone. Entries gather only while the previous commit
 runs: an idle journal writes at once, there is no timer. When a group fails, its entries are written
 one by one, so that a poisoned row fails alone; so is a group whose ``require`` touched nothing, with
-``session.careful`` set. A full queue answers Busy (503).
+``session.careful`` set. A full queue answers Busy (503), except to a writer that must not be refused.
 
 PostgreSQL has a thread and a connection per lane (submissions do not wait for settlements); SQLite
 has one writer thread for everything.
@@ -46,7 +46,11 @@ IN_DOUBT = (
 
 
 class Writer(Protocol):
-    """``lane`` names the thread it shares; ``keep`` retries while the database is away."""
+    """``lane`` names the thread it shares.
+
+    ``keep`` for what must not be lost: it is taken in however much waits, and retried while the
+    database is away.
+    """
 
     lane: str
     keep: bool
@@ -113,25 +117,27 @@ class Lane:
         self.thread.start()
 
     def put(self, item: Item) -> None:
-        if self.waiting.qsize() >= settings.HUB_JOURNAL_CAPACITY:
+        if not item.writer.keep and self.waiting.qsize() >= settings.HUB_JOURNAL_CAPACITY:
             raise Busy(retry_after=1)
         self.waiting.put(item)
 
     def stop(self) -> None:
-        """Write what waits, then end the thread and close its connection."""
+        """Write what waits, then end the thread and close its connection; what cannot be is refused."""
         self.waiting.put(None)
         self.thread.join(timeout=30)
 
     def _run(self) -> None:
-        while True:
-            items, stopping = self._gather()
+        stopping = False
+        # Somebody may have put an entry behind the sign to stop.
+        while not stopping or not self.waiting.empty():
+            items, told_to_stop = self._gather()
+            stopping = stopping or told_to_stop
             by_writer: dict[tuple[int, int], list[Item]] = defaultdict(list)
             for number, item in enumerate(items):
                 by_writer[id(item.writer), number if item.in_doubt else -1].append(item)
             for group in by_writer.values():
                 self._write_group(group)
-            if stopping:
-                break
+        self._finish(self.kept, [DatabaseUnavailable(retry_after=2)] * len(self.kept))
         self.session.close()
 
     def _gather(self) -> tuple[list[Item], bool]:
@@ -289,9 +295,10 @@ def _lane(name: str) -> Lane:
 def stop() -> None:
     """Write what waits and end the threads (at shutdown, before a test database is dropped)."""
     with _lanes_lock:
-        for lane in _lanes.values():
-            lane.stop()
-        _lanes.clear()
+        stopping = list(_lanes.values())
+        _lanes.clear()  # who comes now gets a lane that lives
+    for lane in stopping:
+        lane.stop()
 
 
 def statistics() -> dict[str, dict[str, int]]:

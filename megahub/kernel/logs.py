@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 import structlog
+from django.utils.log import CallbackFilter
 
 #: Provider keys, hub keys, JWTs, bearer and basic headers, URLs with a password.
 SECRETS = re.compile(
@@ -44,6 +45,11 @@ def _redacted(value: Any) -> Any:
     return redact(value if isinstance(value, str) else repr(value))
 
 
+def _is_no_outage(record: logging.LogRecord) -> bool:
+    """A 503 is an answer (of /readyz, say), not a fault."""
+    return getattr(record, "status_code", None) != 503
+
+
 def configure(options: dict[str, str]) -> None:
     """Django's LOGGING_CONFIG: ``format`` is ``console`` (for people) or ``json``, and a ``level``."""
     final = (
@@ -63,6 +69,7 @@ def configure(options: dict[str, str]) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
+            "filters": {"not_unavailable": {"()": CallbackFilter, "callback": _is_no_outage}},
             "formatters": {
                 "hub": {
                     "()": structlog.stdlib.ProcessorFormatter,
@@ -78,7 +85,11 @@ def configure(options: dict[str, str]) -> None:
             "root": {"handlers": ["stderr"], "level": options["level"]},
             "loggers": {
                 "aiohttp.access": {"level": "WARNING"},
-                "django.request": {"level": "ERROR"},
+                "django.request": {"level": "ERROR", "filters": ["not_unavailable"]},
+                # Beat's chores: two lines each, every two seconds. What fails is told all the same.
+                "celery.app.trace": {"level": "WARNING"},
+                "celery.beat": {"level": "WARNING"},
+                "celery.worker.strategy": {"level": "WARNING"},
             },
         }
     )

@@ -24,13 +24,22 @@ def operation(method: str, **details: Any) -> Callable[[V], V]:
 
 def add_fast_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's postprocessing hook."""
-    security: list[dict[str, list[str]]] = [{"bearerAuth": []}, {"apiKeyAuth": []}]
+    security: list[dict[str, list[str]]] = [{"bearerAuth": []}]
     for path, view in _views(get_resolver().url_patterns, "/"):
         for method, details in getattr(view, "openapi_operations", {}).items():
             operations = result["paths"].setdefault(path, {})
             operations[method] = {"security": security, **details}
+    for operations in result["paths"].values():
+        for details in operations.values():
+            _summarize(details)
     result["paths"] = dict(sorted(result["paths"].items()))
     return result
+
+
+def _summarize(details: dict[str, Any]) -> None:
+    """The first line of a description is its summary too."""
+    if details.get("description") and not details.get("summary"):
+        details["summary"] = details["description"].split("\n", 1)[0].rstrip(".")
 
 
 def _views(patterns: list[Any], prefix: str) -> Iterator[tuple[str, Any]]:

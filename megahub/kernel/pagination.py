@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from rest_framework import exceptions
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
 
 from megahub.kernel.errors import NotFound, ValidationFailed
 from megahub.kernel.text import Text
+
+#: A longer number of a page is no page's, and Python reads no number of thousands of digits.
+MAX_DIGITS = 9
+
+
+def is_number(raw: str) -> bool:
+    """Whether a query parameter is a whole number that can be read."""
+    return raw.isdecimal() and len(raw) <= MAX_DIGITS
 
 
 class Pages(PageNumberPagination):
@@ -22,18 +31,16 @@ class Pages(PageNumberPagination):
         raw = request.query_params.get("page_size")
         if raw is None:
             return self.page_size
-        if not raw.isdecimal() or not 1 <= int(raw) <= self.max_page_size:
+        if not is_number(raw) or not 1 <= int(raw) <= self.max_page_size:
             message = Text("A whole number from 1 to {limit}.", limit=self.max_page_size)
             raise ValidationFailed(field_errors={"page_size": [message]}, param="page_size")
         return int(raw)
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
         raw = request.query_params.get("page", "1")
-        if not raw.isdecimal() or int(raw) < 1:
+        if not is_number(raw) or int(raw) < 1:
             raise ValidationFailed(field_errors={"page": [Text("A whole number from 1.")]}, param="page")
         try:
             return super().paginate_queryset(queryset, request, view)
-        except Exception as error:
-            if type(error).__name__ == "NotFound":
-                raise NotFound("There is no page {page}.", page=int(raw)) from error
-            raise
+        except exceptions.NotFound as error:
+            raise NotFound("There is no page {page}.", page=int(raw)) from error

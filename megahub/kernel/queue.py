@@ -1,4 +1,4 @@
-"""The doorbell: ``enqueue("ai_core.run_job", id)`` by name, after commit, never failing the caller.
+"""The doorbell: ``ring("ai_core.run_job", id)`` by name, after commit, never failing the caller.
 
 A bell that could not be rung is not an error: the job's row is the truth, the relay rings again.
 Publishing happens in one background thread, so that neither the event loop nor a request waits for
@@ -13,7 +13,6 @@ import threading
 from typing import Any
 
 from celery import current_app
-from django.db import transaction
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +26,8 @@ _ringer: threading.Thread | None = None
 _lock = threading.Lock()
 
 
-def enqueue(task: str, *args: Any, queue: str = "normal") -> None:
-    """Ring for ``task`` once the open transaction, if any, has committed."""
-    transaction.on_commit(lambda: ring(task, *args, queue=queue))
-
-
 def ring(task: str, *args: Any, queue: str = "normal") -> None:
-    """Ring for ``task`` now; for code that has committed by itself (the journal)."""
+    """Ring for ``task`` in a worker of ``queue``, after what it is about was committed. From any thread."""
     _ensure_ringer()
     try:
         _waiting.put_nowait((task, args, queue))

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
 from django.utils import translation
 from django.utils.translation import gettext
 
 from megahub.kernel import body, surfaces
-from megahub.kernel.errors import HubError, ServerError
-from megahub.kernel.text import Text
+from megahub.kernel.errors import BadRequest, HubError, ServerError
+from megahub.kernel.text import said
 
 log = logging.getLogger("megahub.requests")
 
@@ -49,7 +51,7 @@ def error_body(request: HttpRequest, error: HubError) -> dict[str, Any]:
 def say(request: HttpRequest, text: str) -> str:
     """A ``Text`` in the request's language; any other string as it is."""
     with translation.override(language(request)):
-        return text.said(gettext(text.template)) if isinstance(text, Text) else text
+        return said(text, gettext)
 
 
 def error_response(request: HttpRequest, error: HubError) -> HttpResponse:
@@ -67,9 +69,32 @@ def json_response(content: Any, status: int = 200) -> HttpResponse:
 
 
 def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Log an unanticipated error with its traceback; answer 500 without a word of the inside."""
+    """Log an unanticipated error with its traceback; answer 500 without a word of the inside.
+
+    What Django refuses of a request (too many fields, say) is its client's mistake: a 400.
+    """
+    if isinstance(error, SuspiciousOperation):
+        return error_response(request, BadRequest())
     log.exception("unhandled error at %s %s", request.method, request.path, exc_info=error)
     return error_response(request, ServerError())
+
+
+def _measure(request: HttpRequest) -> None:
+    """Say how long a body is that came in pieces: DRF takes one without a length for none."""
+    if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+        request.META["CONTENT_LENGTH"] = str(len(request.body))
+
+
+class Moved(HttpResponsePermanentRedirect):
+    """A redirect that keeps the method and the body: after a 301 a POST would come back as a GET."""
+
+    status_code = 308
+
+
+class SlashMiddleware(CommonMiddleware):
+    """Sends a path without its last slash to the one with it. The hot lane takes both."""
+
+    response_redirect_class = Moved
 
 
 class RequestMiddleware:
@@ -84,6 +109,7 @@ class RequestMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
+        _measure(request)
         if iscoroutinefunction(self):
             return self._acall(request)
         return self._finish(request, self.get_response(request))

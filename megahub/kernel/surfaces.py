@@ -14,7 +14,7 @@ from typing import Any
 
 from megahub.kernel import clock
 from megahub.kernel.errors import HubError
-from megahub.kernel.text import Text
+from megahub.kernel.text import said
 
 Say = Callable[[str], str]
 Surface = Callable[[HubError, Say, str], dict[str, Any]]
@@ -52,8 +52,7 @@ OPENAI_CODES = {
 def field_errors(error: HubError, say: Say) -> dict[str, list[str]]:
     """The messages by field, translated where they are ``Text``."""
     return {
-        field: [text.said(say(text.template)) if isinstance(text, Text) else text for text in texts]
-        for field, texts in (error.field_errors or {}).items()
+        field: [said(text, say) for text in texts] for field, texts in (error.field_errors or {}).items()
     }
 
 

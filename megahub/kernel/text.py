@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -31,3 +32,8 @@ class Text(str):
     def said(self, template: str) -> str:
         """The same with ``template``, the translation of its own."""
         return template.format_map(Words(self.words))
+
+
+def said(text: str, translate: Callable[[str], str]) -> str:
+    """A ``Text`` in the language of ``translate`` (gettext of it); any other string as it is."""
+    return text.said(translate(text.template)) if isinstance(text, Text) else text

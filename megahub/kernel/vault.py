@@ -35,7 +35,7 @@ class MasterKey:
 
 def master_keys() -> list[MasterKey]:
     """The configured keys, the sealing one first. Raises ImproperlyConfigured, never echoing a key."""
-    found = []
+    found: list[MasterKey] = []
     for number, part in enumerate(filter(None, settings.AI_ENCRYPTION_KEY.split(",")), start=1):
         key_id, colon, encoded = part.strip().partition(":")
         try:
@@ -47,6 +47,9 @@ def master_keys() -> list[MasterKey]:
                 f"AI_ENCRYPTION_KEY: part {number} is not 'id:base64 of {KEY_BYTES} bytes'."
                 " Make one with `manage.py make_master_key`."
             )
+        if any(key_id == earlier.id for earlier in found):
+            # Rotation would take the old key's work for the new one's, and leave it behind.
+            raise ImproperlyConfigured(f"AI_ENCRYPTION_KEY: part {number} has the id of an earlier part.")
         found.append(MasterKey(key_id, key))
     if not found:
         raise ImproperlyConfigured(

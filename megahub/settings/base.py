@@ -24,14 +24,12 @@ VAR_DIR = Path(env.text("HUB_VAR", str(BASE_DIR / "var"))).resolve()
 # Who we are ------------------------------------------------------------------------------------
 
 HUB_RUN_ID = env.text("HUB_RUN_ID")
-HUB_PUBLIC_URL = env.text("HUB_PUBLIC_URL", f"http://127.0.0.1:{env.integer('HUB_PORT', 8000)}")
 # Never empty, since the commands that make keys run before there is one; such a key starts no hub
 # (megahub/tenancy/checks.py).
 SECRET_KEY = env.text("HUB_SECRET_KEY", "unset")
 DEBUG = False
 ALLOWED_HOSTS = env.words("HUB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 ROOT_URLCONF = "megahub.urls"
-ASGI_APPLICATION = "megahub.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "tenancy.User"
 
@@ -57,10 +55,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "megahub.kernel.static.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "megahub.kernel.requests.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -121,6 +119,7 @@ CELERY_TASK_DEFAULT_QUEUE = "normal"
 CELERY_TIMEZONE = "UTC"
 if CELERY_BROKER_URL.startswith("filesystem"):
     BELL_DIR = VAR_DIR / "bell"
+    CELERY_BROKER_TRANSPORT = "megahub.kernel.bell:Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
         "data_folder_in": str(BELL_DIR / "queue"),
         "data_folder_out": str(BELL_DIR / "queue"),
@@ -150,6 +149,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT: Path | None = BASE_DIR / "staticfiles"
 # Without `collectstatic` (./hub up) the files are served from where the packages keep them.
 WHITENOISE_USE_FINDERS = True
+# Served at the root of the site: what browsers ask for by themselves.
+WHITENOISE_ROOT = BASE_DIR / "megahub" / "root"
 
 # Authentication --------------------------------------------------------------------------------
 
@@ -210,6 +211,8 @@ SPECTACULAR_SETTINGS = {
 }
 HUB_MAX_BODY_BYTES = env.integer("HUB_MAX_BODY_BYTES", 16 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = HUB_MAX_BODY_BYTES
+#: Origins whose frontends may call the API from a browser; none unless named.
+HUB_CORS_ORIGINS = env.words("HUB_CORS_ORIGINS")
 HUB_METRICS_TOKEN = env.text("HUB_METRICS_TOKEN")
 
 # Providers -------------------------------------------------------------------------------------

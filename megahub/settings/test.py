@@ -8,7 +8,6 @@ from megahub.settings.dev import DATABASES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-HUB_IDENTITY_TTL_SECONDS = 5.0
 HUB_MAX_BODY_BYTES = 1024 * 1024
 LOGGING = {"format": "console", "level": "WARNING"}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):

@@ -23,6 +23,9 @@ from megahub.kernel.errors import (
 from megahub.kernel.requests import error_response, unexpected
 from megahub.tenancy.selectors import Caller, acaller_for, caller_for
 
+#: No id is longer; callers are remembered by it.
+MAX_BRAND = 40
+
 AsyncView = Callable[..., Awaitable[HttpResponseBase]]
 #: Django's ``path`` knows no types of async views.
 FastView = Callable[..., Any]
@@ -40,8 +43,8 @@ def token_of(request: HttpRequest) -> str:
 
 
 def brand_of(request: HttpRequest) -> str | None:
-    """The X-Brand-ID header, None when absent or empty."""
-    return request.META.get("HTTP_X_BRAND_ID", "").strip() or None
+    """The X-Brand-ID header, None when absent or empty; as much of it as an id could have."""
+    return request.META.get("HTTP_X_BRAND_ID", "").strip()[:MAX_BRAND] or None
 
 
 def caller_of(request: Request) -> Caller:

@@ -6,10 +6,9 @@ import hmac
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from megahub.kernel import clock
 from megahub.kernel.cache import ShortLived
@@ -170,7 +169,7 @@ def _choose(standing: Standing, brand: str | None) -> Caller:
     memberships = (
         Membership.objects.unscoped()
         .filter(user=standing.user, company__is_active=True)
-        .select_related("company", "default_brand")
+        .select_related("company")
         .order_by("id")
     )
     if standing.api_key is not None:
@@ -198,17 +197,18 @@ def _named(standing: Standing, memberships: list[Membership], brand: str) -> Cal
 def _assumed(standing: Standing, memberships: list[Membership]) -> Caller:
     """Without a named brand: the default one, or the only one; None when that is not clear."""
     for membership in memberships:
-        if membership.default_brand is not None and membership.default_brand.is_active:
-            return _caller(standing, membership, membership.default_brand)
+        default = enterable(membership).filter(pk=membership.default_brand_id or 0).first()
+        if default is not None:
+            return _caller(standing, membership, default)
     choices = [(m, b) for m in memberships for b in enterable(m)[:2]]
     if len(choices) == 1:
         return _caller(standing, *choices[0])
     return _caller(standing, memberships[0], None)
 
 
-def enterable(membership: Membership) -> Any:
+def enterable(membership: Membership) -> QuerySet[Brand]:
     """The active brands that a membership may enter: the named ones, or all of the company."""
-    brands = Brand.objects.of(membership.company_id).filter(is_active=True).order_by("id")
+    brands: QuerySet[Brand] = Brand.objects.of(membership.company_id).filter(is_active=True).order_by("id")
     named = membership.brands.all()
     return brands.filter(pk__in=named) if named.exists() else brands
 

@@ -91,7 +91,8 @@ def make_api_key(
 ) -> tuple[ApiKey, str]:
     """A new API key of the caller's company: (row, the key itself, never to be seen again).
 
-    Raises ValidationFailed for scopes beyond the caller's own.
+    ``days`` until it expires, None for never. What an API key makes is bound to its brand, and ends
+    when it ends. Raises ValidationFailed for scopes beyond the caller's own.
     """
     beyond = sorted(set(scopes) - caller.scopes)
     if beyond:
@@ -99,6 +100,11 @@ def make_api_key(
         raise ValidationFailed(
             field_errors={"scopes": [message]}, param="scopes", suggestions=sorted(caller.scopes)
         )
+    expires_at = clock.now() + timedelta(days=days) if days else None
+    if caller.api_key_id is not None:
+        maker = ApiKey.objects.of(caller.company_id).get(pk=caller.api_key_id)
+        brand_id = brand_id or maker.brand_id
+        expires_at = min(filter(None, (expires_at, maker.expires_at)), default=None)
     key, public_id, digest = tokens.new_api_key()
     row = ApiKey.objects.unscoped().create(
         company_id=caller.company_id,
@@ -108,7 +114,7 @@ def make_api_key(
         public_id=public_id,
         digest=digest,
         scopes=sorted(scopes),
-        expires_at=clock.now() + timedelta(days=days) if days else None,
+        expires_at=expires_at,
     )
     return row, key
 

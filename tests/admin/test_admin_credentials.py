@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from ai_providers import selectors
 from ai_providers.models import AICredentials, SealedKey
+from tests import world
 from tests.world import Cast
 
 URL = "/admin/ai_providers/aicredentials/"
@@ -200,11 +201,11 @@ def test_the_list_shows_last_characters(root: Client, cast: Cast) -> None:
 
 
 def test_a_stored_key_is_used_at_once(root: Client, cast: Cast) -> None:
-    assert selectors.terms_now(cast.company.pk, "gpt-4o-mini").is_sandbox
+    assert world.terms(cast.company, "gpt-4o-mini").is_sandbox
 
     add(root, cast, openai_api_key=CANARY)
 
-    (access,) = selectors.terms_now(cast.company.pk, "gpt-4o-mini").accesses
+    (access,) = world.terms(cast.company, "gpt-4o-mini").accesses
     assert (access.source, access.api_key) == ("own", CANARY)
 
 

@@ -16,6 +16,7 @@ from ai_providers import selectors
 from ai_providers.models import AIModel, AIProvider, ExchangeRate
 from megahub.kernel import cache, clock
 from megahub.kernel.errors import ModelBlocked
+from tests import world
 from tests.world import Cast
 
 URL = "/admin/ai_providers/aimodel/"
@@ -50,7 +51,7 @@ def preview(root: Client, model_id: str) -> str:
 
 
 def test_it_works(root: Client, cast: Cast) -> None:
-    assert selectors.terms_now(cast.company.pk, UNPRICED).priced is False
+    assert world.terms(cast.company, UNPRICED).priced is False
 
     response = root.post(
         f"{URL}add/",
@@ -58,22 +59,22 @@ def test_it_works(root: Client, cast: Cast) -> None:
     )
 
     assert response.status_code == 302
-    terms = selectors.terms_now(cast.company.pk, UNPRICED)
+    terms = world.terms(cast.company, UNPRICED)
     assert (terms.priced, terms.price.rates) == (True, {"input": Decimal("0.5"), "output": Decimal("1.5")})
     # 1,000 x 0.50 + 1,000 x 1.50 for a million.
     assert "0.002 USD" in preview(root, UNPRICED)
 
 
 def test_blocking_is_felt_at_once(root: Client, cast: Cast) -> None:
-    assert selectors.terms_now(cast.company.pk, PRICED)
+    assert world.terms(cast.company, PRICED)
 
     root.post(f"{URL}add/", form(PRICED, is_blocked="on"))
 
     with pytest.raises(ModelBlocked):
-        selectors.terms_now(cast.company.pk, PRICED)
+        world.terms(cast.company, PRICED)
     row = AIModel.objects.get(model_id=PRICED)
     root.post(f"{URL}{row.pk}/delete/", {"post": "yes"})
-    assert selectors.terms_now(cast.company.pk, PRICED)
+    assert world.terms(cast.company, PRICED)
 
 
 def test_a_price_to_come_is_previewed_beside_the_present_one(root: Client, sandbox_url: str) -> None:
@@ -187,12 +188,12 @@ RATES = "/admin/ai_providers/exchangerate/"
 
 def test_a_newer_rate_is_used_at_once(root: Client, cast: Cast) -> None:
     model = "swiss-ai/Apertus-v1.5-70B"
-    before = selectors.terms_now(cast.company.pk, model).rate
+    before = world.terms(cast.company, model).rate
     sent = {"currency": "chf", "day": str(today()), "usd": "1.5", "source": "a test"}
 
     assert root.post(f"{RATES}add/", sent).status_code == 302
 
-    after = selectors.terms_now(cast.company.pk, model).rate
+    after = world.terms(cast.company, model).rate
     assert (after.currency, after.usd, after.day) == ("CHF", Decimal("1.5"), today())
     assert after != before
 

@@ -307,6 +307,18 @@ class TestChange:
         )
         assert (patch.json()["description"], patch.json()["priority"]) == ("B", "high")
 
+    def test_a_refused_change_changes_nothing(self, api: Api, cast: Cast, rung: Rung) -> None:
+        """Input may be changed while it is pending, progress may not: neither is."""
+        job = made(api, cast)
+        asked = {"input_data": {**INPUT, "max_tokens": 10}, "progress_percentage": 50, "priority": "low"}
+
+        response = api.as_(cast.alice).request("PATCH", f"{URL}{job['id']}/", json=asked)
+
+        assert (response.status_code, response.json()["error_code"]) == (409, "JOB_NOT_EDITABLE")
+        assert response.json()["detail"].startswith("progress_percentage can no longer be changed")
+        row = world.row(job["id"])
+        assert (row.revision, row.input_data, row.priority) == (1, INPUT, "normal")
+
     def test_input_while_pending_is_checked_and_reserved_anew(
         self, api: Api, cast: Cast, rung: Rung, provider: Provider
     ) -> None:

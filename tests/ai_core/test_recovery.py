@@ -6,11 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from ai_core import pipeline
 from ai_core.models import AIJob, Attempt, WorkerSession
 from ai_core.services import endings, recovery
 from ai_core.services.claim import CLAIM, Claimed, Take
 from megahub.kernel import clock, journal, loop
+from megahub.kernel.errors import ServerError
 from tests import world
 from tests.stubs import Scripted, completion
 from tests.world import Cast
@@ -139,6 +142,35 @@ class TestReaper:
         recovery.reap()
 
         assert world.row(job).status == "cancelled"
+
+    def test_one_that_cannot_be_taken_back_keeps_no_other_from_it(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        jobs = [world.submit(cast.alice) for _ in range(2)]
+        Attempt.objects.filter(job_id__in=[job.pk for job in jobs]).update(session=dead_session())
+        take_back = recovery.take_back
+
+        def poisoned(attempt: Attempt) -> bool:
+            if attempt.job_id == jobs[0].pk:
+                raise ServerError
+            return take_back(attempt)
+
+        monkeypatch.setattr(recovery, "take_back", poisoned)
+        recovery.reap()
+
+        assert [world.row(job).status for job in jobs] == ["running", "failed"]
+        monkeypatch.undo()
+        recovery.reap()
+
+    def test_sessions_of_old_are_forgotten_however_they_ended(self, database: None) -> None:
+        week = 7 * 24 * 3600
+        killed, ended, recent = dead_session(week + 60), dead_session(week + 60), dead_session(week - 60)
+        WorkerSession.objects.filter(pk=ended.pk).update(ended_at=ended.beat_at)
+
+        recovery.reap()
+
+        left = WorkerSession.objects.filter(pk__in=[killed.pk, ended.pk, recent.pk])
+        assert [session.pk for session in left] == [recent.pk]
 
     def test_living_jobs_are_left_alone(self, cast: Cast) -> None:
         job = world.submit(cast.alice)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from django.db import OperationalError
+
 from ai_core import pipeline
 from ai_core.models import AIJob, Attempt
 from ai_providers import selectors as providers
@@ -92,6 +95,54 @@ def test_retry_after_becomes_a_date_in_the_row(cast: Cast, provider: Provider, r
     window = world.window(budget)
     assert window is not None
     assert (window.reserved, window.spent) == (0, world.ledger(job)[0].charged_nano_usd)
+
+
+def test_a_job_cancelled_while_its_call_fails_is_not_given_back(
+    cast: Cast, provider: Provider, rung: Rung
+) -> None:
+    """Given back it would wait for ever: nobody claims what somebody wants to be cancelled."""
+    budget = world.make_budget(cast.company, "5")
+    job = world.submit(cast.alice, later=True)
+
+    async def flagged(call: Any, access: Any) -> Any:
+        rows = AIJob.objects.unscoped().filter(pk=job.pk)
+        await loop.in_thread(rows.update, cancel_requested_at=clock.now())
+        return RateLimited(provider="openai")
+
+    provider(flagged)
+    loop.run(pipeline.work(job.pk))
+
+    row = world.row(job)
+    assert (row.status, row.error["code"]) == ("cancelled", "JOB_CANCELLED")
+    assert [entry.kind for entry in world.ledger(job)] == ["void"]
+    window = world.window(budget)
+    assert window is not None
+    assert window.reserved == 0
+
+
+def test_a_job_that_cannot_be_opened_is_given_back(
+    cast: Cast, provider: Provider, rung: Rung, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """The database goes away between the claim and what the job needs of it."""
+    settings.HUB_JOB_MAX_ATTEMPTS = 2
+    scripted = provider(completion())
+    job = world.submit(cast.alice, later=True)
+
+    async def away(*_: Any) -> Any:
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(pipeline.providers, "terms", away)
+    assert loop.run(pipeline.work(job.pk)) is None
+    row = world.row(job)
+    assert (row.status, row.attempt_no) == ("pending", 1)
+    assert world.ledger(job) == []
+
+    make_due(job.pk)
+    assert loop.run(pipeline.work(job.pk)) is None
+    row = world.row(job)
+    assert (row.status, row.error["code"]) == ("failed", "INTERNAL_ERROR")
+    assert [entry.kind for entry in world.ledger(job)] == ["void"]
+    assert scripted.calls == []
 
 
 def test_attempts_are_bounded(cast: Cast, provider: Provider, rung: Rung, settings: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ai_core import pipeline
 from ai_core.models import Attempt
-from megahub.kernel import loop
+from megahub.kernel import errors, loop
 from megahub.kernel.errors import InvalidApiKey, ProviderRefused, ProviderTimeout, RateLimited
 from tests import world
 from tests.stubs import Scripted, completion
@@ -96,7 +96,7 @@ def test_a_failure_ends_the_job_and_gives_everything_back(
 
     row = world.row(job)
     assert (row.status, row.error["code"]) == (status, error.code)
-    assert row.error_message == error.text()
+    assert errors.restore(row.error).text() == error.text()
     (attempt,) = Attempt.objects.filter(job=row)
     assert (attempt.phase, attempt.error_code) == (phase, error.code)
     (entry,) = world.ledger(job)

@@ -100,10 +100,23 @@ class TestQuality:
             {"choices": [{"message": None, "logprobs": None}]},
             {"choices": [{"message": {"content": "a"}, "logprobs": {"content": []}}]},
             {"choices": [{"logprobs": {"content": None}}]},
+            {"choices": [{"logprobs": "none"}]},
+            {"choices": [{"logprobs": {"content": ["a", {}, {"logprob": None}]}}]},
         ],
     )
     def test_nothing_is_invented(self, response: dict[str, Any]) -> None:
         assert chat.quality_indicators(response) == {"reasoning_steps": None, "confidence_score": None}
+
+    def test_a_probability_is_one_at_most(self) -> None:
+        response = {"choices": [{"message": {}, "logprobs": {"content": [{"logprob": 1e9}]}}]}
+
+        assert chat.quality_indicators(response)["confidence_score"] == 1.0
+
+
+def test_a_delta_that_is_none_says_nothing() -> None:
+    choices = [{"delta": "text"}, {"delta": None}, {"index": 2, "delta": {"content": "a"}}]
+
+    assert chat.deltas({"choices": choices}) == [{"type": "delta", "index": 2, "content": "a"}]
 
 
 class TestStreams:

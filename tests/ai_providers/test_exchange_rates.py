@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from ai_providers import selectors
 from ai_providers.models import ExchangeRate
 from megahub.kernel import cache, clock
+from tests import world
 from tests.world import Cast
 
 SOURCE = "a test of the command"
@@ -39,7 +40,7 @@ def rates() -> list[tuple[Any, ...]]:
 
 def test_it_works(cast: Cast) -> None:
     model = "swiss-ai/Apertus-v1.5-70B"
-    assert selectors.terms_now(cast.company.pk, model).rate.usd == Decimal("1.236247")
+    assert world.terms(cast.company, model).rate.usd == Decimal("1.236247")
 
     assert run("CHF", "1.2362", "--day", "2026-11-20") == "1 CHF = 1.2362 USD (2026-11-20)\n"
 

@@ -149,14 +149,13 @@ class TestBatch:
 
 
 class TestFrancs:
-    def test_the_sides_add_up_to_the_whole(self) -> None:
+    def test_the_whole_and_the_side_that_went_in(self) -> None:
         found = cost("moonshotai/Kimi-K2.6", input=21, output=38)
 
         assert found.currency == "CHF"
         assert found.nano == 126_600
         assert found.usd_nano == 157_452  # 126,600 x 1.2437 = 157,452.42
-        assert (found.input_usd_nano, found.output_usd_nano) == (15_671, 141_781)
-        assert found.input_usd_nano + found.output_usd_nano == found.usd_nano
+        assert found.input_usd_nano == 15_671
 
     @settings(any_body.PATIENT)
     @given(usage=usages, usd=st.decimals("0.0001", "10", places=6))
@@ -164,8 +163,7 @@ class TestFrancs:
         rate = Rate("CHF", usd, TODAY)
         found = pricing.cost(price_of("moonshotai/Kimi-K2.6"), usage, rate)
 
-        assert found.input_usd_nano + found.output_usd_nano == found.usd_nano
-        assert min(found.input_usd_nano, found.output_usd_nano) >= 0
+        assert 0 <= found.input_usd_nano <= found.usd_nano
         assert abs(found.usd_nano - found.nano * usd) <= Decimal("0.5")
 
     def test_halves_go_up(self) -> None:

@@ -19,6 +19,7 @@ from ai_providers.models import AIModel, ExchangeRate
 from ai_usage.models import AIJobUsage, BudgetWindow, LedgerEntry
 from ai_usage.services import repricing
 from megahub.kernel import cache, clock, loop
+from megahub.tenancy.models import Company
 from tests import world
 from tests.stubs import Scripted
 from tests.world import Cast
@@ -220,6 +221,35 @@ def test_two_at_once_adjust_once(cast: Cast) -> None:
     adjustments = LedgerEntry.objects.of(cast.company.pk).filter(kind="adjust")
     assert sorted(a.job_id for a in adjustments) == sorted(e.job_id for e in entries)
     assert spent(budget) == sum(e.input_tokens * 1000 + e.output_tokens * 2000 for e in entries)
+
+
+def test_the_day_is_the_one_on_which_the_job_ended_in_utc(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half an hour before midnight in UTC; in Zurich the next day has begun."""
+    Company.objects.filter(pk=cast.company.pk).update(timezone="Europe/Zurich")
+    late = clock.now().replace(hour=23, minute=30) - timedelta(days=3)
+    rates = {shift: Decimal(f"1.{5 + shift}") for shift in (-1, 0, 1)}
+    for shift, usd in rates.items():
+        day = late.date() + timedelta(days=shift)
+        ExchangeRate.objects.update_or_create(
+            currency="CHF", day=day, defaults={"usd": usd, "source": "a test"}
+        )
+    with monkeypatch.context() as patched:
+        patched.setattr(clock, "now", lambda: late)
+        entry = run(cast)
+    assert entry.created_at == late
+    price(currency="CHF", price_since=late.date())
+    (shown,) = [row for row in repricing.overview() if row.model == MODEL]
+    assert shown.is_known
+
+    repricing.price_unpriced()
+
+    adjustment = world.ledger(entry.job_id)[1]
+    assert (adjustment.rate_day, adjustment.rate_usd) == (late.date(), rates[0])
+    assert adjustment.price_since == late.date()
+    nano = entry.input_tokens * 1000 + entry.output_tokens * 2000
+    assert (adjustment.amount_nano, adjustment.cost_nano_usd) == (nano, round(nano * rates[0]))
 
 
 def test_usage_before_the_price_stays_unpriced(cast: Cast) -> None:

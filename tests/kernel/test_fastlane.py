@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.urls import path
 
 from megahub.kernel import loop
-from megahub.kernel.fastlane import FastLane, fast
+from megahub.kernel.fastlane import FastLane, bounded, fast
 from megahub.kernel.requests import json_response
 
 THREADS: list[str] = []
@@ -155,6 +156,48 @@ def test_hanging_up_closes_the_stream() -> None:
     assert found.status == 200
     assert THREADS[-1] == "closed"
     assert len(found.sent) < 50
+
+
+def test_hanging_up_closes_a_stream_that_waits_for_its_client() -> None:
+    """At once: not when the garbage collector comes by."""
+
+    async def run() -> list[str]:
+        found = Exchange("GET", "/endless", [b""], hang_up_after=3)
+        send = found.send
+
+        async def slow(message: dict[str, Any]) -> None:
+            await send(message)
+            if found.enough.is_set():
+                await asyncio.Event().wait()
+
+        match = lane.match(found.scope)
+        assert match is not None
+        THREADS.clear()
+        await lane.handle(match, found.scope, found.receive, slow)
+        return list(THREADS)
+
+    gc.disable()
+    try:
+        assert loop.run(run()) == ["closed"]
+    finally:
+        gc.enable()
+
+
+def test_behind_a_body_over_the_limit_nothing_is_told(settings: Any) -> None:
+    """Django's own handler takes another piece of the body for an error of the server."""
+    settings.HUB_MAX_BODY_BYTES = 10
+    found = Exchange("POST", "/", [b"1234567", b"8901234", b"5", b"6"])
+    found.enough.set()
+    receive = bounded(found.receive)
+
+    async def told() -> list[dict[str, Any]]:
+        return [await receive() for _ in range(3)]
+
+    assert loop.run(told()) == [
+        {"type": "http.request", "body": b"1234567", "more_body": True},
+        {"type": "http.request", "body": b"8901", "more_body": False},
+        {"type": "http.disconnect"},
+    ]
 
 
 def test_a_body_over_the_limit_is_refused_unread(settings: Any) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,11 +27,13 @@ class Noting:
     keep: bool = False
     groups: list[list[Any]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.gate.set()
 
     def write(self, session: Session, entries: list[Any]) -> list[Any]:
+        self.entered.set()
         self.gate.wait(10)
         self.groups.append(list(entries))
         results: list[Any] = []
@@ -148,6 +151,40 @@ def test_a_full_journal_says_so(notes: Any, settings: Any) -> None:
 
     assert sum(isinstance(result, Busy) for result in results) == 4
     assert len(notes()) == 6
+
+
+def test_what_must_not_be_lost_is_taken_in_however_much_waits(notes: Any, settings: Any) -> None:
+    settings.HUB_JOURNAL_CAPACITY = 0
+
+    with pytest.raises(Busy):
+        journal.write_and_wait(Noting(), "a submission")
+    assert journal.write_and_wait(Noting(keep=True), "a settlement") == "wrote a settlement"
+
+
+def test_what_comes_while_it_stops_is_written(notes: Any) -> None:
+    writer = Noting(lane="stopping")
+    writer.gate.clear()
+    lane = journal.Lane("stopping")
+    items = [journal.Item(writer, word, Future(), None) for word in ("before", "behind")]
+    lane.put(items[0])
+    assert writer.entered.wait(5)
+    stopping = threading.Thread(target=lane.stop)
+    stopping.start()
+    wait_for(lambda: not lane.waiting.empty())
+    lane.put(items[1])
+    writer.gate.set()
+    stopping.join(10)
+
+    results = [item.future.result(timeout=5) for item in items]
+    assert results == ["wrote before", "wrote behind"]
+    assert not lane.thread.is_alive()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.005)
+    assert condition()
 
 
 def test_a_cancelled_waiter_does_not_undo_the_writing(notes: Any) -> None:

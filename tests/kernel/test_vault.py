@@ -152,6 +152,13 @@ class TestMasterKeys:
         assert (found.id, len(found.key)) == ("k9", KEY_BYTES)
         assert vault.new_master_key("a") != vault.new_master_key("a")
 
+    def test_two_of_one_id(self, keys: Any) -> None:
+        """Rotation goes by the id: it would leave what the older one wrapped behind."""
+        keys(NEW, "k2:" + OLD.partition(":")[2])
+
+        with pytest.raises(ImproperlyConfigured, match="part 2 has the id of an earlier part"):
+            vault.master_keys()
+
     def test_several_with_room_between(self, keys: Any) -> None:
         keys(f" {NEW} ", f" {OLD}")
 

@@ -296,6 +296,32 @@ def test_the_address_to_reach_a_server(host: str, address: str) -> None:
     assert services.address(host, 1) == address
 
 
+def test_the_demos_password_is_the_same_as_last_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HUB_DEMO_PASSWORD", raising=False)
+    file = tmp_path / "demo.json"
+    made = {stack._password(file) for _ in range(2)}
+    assert len(made) == 2  # nothing is kept yet
+    assert all(len(password) >= 16 for password in made)
+    file.write_text(json.dumps({"password": "kept", "users": []}))
+    assert stack._password(file) == "kept"
+    for broken in ("", "{}", "[]", "{"):
+        file.write_text(broken)
+        assert len(stack._password(file)) >= 16
+
+
+def test_a_password_for_the_demo_that_is_given_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "demo.json"
+    file.write_text(json.dumps({"password": "kept", "users": []}))
+    monkeypatch.setenv("HUB_DEMO_PASSWORD", "given")
+    assert stack._password(file) == "given"
+    monkeypatch.setenv("HUB_DEMO_PASSWORD", "")
+    assert stack._password(file) == "kept"
+
+
 @pytest.mark.parametrize(("answers", "why"), [("provider", "would cost money"), ("", "no credentials yet")])
 def test_no_demo_job_that_costs_money(answers: str, why: str) -> None:
     with pytest.raises(Fault, match=why):

@@ -4,6 +4,8 @@ import json
 import signal
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from unittest.mock import ANY
 import pytest
 
 from sandbox.log import CallLog
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # SO_LINGER with no patience: close() resets the connection.
 RESET = struct.pack("ii", 1, 0)
@@ -155,3 +159,36 @@ def test_a_signal_ends_it_although_a_call_stalls(
     assert list(tmp_path.iterdir()) == []
     with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
         probe.connect((provider.host.split(":")[0], int(provider.host.split(":")[1])))
+
+
+def test_a_signal_at_the_very_start_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    # The signal comes when the folder is there and the event loop does not listen for signals yet.
+    script = (
+        "import os, signal, sys, sandbox.__main__ as main;"
+        "main.serve = lambda _: os.kill(os.getpid(), signal.SIGTERM);"
+        "sys.exit(main.main([]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=30)
+    assert done.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_one_left_behind_is_removed(
+    start_sandbox: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with start_sandbox() as (_, killed):
+        (dead,) = tmp_path.iterdir()
+        killed.kill()
+        killed.wait(10)
+    assert dead.exists()
+    with start_sandbox():
+        (living,) = tmp_path.iterdir()
+        assert living != dead
+        with start_sandbox():
+            assert living.exists()
+            assert len(list(tmp_path.iterdir())) == 2
+    assert list(tmp_path.iterdir()) == []

@@ -115,6 +115,20 @@ def test_a_key_for_one_brand_enters_no_other(api: Api, cast: Cast) -> None:
     assert there.status_code == 404
 
 
+def test_what_a_key_makes_is_bound_as_it_is(api: Api, cast: Cast) -> None:
+    scopes = ["keys:manage", "jobs:read"]
+    asked = {"name": "x", "only_this_brand": True, "scopes": scopes, "expires_in_days": 7}
+    maker = api.as_(cast.alice).post(URL, asked).json()
+
+    made = api.as_(maker["key"]).post(URL, {"name": "y", "scopes": ["jobs:read"]}).json()
+    sooner = {"name": "z", "scopes": ["jobs:read"], "expires_in_days": 1}
+    brief = api.as_(maker["key"]).post(URL, sooner).json()
+
+    assert (made["brand"], made["expires_at"]) == (cast.brand.pk, maker["expires_at"])
+    assert brief["brand"] == cast.brand.pk
+    assert brief["expires_at"] < maker["expires_at"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

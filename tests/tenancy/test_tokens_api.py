@@ -279,6 +279,16 @@ class TestBrands:
 
         assert response.status_code == 404
 
+    def test_a_default_brand_that_the_membership_does_not_name(self, api: Api, cast: Cast) -> None:
+        other = cast.company.brands.create(name="Other", company=cast.company)
+        membership = cast.bob.user.memberships.get()
+        membership.brands.set([other])
+        assert membership.default_brand == cast.brand
+
+        me = api.as_(cast.bob).get("/auth/me/").json()
+
+        assert me["brand"]["id"] == other.pk
+
     @pytest.mark.parametrize("brand", ["x", "-1", "1.5", "9" * 30, "1 OR 1=1"])
     def test_what_is_no_id(self, api: Api, cast: Cast, brand: str) -> None:
         response = api.as_(cast.alice, x_brand_id=brand).get("/v1/models")

@@ -6,12 +6,12 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
-BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-API_KEY = {
-    "type": "apiKey",
-    "in": "header",
-    "name": "Authorization",
-    "description": "`Token <api key>`; `Bearer <api key>` is taken as well.",
+#: One box for both in /docs/: an API key is taken as a bearer as well.
+BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An access token of `/auth/token/`, or an API key (`mh_…`) of `/auth/keys/`."
+    " Scripts may send an API key as `Authorization: Token <api key>` too.",
 }
 
 
@@ -19,7 +19,7 @@ class HubScheme(OpenApiAuthenticationExtension):
     """Found by drf-spectacular as soon as this module is imported."""
 
     target_class = "megahub.tenancy.authentication.HubAuthentication"
-    name = ["bearerAuth", "apiKeyAuth"]
+    name = "bearerAuth"
 
     def get_security_definition(self, auto_schema: Any) -> Any:
-        return [BEARER, API_KEY]
+        return BEARER

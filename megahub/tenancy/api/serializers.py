@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from megahub.tenancy.models import ApiKey
@@ -12,6 +13,9 @@ from megahub.tenancy.roles import Scope
 MAX_KEY_DAYS = 3650
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("Sign in", {"username": "alice", "password": "…"}, request_only=True)]
+)
 class Credentials(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=1024, trim_whitespace=False)
@@ -61,6 +65,7 @@ class Me(serializers.Serializer[Any]):
     companies = CompanyShape(many=True)
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A key", {"name": "my script"}, request_only=True)])
 class NewKey(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=80)
     scopes = serializers.MultipleChoiceField(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ai_providers.adapters import http, openai
 from ai_providers.adapters.infomaniak import Infomaniak
 from ai_providers.adapters.openai import OpenAI
+from ai_providers.domain.gathering import MOST_TOKENS
 from ai_providers.domain.wire import Access, Call
 from megahub.kernel.errors import HubError, ProviderMalformed
 from tests.ai_providers.any_body import PATIENT, values
@@ -58,6 +59,22 @@ def test_it_works() -> None:
     assert (found.provider_id, found.usage.estimated) == ("r", True)
 
 
+@pytest.mark.parametrize("message", [None, "Hello", 5])
+def test_a_choice_without_a_message(message: Any) -> None:
+    with pytest.raises(ProviderMalformed):
+        openai.from_wire(CHAT, {"choices": [{"message": {}}, {"message": message}]}, {}, ACCESS)
+
+
+def test_what_the_ledger_could_not_hold() -> None:
+    usage = {"prompt_tokens": 1e300, "completion_tokens": 10**30}
+    answer = {"id": 5, "choices": [{"message": {}}], "usage": usage}
+
+    found = openai.from_wire(CHAT, answer, {"x-request-id": "r"}, ACCESS)
+
+    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (MOST_TOKENS, MOST_TOKENS)
+    assert found.provider_id == "r"
+
+
 @settings(PATIENT, max_examples=300)
 @given(call=st.sampled_from([CHAT, EMBEDDINGS]), answer=answers)
 def test_any_answer(call: Call, answer: Any) -> None:
@@ -67,7 +84,10 @@ def test_any_answer(call: Call, answer: Any) -> None:
         assert error.outcome_unknown
         return
     assert found.body == answer
-    assert found.usage.total_tokens >= 0
+    assert 0 <= found.usage.total_tokens <= 2 * MOST_TOKENS
+    assert found.provider_id is None or isinstance(found.provider_id, str)
+    if call is CHAT:
+        assert all(isinstance(choice["message"], dict) for choice in answer["choices"])
 
 
 @settings(PATIENT, max_examples=300)

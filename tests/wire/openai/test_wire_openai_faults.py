@@ -87,6 +87,18 @@ async def test_closed_port(stream: bool) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("url", ["nowhere", "http://", "http://[::1"])
+async def test_no_address(url: str) -> None:
+    """Nothing was sent: another attempt costs nothing."""
+    call = calls.cleaned("gpt-4o-mini")
+
+    error = await calls.failure(call, calls.access_to(url))
+
+    assert type(error) is ProviderUnavailable
+    assert not error.outcome_unknown
+
+
+@pytest.mark.asyncio
 async def test_connection_is_not_taken() -> None:
     """A listener with no room left: the connection hangs, which is what ``connect_seconds`` is for."""
     with socket.socket() as deaf:

@@ -1,0 +1,128 @@
+"""``/schema/`` and ``/docs/``: every endpoint with every method, valid, and from this host alone."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from drf_spectacular.validation import validate_schema
+
+from tests import routes
+from tests.conftest import Api
+
+#: What docs/architecture.md lists, hot lane (``ai_openai``, events) and ordinary lane alike.
+ENDPOINTS = {
+    "/ai/job-types/": "get",
+    "/ai/job-types/{id}/": "get",
+    "/ai/jobs/": "get post",
+    "/ai/jobs/{ref}/": "get put patch delete",
+    "/ai/jobs/{ref}/cancel/": "post",
+    "/ai/jobs/{ref}/events/": "get",
+    "/ai/openai/chat/": "get post",
+    "/ai/openai/completion/job_result/": "get",
+    "/auth/keys/": "get post",
+    "/auth/keys/{key_id}/": "delete",
+    "/auth/me/": "get",
+    "/auth/token/": "post",
+    "/auth/token/refresh/": "post",
+    "/auth/token/revoke/": "post",
+    "/auth/token/verify/": "post",
+    "/v1/chat/completions": "post",
+    "/v1/embeddings": "post",
+    "/v1/models": "get",
+    "/v1/models/{model_id}": "get",
+}
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture(scope="module")
+def schema(live_url: str) -> dict[str, Any]:
+    response = Api(live_url).get("/schema/?format=json")
+    assert response.status_code == 200
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def test_it_works(schema: dict[str, Any]) -> None:
+    found = {path: sorted(METHODS & set(operations)) for path, operations in schema["paths"].items()}
+
+    assert found == {path: sorted(methods.split()) for path, methods in ENDPOINTS.items()}
+
+
+def test_it_is_valid(schema: dict[str, Any]) -> None:
+    assert schema["openapi"].startswith("3.0")
+    validate_schema(schema)
+
+
+def test_nothing_is_left_to_guess() -> None:
+    """drf-spectacular warns of what it cannot see."""
+    call_command("spectacular", validate=True, fail_on_warn=True, stdout=StringIO())
+
+
+def test_every_method_of_every_path_is_in_it() -> None:
+    """Path parameters may have other names there."""
+    ours = {nameless(path): routes.methods_of(pattern) for path, pattern in routes.of_the_api().items()}
+
+    assert ours == {nameless(path): set(methods.upper().split()) for path, methods in ENDPOINTS.items()}
+
+
+def nameless(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", path)
+
+
+def test_every_operation_has_a_name_of_its_own_and_tells_its_parameters(schema: dict[str, Any]) -> None:
+    names = []
+    for path, operations in schema["paths"].items():
+        for method in METHODS & set(operations):
+            operation = operations[method]
+            names.append(operation["operationId"])
+            told = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+            assert told == set(re.findall(r"\{(\w+)\}", path)), (method, path)
+            assert operation["responses"], (method, path)
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_it_says_how_to_authenticate(schema: dict[str, Any]) -> None:
+    schemes = schema["components"]["securitySchemes"]
+    for path, operations in schema["paths"].items():
+        for method in METHODS & set(operations):
+            wanted = operations[method].get("security", [{}])
+            assert all(name in schemes for choice in wanted for name in choice)
+            assert ({} in wanted) == path.startswith("/auth/token/"), (method, path, wanted)
+
+
+def test_it_is_yaml_for_those_who_do_not_say(api: Api) -> None:
+    response = api.get("/schema/")
+
+    assert response.headers["content-type"].startswith("application/vnd.oai.openapi")
+    assert response.text.startswith("openapi: 3.0")
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")  # so does WhiteNoise read files
+class TestDocs:
+    def test_it_works(self, api: Api) -> None:
+        response = api.get("/docs/")
+
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "text/html; charset=utf-8"
+        assert "SwaggerUIBundle" in response.text
+        assert "/schema/" in response.text
+
+    def test_everything_comes_from_here(self, api: Api) -> None:
+        page = api.get("/docs/").text
+
+        assert re.findall(r"(?:https?:)?//[\w.-]+\.\w+", page) == []
+        parts = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page)
+        assert any(part.endswith("swagger-ui-bundle.js") for part in parts)
+        assert any(part.endswith("swagger-ui.css") for part in parts)
+        for part in parts:
+            assert part.startswith("/"), part
+            assert api.get(part).status_code == 200, part
+
+    def test_nor_do_the_styles_fetch_anything(self, api: Api) -> None:
+        page = api.get("/docs/").text
+        for part in re.findall(r"""href=["']([^"']+\.css)["']""", page):
+            assert re.findall(r"@import|url\(\s*[\"']?(?:https?:)?//", api.get(part).text) == []
