@@ -132,7 +132,11 @@ class UsageShape(serializers.ModelSerializer[AIJobUsage]):
         return money.show(usage.cost_input_nano_usd)
 
     def get_cost_output(self, usage: AIJobUsage) -> str | None:
-        return money.show(usage.cost_output_nano_usd)
+        """What is left of the total: three rounded figures must still add up."""
+        if usage.total_cost_nano_usd is None or usage.cost_input_nano_usd is None:
+            return None
+        total, put_in = (money.rounded(n) for n in (usage.total_cost_nano_usd, usage.cost_input_nano_usd))
+        return str(total - put_in)
 
     def get_execution_time_seconds(self, usage: AIJobUsage) -> float | None:
         return None if usage.execution_time_ms is None else usage.execution_time_ms / 1000
@@ -217,11 +221,9 @@ class JobDetail(JobShape):
             **error.facts,
         }
 
-    @extend_schema_field({"type": "array", "nullable": True, "items": {"type": "object"}})
-    def get_warnings(self, job: AIJob) -> list[dict[str, Any]] | None:
+    @extend_schema_field({"type": "array", "items": {"type": "object"}})
+    def get_warnings(self, job: AIJob) -> list[dict[str, Any]]:
         """What the job was warned of, in the reader's language."""
-        if job.warnings is None:
-            return None
         return [{**told, "message": said(told["message"], gettext)} for told in warnings_of_row(job)]
 
 

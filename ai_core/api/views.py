@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
@@ -21,8 +22,9 @@ from ai_core.domain import kinds
 from ai_core.models import AIJob, AIJobType
 from ai_core.services import edit
 from ai_core.services.job import Order
-from megahub.kernel import loop
+from megahub.kernel import clock, loop
 from megahub.kernel.errors import JobNotCancellable
+from megahub.kernel.snapshot import snapshot
 from megahub.tenancy import idempotency
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.idempotency import Replay
@@ -63,13 +65,14 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         caller = caller_of(self.request)
         return selectors.job_of(caller.company_id, caller.require_brand(), self.kwargs["ref"])
 
-    def _detail(self, job: AIJob, code: int = status.HTTP_200_OK) -> Response:
-        return Response(shapes.JobDetail(job).data, status=code)
+    def _detail(self, code: int = status.HTTP_200_OK) -> Response:
+        with snapshot():
+            return Response(shapes.JobDetail(self._job()).data, status=code)
 
     @extend_schema(responses=shapes.JobDetail)
     def retrieve(self, request: Request, ref: str) -> Response:
         """A job with its extensions and attempts."""
-        return self._detail(self._job())
+        return self._detail()
 
     @extend_schema(request=shapes.NewJob, responses={201: shapes.JobDetail})
     def create(self, request: Request) -> Response:
@@ -80,7 +83,7 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         result = loop.run(_submitted(self._order(request, asked)))
         replayed = isinstance(result, Replay)
         self.kwargs["ref"] = result.job_ref if isinstance(result, Replay) else str(result)
-        response = self._detail(self._job(), status.HTTP_201_CREATED)
+        response = self._detail(status.HTTP_201_CREATED)
         if replayed:
             response["Idempotency-Replayed"] = "true"
         return response
@@ -117,7 +120,7 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
             order = self._order(request, {"description": "", "is_async": True, **asked})
             loop.run(pipeline.amend(order, job.pk, job.revision))
         edit.change(job, changes)
-        return self._detail(self._job())
+        return self._detail()
 
     @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail)
     def partial_update(self, request: Request, ref: str) -> Response:
@@ -139,17 +142,15 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         job = self._job()
         if not accepted or job.status not in ("cancelled", "running"):
             raise JobNotCancellable(current_status=job.status)
-        return Response(
-            {
-                "message": "Job cancelled successfully",
-                "job": {
-                    "id": job.pk,
-                    "job_id": job.job_id,
-                    "status": job.status,
-                    "cancelled_at": job.cancelled_at,
-                },
-            }
-        )
+        told = {
+            "id": job.pk,
+            "job_id": job.job_id,
+            "status": job.status,
+            "cancelled_at": clock.iso(job.cancelled_at) if job.cancelled_at else None,
+        }
+        if job.status == "running":  # its process has not let go yet, and will
+            return Response({"message": _("The job is being cancelled"), "job": told}, status=202)
+        return Response({"message": _("Job cancelled successfully"), "job": told})
 
 
 async def _submitted(order: Order) -> int | Replay:

@@ -18,7 +18,8 @@ from ai_openai.domain import chat, listing
 from ai_openai.domain.chat import sse
 from ai_providers import selectors as providers
 from megahub.kernel import body, clock, loop
-from megahub.kernel.requests import json_response
+from megahub.kernel.requests import json_response, say
+from megahub.kernel.text import Text
 from megahub.tenancy import idempotency
 from megahub.tenancy.authentication import for_caller
 from megahub.tenancy.idempotency import Replay
@@ -40,7 +41,7 @@ async def chat_view(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     if isinstance(job, Replay):
         return await _replayed(request, caller, job)
     if job.is_async:
-        content = await _later(job.job_ref, job.order.model, job.created_at, job.reasoning_effort)
+        content = await _later(request, job.job_ref, job.order.model, job.created_at, job.reasoning_effort)
         return answers.of_job(request, job, content, 202)
     if job.call.stream:
         return answers.stream_of_job(request, job, _events(request, job))
@@ -69,7 +70,7 @@ async def _replayed(request: HttpRequest, caller: Caller, replay: Replay) -> Htt
     row = await replays.job_of(replay, caller)
     outcome = Outcome.of_row(row)
     if row.is_async:
-        content = await _later(row.job_id, row.model, row.created_at, outcome.reasoning_effort)
+        content = await _later(request, row.job_id, row.model, row.created_at, outcome.reasoning_effort)
         return answers.of_row(request, row, content, 202)
     if row.input_data.get("stream"):
         return answers.stream_of_row(request, row, _replayed_events(request, outcome))
@@ -82,7 +83,9 @@ def _whole(request: HttpRequest, outcome: Outcome) -> dict[str, Any]:
     return content
 
 
-async def _later(job_ref: str, model: str, accepted_at: datetime, effort: str | None) -> dict[str, Any]:
+async def _later(
+    request: HttpRequest, job_ref: str, model: str, accepted_at: datetime, effort: str | None
+) -> dict[str, Any]:
     """The answer for a job that a worker will run."""
     kind = await selectors.job_type(JOB_TYPE)
     expected = accepted_at + timedelta(seconds=kind.estimated_duration_seconds)
@@ -90,7 +93,7 @@ async def _later(job_ref: str, model: str, accepted_at: datetime, effort: str | 
         "job_id": job_ref,
         "status": "async",
         "task_id": task_id_of(job_ref),
-        "message": f"Job started asynchronously with {model}",
+        "message": say(request, Text("Job started asynchronously with {model}", model=model)),
         "estimated_completion": clock.iso(expected),
         "reasoning_effort": effort,
     }

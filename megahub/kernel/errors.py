@@ -187,6 +187,13 @@ class InvalidToken(NotAuthenticated):
     message = "The token is not valid."
 
 
+class InvalidCredentials(NotAuthenticated):
+    """A wrong name or password alike: nobody learns which."""
+
+    code = "INVALID_CREDENTIALS"
+    message = "No active account was found with these credentials."
+
+
 class TokenExpired(NotAuthenticated):
     code = "TOKEN_EXPIRED"
     message = "The token has expired."

@@ -70,8 +70,15 @@ class StrictFilterBackend(DjangoFilterBackend):
             return queryset
         if not filterset.is_valid():
             found = {name: [str(text) for text in texts] for name, texts in filterset.errors.items()}
-            raise ValidationFailed(field_errors=found, param=next(iter(found)))
+            first = next(iter(found))
+            raise ValidationFailed(field_errors=found, param=first, suggestions=_choices(filterset, first))
         return cast(QuerySet[Any], filterset.qs)
+
+
+def _choices(filterset: Any, name: str) -> list[str] | None:
+    """What a filter with a closed choice takes."""
+    choices = getattr(filterset.form.fields[name], "choices", ())
+    return [str(value) for value, _ in choices if value] or None
 
 
 class StrictOrderingFilter(OrderingFilter):

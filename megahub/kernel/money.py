@@ -20,6 +20,9 @@ def from_nano(nano: int) -> Decimal:
 
 def show(nano: int | None) -> str | None:
     """A decimal string with 6 decimals, as clients read costs; None stays None."""
-    if nano is None:
-        return None
-    return str(from_nano(nano).quantize(SIX_PLACES, rounding=ROUND_HALF_UP))
+    return None if nano is None else str(rounded(nano))
+
+
+def rounded(nano: int) -> Decimal:
+    """The amount to 6 decimals, as it is shown."""
+    return from_nano(nano).quantize(SIX_PLACES, rounding=ROUND_HALF_UP)

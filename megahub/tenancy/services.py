@@ -10,7 +10,7 @@ from django.db import transaction
 from rest_framework_simplejwt.settings import api_settings
 
 from megahub.kernel import clock, vault
-from megahub.kernel.errors import InvalidToken, NotFound, TokenRevoked, ValidationFailed
+from megahub.kernel.errors import InvalidCredentials, InvalidToken, NotFound, TokenRevoked, ValidationFailed
 from megahub.kernel.text import Text
 from megahub.tenancy import tokens
 from megahub.tenancy.models import ApiKey, CompanyKey, RefreshToken, SignIn, User
@@ -21,10 +21,10 @@ REUSE_GRACE = timedelta(seconds=10)
 
 
 def sign_in(username: str, password: str) -> tuple[str, str]:
-    """A new (access, refresh) pair. Raises InvalidToken for a wrong name or password alike."""
+    """A new (access, refresh) pair. Raises InvalidCredentials for a wrong name or password alike."""
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
-        raise InvalidToken("No active account was found with these credentials.")
+        raise InvalidCredentials
     with transaction.atomic():
         return _issue(SignIn.objects.create(user=user), user)
 

@@ -100,7 +100,7 @@ class TestCreate:
             "usage": None,
             "attempts": [],
             "error": None,
-            "warnings": None,
+            "warnings": [],
         }
         loop.run(pipeline.work(row.pk))
         done = api.as_(cast.alice).get(f"{URL}{row.job_id}/").json()

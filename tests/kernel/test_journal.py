@@ -85,7 +85,7 @@ def test_what_waits_is_written_together(notes: Any) -> None:
 
     async def run() -> list[Any]:
         first = asyncio.ensure_future(journal.write(writer, "first"))
-        await asyncio.sleep(0.05)
+        await loop.in_thread(writer.entered.wait, 5)
         rest = [asyncio.ensure_future(journal.write(writer, f"n{n}")) for n in range(50)]
         await asyncio.sleep(0.05)
         writer.gate.set()
@@ -141,7 +141,7 @@ def test_a_full_journal_says_so(notes: Any, settings: Any) -> None:
 
     async def run() -> list[Any]:
         first = asyncio.ensure_future(journal.write(writer, "first"))
-        await asyncio.sleep(0.05)
+        await loop.in_thread(writer.entered.wait, 5)
         writing = [asyncio.ensure_future(journal.write(writer, f"n{n}")) for n in range(9)]
         await asyncio.sleep(0.05)
         writer.gate.set()

@@ -70,7 +70,7 @@ def test_a_wrong_name_and_a_wrong_password_are_answered_alike(api: Api, cast: Ca
 
     assert response.status_code == 401
     text = "No active account was found with these credentials."
-    assert response.json() == {"detail": text, "error": text, "error_code": "INVALID_TOKEN"}
+    assert response.json() == {"detail": text, "error": text, "error_code": "INVALID_CREDENTIALS"}
 
 
 def test_missing_fields_are_named(api: Api) -> None:
