@@ -157,6 +157,18 @@ def accesses(company_id: int, provider: str) -> tuple[Access, ...]:
     return tuple(found)
 
 
+def plays(company_id: int) -> bool:
+    """Whether a company's jobs are played by the sandbox: it has no real key, own or shared.
+
+    Lists that add figures up show the sandbox's to such a company, and real ones to every other.
+    """
+    if SealedKey.objects.of(company_id).filter(retired_at=None).exists():
+        return False
+    shares = AICredentials.objects.of(company_id).filter(use_global_fallback=True).exists()
+    shared = any(provider.get("api_key") for provider in settings.HUB_PROVIDERS.values())
+    return not (shares and shared) and _may_play(company_id)
+
+
 def base_url_of(provider: str, row: AIProvider | None = None) -> str:
     """Where a provider is reached: the administrator's address, else the settings'."""
     row = row or AIProvider.objects.filter(name=provider).first()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
-from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
@@ -15,17 +11,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ai_core import pipeline, selectors
+from ai_core.api import orders, overviews
 from ai_core.api import serializers as shapes
-from ai_core.api.filters import ORDERING, JobFilters
-from ai_core.domain import kinds
+from ai_core.api.filters import NULLABLE, ORDERING, JobFilters
 from ai_core.models import AIJob, AIJobType
+from ai_core.selectors.dashboard import Period
 from ai_core.services import edit
-from ai_core.services.job import Order
+from ai_providers import selectors as providers
 from megahub.kernel import loop
-from megahub.kernel.errors import JobNotCancellable, JobNotEditable, JobTypeNotFound
-from megahub.tenancy import idempotency
+from megahub.kernel.errors import JobNotCancellable
+from megahub.kernel.shapes import read
+from megahub.tenancy import selectors as tenancy
 from megahub.tenancy.authentication import HasScope, caller_of
-from megahub.tenancy.idempotency import Replay
 
 
 class JobTypes(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[AIJobType]):
@@ -52,6 +49,7 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     serializer_class = shapes.JobShape
     filterset_class = JobFilters
     ordering_fields = ORDERING
+    ordering_nullable = NULLABLE
     lookup_field = "ref"
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
 
@@ -66,6 +64,32 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     def _detail(self, job: AIJob, code: int = status.HTTP_200_OK) -> Response:
         return Response(shapes.JobDetail(job).data, status=code)
 
+    @extend_schema(parameters=[overviews.DashboardQuery], responses=overviews.DashboardShape, filters=False)
+    @action(detail=False, pagination_class=None)
+    def dashboard(self, request: Request) -> Response:
+        """The brand's jobs counted; costs and days are of the last ``days``, in the company's zone."""
+        asked, caller = read(overviews.DashboardQuery, request.query_params), caller_of(request)
+        sandbox = asked["sandbox"]
+        if sandbox is None:
+            sandbox = providers.plays(caller.company_id)
+        every = selectors.jobs_of(caller.company_id).filter(sandbox=sandbox)
+        entered = every.filter(brand_id__in=tenancy.brands_of(caller))
+        period = Period(asked["days"], caller.timezone)
+        own = every.filter(brand_id=caller.require_brand())
+        return Response(overviews.dashboard_of(own, entered, period, sandbox))
+
+    @extend_schema(
+        parameters=[overviews.StatusQuery], responses=overviews.ByStatusShape(many=False), filters=False
+    )
+    @action(detail=False)
+    def by_status(self, request: Request) -> Response:
+        """The brand's jobs in one status, newest first: a page of them, and how many there are."""
+        status_asked = read(overviews.StatusQuery, request.query_params)["status"]
+        jobs = self.get_queryset().filter(status=status_asked)
+        page = self.paginate_queryset(jobs)
+        rows = shapes.JobShape(page, many=True).data
+        return Response({"jobs": rows, "count": self.paginator.page.paginator.count})
+
     @extend_schema(responses=shapes.JobDetail)
     def retrieve(self, request: Request, ref: str) -> Response:
         """A job with its extensions and attempts."""
@@ -76,54 +100,18 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         """Accept a job; a worker runs it (``is_async: false``: before the answer)."""
         shape = shapes.NewJob(data=request.data)
         shape.is_valid(raise_exception=True)
-        asked = shape.validated_data
-        result = loop.run(_submitted(self._order(request, asked)))
-        replayed = isinstance(result, Replay)
-        self.kwargs["ref"] = result.job_ref if isinstance(result, Replay) else str(result)
+        self.kwargs["ref"], replayed = orders.submit(orders.order_of(request, shape.validated_data))
         response = self._detail(self._job(), status.HTTP_201_CREATED)
         if replayed:
             response["Idempotency-Replayed"] = "true"
         return response
-
-    @staticmethod
-    def _order(request: Request, asked: dict[str, Any]) -> Order:
-        kind = kinds.KINDS.get(asked["job_type"])
-        if kind is None:
-            raise JobTypeNotFound(
-                param="job_type",
-                suggestions=sorted(kinds.KINDS),
-                words={"job_type": asked["job_type"]},
-            )
-        model, body = kinds.body_of(kind, asked["input_data"], settings.AI_DEFAULT_MODEL)
-        body.pop("stream", None)
-        assert kind.endpoint is not None
-        return Order(
-            caller=caller_of(request),
-            job_type=kind.name,
-            endpoint=kind.endpoint,
-            model=model,
-            body=body,
-            input_json=orjson.dumps(asked["input_data"]),
-            with_defaults=True,
-            later=asked["is_async"] or kind.requires_async,
-            priority=asked["priority"],
-            description=asked["description"],
-            idempotency=idempotency.of(request._request, caller_of(request).company_id, "ai-jobs"),
-        )
 
     @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail)
     def update(self, request: Request, ref: str) -> Response:
         """Change description and priority; input_data while pending; progress while running."""
         shape = shapes.ChangedJob(data=request.data)
         shape.is_valid(raise_exception=True)
-        job, changes = self._job(), shape.validated_data
-        if "input_data" in changes:
-            if job.status != "pending":
-                raise JobNotEditable(words={"fields": "input_data"}, current_status=job.status)
-            asked = {"job_type": job.job_type.name, "priority": job.priority, **changes}
-            order = self._order(request, {"description": "", "is_async": True, **asked})
-            loop.run(pipeline.amend(order, job.pk, job.revision))
-        edit.change(job, changes)
+        orders.change(request, self._job(), shape.validated_data)
         return self._detail(self._job())
 
     @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail)
@@ -157,13 +145,3 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
                 },
             }
         )
-
-
-async def _submitted(order: Order) -> int | Replay:
-    """Accept a job; one that is not for later is run before the answer, whatever comes of it."""
-    job = await pipeline.submit(order)
-    if isinstance(job, Replay):
-        return job
-    if not job.is_async:
-        await pipeline.finish(job)
-    return job.pk

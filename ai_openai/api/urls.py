@@ -1,7 +1,12 @@
-from django.urls import path
+from django.urls import URLPattern, URLResolver, include, path
+from rest_framework.routers import SimpleRouter
 
 from ai_openai.api import chat, compatible
+from ai_openai.api.jobs import OpenAIJobs
 from ai_openai.api.results import JobResult
+
+router = SimpleRouter()
+router.register("jobs", OpenAIJobs, basename="openai-job")
 
 fast_urlpatterns = [path("ai/openai/chat/", chat.chat_view, name="openai-chat")]
 fast_urlpatterns += [
@@ -10,7 +15,8 @@ fast_urlpatterns += [
     path("v1/models", compatible.models, name="v1-models"),
     path("v1/models/<path:model_id>", compatible.model, name="v1-model"),
 ]
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     *fast_urlpatterns,
     path("ai/openai/completion/job_result/", JobResult.as_view(), name="openai-job-result"),
+    path("ai/openai/", include(router.urls)),
 ]
