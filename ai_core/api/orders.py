@@ -20,10 +20,11 @@ from megahub.tenancy.authentication import caller_of
 from megahub.tenancy.idempotency import Replay
 
 
-def order_of(request: Request, asked: dict[str, Any], route: str = "ai-jobs") -> Order:
+def order_of(request: Request, asked: dict[str, Any], route: str | None = "ai-jobs") -> Order:
     """The order of ``{job_type, input_data, priority, description, is_async}``.
 
-    Raises JobTypeNotFound, ModelNotSupportedHere or ValidationFailed. ``route`` is the Idempotency-Key's.
+    Raises JobTypeNotFound, ModelNotSupportedHere or ValidationFailed. ``route`` is the
+    Idempotency-Key's; without one there is none.
     """
     kind = kinds.KINDS.get(asked["job_type"])
     if kind is None:
@@ -35,6 +36,7 @@ def order_of(request: Request, asked: dict[str, Any], route: str = "ai-jobs") ->
     model, body = kinds.body_of(kind, asked["input_data"], settings.AI_DEFAULT_MODEL)
     body.pop("stream", None)
     assert kind.endpoint is not None
+    claim = route and idempotency.of(request._request, caller_of(request).company_id, route)
     return Order(
         caller=caller_of(request),
         job_type=kind.name,
@@ -46,7 +48,7 @@ def order_of(request: Request, asked: dict[str, Any], route: str = "ai-jobs") ->
         later=asked["is_async"] or kind.requires_async,
         priority=asked["priority"],
         description=asked["description"],
-        idempotency=idempotency.of(request._request, caller_of(request).company_id, route),
+        idempotency=claim or None,
     )
 
 

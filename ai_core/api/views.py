@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ai_core import pipeline, selectors
-from ai_core.api import orders, overviews
+from ai_core.api import orders, overviews, previews
 from ai_core.api import serializers as shapes
 from ai_core.api.filters import NULLABLE, ORDERING, JobFilters
 from ai_core.models import AIJob, AIJobType
@@ -20,6 +20,7 @@ from ai_core.services import edit
 from ai_providers import selectors as providers
 from megahub.kernel import loop
 from megahub.kernel.errors import JobNotCancellable
+from megahub.kernel.pagination import Pages
 from megahub.kernel.shapes import read
 from megahub.tenancy import selectors as tenancy
 from megahub.tenancy.authentication import HasScope, caller_of
@@ -81,14 +82,19 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     @extend_schema(
         parameters=[overviews.StatusQuery], responses=overviews.ByStatusShape(many=False), filters=False
     )
-    @action(detail=False)
+    @action(detail=False, pagination_class=None)
     def by_status(self, request: Request) -> Response:
         """The brand's jobs in one status, newest first: a page of them, and how many there are."""
         status_asked = read(overviews.StatusQuery, request.query_params)["status"]
         jobs = self.get_queryset().filter(status=status_asked)
-        page = self.paginate_queryset(jobs)
-        rows = shapes.JobShape(page, many=True).data
-        return Response({"jobs": rows, "count": self.paginator.page.paginator.count})
+        rows = shapes.JobShape(Pages().paginate_queryset(jobs, request), many=True).data
+        return Response({"jobs": rows, "count": jobs.count()})
+
+    @extend_schema(request=shapes.NewJob, responses=previews.PreviewShape)
+    @action(detail=False, methods=["post"])
+    def validate(self, request: Request) -> Response:
+        """A dry run of ``POST /ai/jobs/``: what would be wrong, sent, used, paid and refused."""
+        return Response(previews.previewed(request))
 
     @extend_schema(responses=shapes.JobDetail)
     def retrieve(self, request: Request, ref: str) -> Response:

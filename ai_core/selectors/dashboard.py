@@ -49,21 +49,21 @@ def stats(jobs: QuerySet[AIJob], period: Period) -> dict[str, int]:
 def top_types(jobs: QuerySet[AIJob], period: Period) -> list[dict[str, Any]]:
     """``[{name, count}]`` of the period, the most frequent first."""
     rows = _within(jobs, period).values(name=F("job_type__name")).annotate(count=Count("pk"))
-    return list(rows.order_by("-count", "name")[:TOP_TYPES])
+    return [dict(row) for row in rows.order_by("-count", "name")[:TOP_TYPES]]
 
 
 def daily(jobs: QuerySet[AIJob], period: Period) -> list[dict[str, Any]]:
     """``[{day, jobs, cost}]`` for every local day of the period; cost in nano-USD, None when unknown."""
     day = TruncDate("created_at", tzinfo=clock.zone(period.zone))
     rows = _within(jobs, period).annotate(day=day).values("day").annotate(**COSTS).order_by("day")
-    found = {row["day"]: _told(row) for row in rows}
+    found = {row["day"]: _told(dict(row)) for row in rows}
     return [{"day": day, **found.get(day, {"jobs": 0, "cost": 0})} for day in period.dates()]
 
 
 def brands(jobs: QuerySet[AIJob], period: Period) -> list[dict[str, Any]]:
     """``[{name, jobs, cost}]`` of the period by brand, the dearest first."""
     rows = _within(jobs, period).values("brand_id", name=F("brand__name")).annotate(**COSTS)
-    told = [{"name": row["name"], **_told(row)} for row in rows.order_by("name")]
+    told = [{"name": row["name"], **_told(dict(row))} for row in rows.order_by("name")]
     return sorted(told, key=lambda row: row["cost"] or 0, reverse=True)
 
 

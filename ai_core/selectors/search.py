@@ -33,11 +33,11 @@ class PromptHolds(Func):
         places = " || ".join(f'@.{place} like_regex {said} flag "iq"' for place in PLACES)
         return f"jsonb_path_exists({column}, %s::jsonpath)", [*params, f"$ ? ({places})"]
 
-    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
         """``LIKE`` over every text below ``input_data`` whose place is one of those."""
         column, params = compiler.compile(self.get_source_expressions()[0])
         keys = ", ".join(f"'{key}'" for key in SQLITE_KEYS)
         inside = f"t.type = 'text' AND (t.key IN ({keys}) OR t.path = '$.input')"
         pattern = f"%{connection.ops.prep_for_like_query(self.text)}%"
         sql = f"EXISTS (SELECT 1 FROM json_tree({column}) t WHERE {inside} AND t.atom LIKE %s ESCAPE '\\')"
-        return sql, [*params, pattern]
+        return sql, (*params, pattern)

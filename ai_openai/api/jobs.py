@@ -98,7 +98,7 @@ class OpenAIJobs(mixins.ListModelMixin, viewsets.GenericViewSet[OpenAIJob]):
     def update(self, request: Request, ref: str) -> Response:
         """Change description and priority; parameters while pending (null takes one away)."""
         body = _object(request)
-        own = {name for name in shapes.ChangedParts().fields if name in body}
+        own = {str(name) for name in shapes.ChangedParts().fields} & set(body)
         changes = read(shapes.ChangedParts, {name: body[name] for name in own})
         params = {name: value for name, value in body.items() if name not in own}
         job = self._job()

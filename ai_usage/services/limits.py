@@ -19,6 +19,11 @@ async def of(company_id: int) -> tuple[Limit, ...]:
     return await _limits.aget(company_id)
 
 
+def fresh(company_id: int) -> tuple[Limit, ...]:
+    """The same as they are now; reads rows."""
+    return _load(company_id)
+
+
 def forget() -> None:
     """Forget all budgets of this process (after one was changed)."""
     _limits.forget()

@@ -50,7 +50,8 @@ class Usd(NumberFilter):
         super().__init__(min_value=-MOST_USD, max_value=MOST_USD, **kwargs)
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
-        return super().filter(qs, None if value is None else money.to_nano(value))
+        nano = None if value is None else money.to_nano(value)
+        return cast(QuerySet[Any], super().filter(qs, nano))
 
 
 class Seconds(NumberFilter):
@@ -60,7 +61,8 @@ class Seconds(NumberFilter):
         super().__init__(min_value=0, max_value=10**9, **kwargs)
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
-        return super().filter(qs, None if value is None else value * 1000)
+        ms = None if value is None else value * 1000
+        return cast(QuerySet[Any], super().filter(qs, ms))
 
 
 class Listed(BaseInFilter, CharFilter):
@@ -127,7 +129,7 @@ class StrictOrderingFilter(OrderingFilter):
             raise ValidationFailed(
                 field_errors={"ordering": [message]}, param="ordering", suggestions=sorted(fields)
             )
-        nullable = getattr(view, "ordering_nullable", frozenset())
+        nullable: frozenset[str] = getattr(view, "ordering_nullable", frozenset())
         return [_directed(field, fields[field.lstrip("-")], nullable) for field in asked]
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
