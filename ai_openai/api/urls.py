@@ -4,6 +4,7 @@ from rest_framework.routers import SimpleRouter
 from ai_openai.api import chat, compatible
 from ai_openai.api.jobs import OpenAIJobs
 from ai_openai.api.models import Models, ModelSchema
+from ai_openai.api.recommendations import RecommendModel
 from ai_openai.api.results import JobResult
 
 router = SimpleRouter()
@@ -20,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *fast_urlpatterns,
     path("ai/openai/completion/job_result/", JobResult.as_view(), name="openai-job-result"),
     path("ai/openai/", include(router.urls)),
+    path("ai/openai/recommend_model/", RecommendModel.as_view(), name="openai-recommend-model"),
     path("ai/models/", Models.as_view(), name="models"),
     path("ai/models/<path:model_id>/schema/", ModelSchema.as_view(), name="model-schema"),
 ]
