@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ai_core import pipeline
+from ai_core.api.filters import ORDERING
 from ai_core.models import AIJob
 from megahub.kernel import loop
 from tests import world
@@ -118,6 +119,13 @@ class TestAcrossExtensions:
         assert found(api, cast, "ordering=model,-id") == [waiting, dear, cheap]
         assert found(api, cast, "ordering=generation,-created_at") == [waiting, dear, cheap]
         assert found(api, cast, "ordering=completed_at") == [cheap, dear, waiting]
+
+    @pytest.mark.parametrize("name", sorted(ORDERING))
+    def test_every_ordering_is_one(self, api: Api, cast: Cast, rung: Rung, name: str) -> None:
+        jobs = {world.submit(cast.alice, later=True).pk for _ in range(2)}
+
+        assert set(found(api, cast, f"ordering={name}")) == jobs
+        assert set(found(api, cast, f"ordering=-{name},id")) == jobs
 
     @pytest.mark.parametrize(
         "query",
