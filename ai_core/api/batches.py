@@ -15,11 +15,12 @@ from rest_framework.views import APIView
 from ai_core.api import orders
 from ai_core.api.serializers import JobShape
 from ai_core.domain import analysis
-from ai_core.domain.analysis import ANALYSES, MOST_CONTENTS
+from ai_core.domain.analysis import ANALYSES, MOST_CONTENTS, Analysis
 from ai_core.models import AIBatch, AIJob, BatchJob
 from ai_core.selectors import batches
 from ai_core.services import batches as accepting
 from megahub.kernel import loop, money
+from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.shapes import Strict, read
 from megahub.kernel.text import Text
 from megahub.tenancy import idempotency
@@ -34,11 +35,7 @@ class NewBatch(Strict):
     contents = serializers.ListField(
         child=serializers.CharField(max_length=1_000_000), min_length=1, max_length=MOST_CONTENTS
     )
-    TYPES = Text("Must be one of {choices}.", choices=sorted(ANALYSES))
-
-    analysis_type = serializers.ChoiceField(
-        choices=sorted(ANALYSES), error_messages={"invalid_choice": TYPES}
-    )
+    analysis_type = serializers.CharField(max_length=40)
     model = serializers.CharField(required=False, max_length=120)
     priority = serializers.ChoiceField(choices=AIJob.Priority.choices, default="normal")
     description = serializers.CharField(default="", allow_blank=True, max_length=10_000)
@@ -112,7 +109,7 @@ class BatchAnalyses(APIView):
     def post(self, request: Request) -> Response:
         """Accept every content as a job, or none of them: checked, estimated and held together."""
         asked, caller = read(NewBatch, request.data), caller_of(request)
-        kind = ANALYSES[asked["analysis_type"]]
+        kind = _kind(asked["analysis_type"])
         model = asked.get("model") or settings.AI_DEFAULT_MODEL
         made = [
             orders.order_of(
@@ -171,6 +168,17 @@ class BatchResults(APIView):
                 "results": [_result(place.job) for place in places],
             }
         )
+
+
+def _kind(name: str) -> Analysis:
+    """Raises ValidationFailed with the known types."""
+    if name not in ANALYSES:
+        choices = sorted(ANALYSES)
+        text = Text("Must be one of {choices}.", choices=choices)
+        raise ValidationFailed(
+            field_errors={"analysis_type": [text]}, param="analysis_type", suggestions=choices
+        )
+    return ANALYSES[name]
 
 
 def _found(request: Request, ref: str) -> tuple[AIBatch, list[BatchJob]]:

@@ -11,6 +11,7 @@ from ai_core.domain.states import STATES
 from ai_core.selectors import dashboard
 from ai_core.selectors.dashboard import Period
 from megahub.kernel import money
+from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.shapes import Strict
 from megahub.kernel.text import Text
 
@@ -25,13 +26,9 @@ class DashboardQuery(Strict):
 
 
 class StatusQuery(Strict):
-    """``status`` is required; its absence names the choices, as a wrong one does."""
+    """``status`` is required (``status_of`` says so)."""
 
-    CHOICES = Text("Must be one of {choices}.", choices=list(STATES))
-
-    status = serializers.ChoiceField(
-        choices=list(STATES), error_messages={"required": CHOICES, "invalid_choice": CHOICES}
-    )
+    status = serializers.CharField(default="", allow_blank=True)
     page = serializers.CharField(required=False)
     page_size = serializers.CharField(required=False)
 
@@ -110,3 +107,12 @@ def dashboard_of(jobs: Any, of_brands: Any, period: Period, sandbox: bool) -> di
         },
         "sandbox": sandbox,
     }
+
+
+def status_of(asked: dict[str, str]) -> str:
+    """The status that was asked for. Raises ValidationFailed with the choices for none or another."""
+    status = asked["status"]
+    if status not in STATES:
+        text = Text("Must be one of {choices}.", choices=list(STATES))
+        raise ValidationFailed(field_errors={"status": [text]}, param="status", suggestions=list(STATES))
+    return status

@@ -85,7 +85,7 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     @action(detail=False, pagination_class=None)
     def by_status(self, request: Request) -> Response:
         """The brand's jobs in one status, newest first: a page of them, and how many there are."""
-        status_asked = read(overviews.StatusQuery, request.query_params)["status"]
+        status_asked = overviews.status_of(read(overviews.StatusQuery, request.query_params))
         jobs = self.get_queryset().filter(status=status_asked)
         rows = shapes.JobShape(Pages().paginate_queryset(jobs, request), many=True).data
         return Response({"jobs": rows, "count": jobs.count()})

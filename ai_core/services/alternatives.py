@@ -9,6 +9,7 @@ from ai_core.services.accept import subject_of
 from ai_core.services.job import Job
 from ai_providers import selectors as providers
 from ai_providers.domain import pricing
+from ai_providers.domain.params import LIMITS
 from ai_providers.domain.pricing import Estimate
 from ai_providers.domain.tokens import most_input
 from ai_providers.selectors import Offer
@@ -66,7 +67,7 @@ def advise(error: HubError, job: Job) -> HubError:
     advice: list[str] = [Text("Use {model} for cost optimization", model=models[0])] if models else []
     tokens = output_that_fits(job, budgets)
     if tokens is not None:
-        name = job.terms.spec.output_limit_param
+        name = next((n for n in LIMITS if n in job.call.params), job.terms.spec.output_limit_param)
         advice.append(Text("Reduce {param} to {limit} or less", param=name, limit=tokens))
     error.suggestions = advice
     return error

@@ -176,6 +176,7 @@ class TestByStatus:
         assert response.status_code == 400
         (text,) = response.json()["field_errors"]["status"]
         assert text == f"Must be one of {', '.join(STATES)}."
+        assert response.json()["suggestions"] == list(STATES)
 
     def test_who_may(self, api: Api, cast: Cast, provider: Provider) -> None:
         ran(cast, provider)

@@ -154,6 +154,15 @@ def test_a_budget_without_room_is_told_with_what_would_fit(api: Api, cast: Cast,
         assert api.as_(cast.alice).post(URL, body).json()["would_be_accepted"] is True
 
 
+def test_advice_is_given_in_french(api: Api, cast: Cast, rung: Rung) -> None:
+    world.make_budget(cast.company, "0.0005")
+    body = {**BODY, "input_data": {**INPUT, "model": "gpt-4o"}}
+
+    answer = api.as_(cast.alice, accept_language="fr").post(URL, body).json()["error"]
+
+    assert answer["suggestions"][-1].startswith("Réduisez max_tokens à ")
+
+
 def test_nobody_is_alerted(api: Api, cast: Cast) -> None:
     body = {"model": "gpt-3.5-turbo", "messages": INPUT["messages"]}
 

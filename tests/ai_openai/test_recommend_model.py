@@ -142,7 +142,10 @@ class TestAnswer:
     def test_in_french(self, api: Api, cast: Cast) -> None:
         client = api.as_(cast.alice, accept_language="fr")
 
-        assert "catalogue" in client.post(URL, BODY).json()["reasoning"]
+        answer = client.post(URL, BODY).json()
+
+        assert "l'emporte sur ce qui compte le plus ici" in answer["reasoning"]
+        assert "coût" in answer["alternatives"][0]["trade_offs"]
 
     @pytest.mark.parametrize(
         ("change", "field"),
