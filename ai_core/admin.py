@@ -16,7 +16,7 @@ from unfold.decorators import action, display
 
 from ai_core import pipeline
 from ai_core.domain.states import ENDS
-from ai_core.models import AIJob, AIJobType, Attempt, WorkerSession
+from ai_core.models import AIBatch, AIJob, AIJobType, Attempt, BatchJob, WorkerSession
 from ai_usage.admin.ledger import ModelFilter
 from ai_usage.models import AIJobUsage, LedgerEntry
 from ai_usage.services.repricing import TOKENS
@@ -253,6 +253,44 @@ class AttemptAdmin(GrowingAdmin):
     @display(description=_("usage"))
     def usage_shown(self, attempt: Attempt) -> Any:
         return document(attempt.usage)
+
+
+class BatchJobInline(ReadOnlyInline):
+    """A batch's jobs in the order of its contents."""
+
+    model = BatchJob
+    fields = ("position", "job_link", "status")
+    readonly_fields = ("job_link", "status")
+    ordering = ("position",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BatchJob]:
+        rows: QuerySet[BatchJob] = super().get_queryset(request)
+        return rows.annotate(job_ref=F("job__job_id"), job_status=F("job__status"))
+
+    @display(description=_("job"))
+    def job_link(self, place: Any) -> Any:
+        return link(page(AIJob, place.job_id), place.job_ref)
+
+    @display(description=_("status"), label=STATUSES)
+    def status(self, place: Any) -> tuple[str, str]:
+        return place.job_status, str(AIJob.Status(place.job_status).label)
+
+
+@admin.register(AIBatch)
+class AIBatchAdmin(GrowingAdmin):
+    """Contents that were analysed together."""
+
+    list_display = ("created_at", "company", "batch_id", "analysis_type", "model", "total_jobs", "sandbox")
+    list_filter = (
+        ("company", AutocompleteSelectFilter), "analysis_type", ("created_at", RangeDateFilter),
+    )  # fmt: skip
+    list_select_related = ("company",)
+    search_fields = ("batch_id", "description")
+    fields = (
+        "batch_id company brand created_by analysis_type model description sandbox total_jobs"
+        " estimated_tokens created_at"
+    ).split()
+    inlines = (BatchJobInline,)
 
 
 @admin.register(WorkerSession)

@@ -188,3 +188,46 @@ class Attempt(models.Model):
     def __str__(self) -> str:
         words = {"number": self.attempt_no, "job": self.job_id}
         return gettext("attempt %(number)s of job %(job)s") % words
+
+
+class AIBatch(CompanyOwned):
+    """Contents analysed together: one job each, all accepted in one transaction or none.
+
+    ``estimated_nano_usd`` and ``estimated_tokens`` are the most that it might have used.
+    """
+
+    batch_id = models.CharField(max_length=40, unique=True)
+    brand = models.ForeignKey("tenancy.Brand", on_delete=models.PROTECT, related_name="+", db_index=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", **NO_KEY
+    )
+    analysis_type = models.CharField(max_length=40)
+    model = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    sandbox = models.BooleanField(default=False)
+    total_jobs = models.PositiveIntegerField()
+    estimated_nano_usd = models.BigIntegerField()
+    estimated_tokens = models.BigIntegerField()
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta(CompanyOwned.Meta):
+        verbose_name = _("batch")
+        verbose_name_plural = _("batches")
+        indexes = [models.Index(fields=["brand", "-created_at"], name="batch_by_brand")]
+
+    def __str__(self) -> str:
+        return self.batch_id
+
+
+class BatchJob(models.Model):
+    """A job's place in its batch."""
+
+    batch = models.ForeignKey(AIBatch, on_delete=models.CASCADE, related_name="jobs", db_index=False)
+    job = models.OneToOneField(AIJob, on_delete=models.CASCADE, related_name="in_batch")
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["batch", "position"], name="one_job_per_position")]
+
+    def __str__(self) -> str:
+        return f"{self.batch_id} {self.position}"

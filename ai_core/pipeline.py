@@ -12,13 +12,14 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
 from ai_core import selectors
 from ai_core.models import AIJobType
-from ai_core.services import calls, endings
+from ai_core.services import alternatives, calls, endings
 from ai_core.services.accept import ACCEPT, Acceptance, acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
@@ -30,6 +31,7 @@ from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.domain import params, pricing
 from ai_providers.domain.gathering import Gathered
+from ai_providers.domain.pricing import Estimate
 from ai_providers.domain.wire import Call
 from ai_usage.services import limits
 from megahub.kernel import clock, journal, loop, queue
@@ -49,6 +51,16 @@ log = logging.getLogger(__name__)
 CANCEL_PATIENCE_SECONDS = 5.0
 CANCEL_LOOK_SECONDS = 0.05
 
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An order that was checked: the job, its type, and the most it may cost."""
+
+    job: Job
+    kind: AIJobType
+    estimate: Estimate
+
+
 Emit = Callable[[dict[str, Any] | None], None]
 
 
@@ -59,7 +71,7 @@ async def submit(order: Order) -> Job | Replay:
     an Idempotency-Key that was used before with the same body.
     """
     job, entry = await _checked(order)
-    result = await journal.write(ACCEPT, entry)
+    result = await _advised(ACCEPT, entry, entry)
     if isinstance(result, Replay):
         return result
     job.pk = result
@@ -73,11 +85,29 @@ async def submit(order: Order) -> Job | Replay:
 async def amend(order: Order, job_pk: int, revision: int) -> None:
     """Give a pending job another input, checked and reserved for like a new one. Raises HubErrors."""
     _, entry = await _checked(order)
-    await journal.write(AMEND, Amendment(job_pk, revision, entry))
+    await _advised(AMEND, Amendment(job_pk, revision, entry), entry)
+
+
+async def _advised(writer: journal.Writer, entry: Any, accepted: Acceptance) -> Any:
+    """Write; a budget's refusal is raised with what would fit."""
+    try:
+        return await journal.write(writer, entry)
+    except alternatives.ADVISED as error:
+        raise await loop.in_thread(alternatives.advise, error, accepted.job) from None
 
 
 async def _checked(order: Order) -> tuple[Job, Acceptance]:
     """The job that an order would become, and its rows. Raises what is wrong with it."""
+    drafted = await draft(order)
+    job = drafted.job
+    job.warnings = await warnings_of(job.company_id, job.terms)
+    own = await limits.of(job.company_id)
+    session_id = None if job.is_async else await _session_id()
+    return job, acceptance(job, drafted.kind.pk, drafted.estimate, own, session_id)
+
+
+async def draft(order: Order) -> Draft:
+    """The job that an order would become, with nothing written and nobody alerted. Raises HubErrors."""
     caller = order.caller
     brand_id = caller.require_brand()
     kind = await selectors.job_type(order.job_type)
@@ -96,11 +126,8 @@ async def _checked(order: Order) -> tuple[Job, Acceptance]:
         is_async=is_async,
         max_attempts=settings.HUB_JOB_MAX_ATTEMPTS,
         created_at=clock.now(),
-        warnings=await warnings_of(caller.company_id, terms),
     )
-    own = await limits.of(caller.company_id)
-    session_id = None if is_async else await _session_id()
-    return job, acceptance(job, kind.pk, estimate, own, session_id)
+    return Draft(job, kind, estimate)
 
 
 def _goes_later(order: Order, kind: AIJobType) -> bool:

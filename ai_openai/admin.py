@@ -29,7 +29,7 @@ class OpenAIJobAdmin(GrowingAdmin):
         ("company", AutocompleteSelectFilter), ModelFilter, ("created_at", RangeDateFilter),
     )  # fmt: skip
     list_select_related = ("company",)
-    list_deferred = ("tools", "response_format")
+    list_deferred = ("tools", "response_format", "tool_resources", "openai_id", "reasoning_steps")
     search_fields = ("ai_job__job_id",)
     fields = (
         "job company model generation temperature max_tokens max_completion_tokens reasoning_effort"

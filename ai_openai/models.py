@@ -11,8 +11,12 @@ from megahub.tenancy.scoping import CompanyOwned
 class OpenAIJob(CompanyOwned):
     """The request's parameters as they were sent. Tokens and cost are the job's usage.
 
-    A view over the jobs (migration 0001): its number is the job's.
+    A view over the jobs (migration 0003): its number is the job's. ``openai_id`` and
+    ``reasoning_steps`` are what the provider returned; ``quality_score`` is null as long as nobody
+    has rated the job.
     """
+
+    brand = models.ForeignKey("tenancy.Brand", on_delete=models.DO_NOTHING, related_name="+")
 
     ai_job = models.OneToOneField("ai_core.AIJob", on_delete=models.DO_NOTHING, related_name="openai_job")
     model = models.CharField(max_length=120)
@@ -24,6 +28,11 @@ class OpenAIJob(CompanyOwned):
     messages_format = models.CharField(max_length=10)
     tools = models.JSONField(null=True)
     response_format = models.JSONField(null=True)
+    tool_resources = models.JSONField(null=True)
+    has_tools = models.BooleanField()
+    openai_id = models.CharField(max_length=120, null=True)
+    reasoning_steps = models.PositiveIntegerField(null=True)
+    quality_score = models.FloatField(null=True)
     created_at = models.DateTimeField()
 
     class Meta(CompanyOwned.Meta):

@@ -55,6 +55,16 @@ class Terms:
         return self.accesses[0].is_sandbox
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model that a company may call today, at a known price."""
+
+    spec: ModelSpec
+    price: Price
+    rate: Rate
+    is_sandbox: bool
+
+
 async def terms(company_id: int, model_id: str) -> Terms:
     """Raises ModelNotFound, ModelBlocked or NoApiKey."""
     return await _terms.aget((company_id, model_id))
@@ -64,6 +74,7 @@ def forget() -> None:
     """Forget all terms of this process (after a change of credentials, models, prices, rates)."""
     _terms.forget()
     _listing.forget()
+    _offers.forget()
 
 
 def model(model_id: str) -> ModelSpec:
@@ -82,6 +93,31 @@ def callable_models() -> list[ModelSpec]:
         spec
         for spec, _ in listing()
         if spec.provider in ADAPTERS and spec.kind in ("chat", "embeddings") and not spec.is_retired(today)
+    ]
+
+
+def offers(company_id: int) -> list[Offer]:
+    """The priced models that a company may call: neither retired nor blocked, and with a key for them."""
+    return _offers.get(company_id)
+
+
+def _load_offers(company_id: int) -> list[Offer]:
+    callable_today = {spec.id for spec in callable_models()}
+    ways: dict[str, tuple[Access, ...]] = {}
+    for provider in ADAPTERS:
+        try:
+            ways[provider] = accesses(company_id, provider)
+        except NoApiKey:
+            continue
+    today = clock.now().date()
+    known = [
+        (spec, price) for spec, price in listing() if spec.id in callable_today and spec.provider in ways
+    ]
+    priced = [(spec, price) for spec, price in known if price is not None]
+    rates = {currency: rate_of(currency, today) for currency in {price.currency for _, price in priced}}
+    return [
+        Offer(spec, price, rates[price.currency], ways[spec.provider][0].is_sandbox)
+        for spec, price in priced
     ]
 
 
@@ -150,6 +186,18 @@ def accesses(company_id: int, provider: str) -> tuple[Access, ...]:
     if not found:
         raise NoApiKey(provider=provider)
     return tuple(found)
+
+
+def plays(company_id: int) -> bool:
+    """Whether a company's jobs are played by the sandbox: it has no real key, own or shared.
+
+    Lists that add figures up show the sandbox's to such a company, and real ones to every other.
+    """
+    if SealedKey.objects.of(company_id).filter(retired_at=None).exists():
+        return False
+    shares = AICredentials.objects.of(company_id).filter(use_global_fallback=True).exists()
+    shared = any(provider.get("api_key") for provider in settings.HUB_PROVIDERS.values())
+    return not (shares and shared) and _may_play(company_id)
 
 
 def base_url_of(provider: str, row: AIProvider | None = None) -> str:
@@ -234,3 +282,4 @@ def _prices_like(spec: ModelSpec, day: date) -> list[Price]:
 
 _terms: ShortLived[tuple[int, str], Terms] = ShortLived(_load, TTL_SECONDS)
 _listing: ShortLived[int, list[tuple[ModelSpec, Price | None]]] = ShortLived(_load_listing, TTL_SECONDS)
+_offers: ShortLived[int, list[Offer]] = ShortLived(_load_offers, TTL_SECONDS)

@@ -13,6 +13,7 @@ from ai_core.models import AIJob, AIJobType
 from ai_core.services.warnings import warnings_of_row
 from ai_usage.models import AIJobUsage
 from megahub.kernel import errors, money
+from megahub.kernel.shapes import Strict
 from megahub.kernel.text import said
 
 
@@ -242,7 +243,7 @@ class JobDetail(JobShape):
         )
     ]
 )
-class NewJob(serializers.Serializer[Any]):
+class NewJob(Strict):
     """The body of ``POST /ai/jobs/``."""
 
     job_type = serializers.CharField(max_length=60)
@@ -251,27 +252,11 @@ class NewJob(serializers.Serializer[Any]):
     input_data = serializers.DictField()
     is_async = serializers.BooleanField(default=True)
 
-    def to_internal_value(self, data: Any) -> Any:
-        return super().to_internal_value(_known(self, data))
 
-
-class ChangedJob(serializers.Serializer[Any]):
+class ChangedJob(Strict):
     """The body of PUT and PATCH; what is absent stays."""
 
     priority = serializers.ChoiceField(choices=AIJob.Priority.choices, required=False)
     description = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
     input_data = serializers.DictField(required=False)
     progress_percentage = serializers.IntegerField(required=False, min_value=0, max_value=100)
-
-    def to_internal_value(self, data: Any) -> Any:
-        return super().to_internal_value(_known(self, data))
-
-
-def _known(shape: serializers.Serializer[Any], data: Any) -> Any:
-    """``data``, unless it holds a field that the shape does not have."""
-    unknown = sorted(set(data) - set(shape.fields)) if isinstance(data, dict) else []
-    if unknown:
-        raise errors.UnknownParameter(
-            param=unknown[0], suggestions=sorted(shape.fields), invalid_params=unknown
-        )
-    return data

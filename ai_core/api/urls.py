@@ -2,6 +2,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from rest_framework.routers import SimpleRouter
 
 from ai_core.api import views
+from ai_core.api.batches import BatchAnalyses, BatchResults, BatchStatus
 from ai_core.api.events import job_events
 
 router = SimpleRouter()
@@ -11,4 +12,10 @@ router.register("jobs", views.Jobs, basename="job")
 fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/<slug:ref>/events/", job_events, name="job-events"),
 ]
-urlpatterns = [*fast_urlpatterns, path("", include(router.urls))]
+urlpatterns = [
+    *fast_urlpatterns,
+    path("batch-analysis/", BatchAnalyses.as_view(), name="batch-analysis"),
+    path("batch-analysis/<slug:batch_id>/status/", BatchStatus.as_view(), name="batch-analysis-status"),
+    path("batch-analysis/<slug:batch_id>/results/", BatchResults.as_view(), name="batch-analysis-results"),
+    path("", include(router.urls)),
+]

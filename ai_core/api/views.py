@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
-from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -16,18 +12,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ai_core import pipeline, selectors
+from ai_core.api import orders, overviews, previews
 from ai_core.api import serializers as shapes
-from ai_core.api.filters import ORDERING, JobFilters
-from ai_core.domain import kinds
+from ai_core.api.filters import NULLABLE, ORDERING, JobFilters
 from ai_core.models import AIJob, AIJobType
+from ai_core.selectors.dashboard import Period
 from ai_core.services import edit
-from ai_core.services.job import Order
+from ai_providers import selectors as providers
 from megahub.kernel import clock, loop
 from megahub.kernel.errors import JobNotCancellable
+from megahub.kernel.pagination import Pages
+from megahub.kernel.shapes import read
 from megahub.kernel.snapshot import snapshot
-from megahub.tenancy import idempotency
+from megahub.tenancy import selectors as tenancy
 from megahub.tenancy.authentication import HasScope, caller_of
-from megahub.tenancy.idempotency import Replay
 
 
 class JobTypes(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[AIJobType]):
@@ -54,6 +52,7 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     serializer_class = shapes.JobShape
     filterset_class = JobFilters
     ordering_fields = ORDERING
+    ordering_nullable = NULLABLE
     lookup_field = "ref"
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
 
@@ -69,6 +68,37 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         with snapshot():
             return Response(shapes.JobDetail(self._job()).data, status=code)
 
+    @extend_schema(parameters=[overviews.DashboardQuery], responses=overviews.DashboardShape, filters=False)
+    @action(detail=False, pagination_class=None)
+    def dashboard(self, request: Request) -> Response:
+        """The brand's jobs counted; costs and days are of the last ``days``, in the company's zone."""
+        asked, caller = read(overviews.DashboardQuery, request.query_params), caller_of(request)
+        sandbox = asked["sandbox"]
+        if sandbox is None:
+            sandbox = providers.plays(caller.company_id)
+        every = selectors.jobs_of(caller.company_id).filter(sandbox=sandbox)
+        entered = every.filter(brand_id__in=tenancy.brands_of(caller))
+        period = Period(asked["days"], caller.timezone)
+        own = every.filter(brand_id=caller.require_brand())
+        return Response(overviews.dashboard_of(own, entered, period, sandbox))
+
+    @extend_schema(
+        parameters=[overviews.StatusQuery], responses=overviews.ByStatusShape(many=False), filters=False
+    )
+    @action(detail=False, pagination_class=None)
+    def by_status(self, request: Request) -> Response:
+        """The brand's jobs in one status, newest first: a page of them, and how many there are."""
+        status_asked = overviews.status_of(read(overviews.StatusQuery, request.query_params))
+        jobs = self.get_queryset().filter(status=status_asked)
+        rows = shapes.JobShape(Pages().paginate_queryset(jobs, request), many=True).data
+        return Response({"jobs": rows, "count": jobs.count()})
+
+    @extend_schema(request=shapes.NewJob, responses=previews.PreviewShape)
+    @action(detail=False, methods=["post"])
+    def validate(self, request: Request) -> Response:
+        """A dry run of ``POST /ai/jobs/``: what would be wrong, sent, used, paid and refused."""
+        return Response(previews.previewed(request))
+
     @extend_schema(responses=shapes.JobDetail)
     def retrieve(self, request: Request, ref: str) -> Response:
         """A job with its extensions and attempts."""
@@ -79,47 +109,18 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         """Accept a job; a worker runs it (``is_async: false``: before the answer)."""
         shape = shapes.NewJob(data=request.data)
         shape.is_valid(raise_exception=True)
-        asked = shape.validated_data
-        result = loop.run(_submitted(self._order(request, asked)))
-        replayed = isinstance(result, Replay)
-        self.kwargs["ref"] = result.job_ref if isinstance(result, Replay) else str(result)
+        self.kwargs["ref"], replayed = orders.submit(orders.order_of(request, shape.validated_data))
         response = self._detail(status.HTTP_201_CREATED)
         if replayed:
             response["Idempotency-Replayed"] = "true"
         return response
-
-    @staticmethod
-    def _order(request: Request, asked: dict[str, Any]) -> Order:
-        kind = kinds.find(asked["job_type"])
-        model, body = kinds.body_of(kind, asked["input_data"], settings.AI_DEFAULT_MODEL)
-        body.pop("stream", None)
-        assert kind.endpoint is not None
-        return Order(
-            caller=caller_of(request),
-            job_type=kind.name,
-            endpoint=kind.endpoint,
-            model=model,
-            body=body,
-            input_json=orjson.dumps(asked["input_data"]),
-            with_defaults=True,
-            later=asked["is_async"],
-            priority=asked["priority"],
-            description=asked["description"],
-            idempotency=idempotency.of(request._request, caller_of(request).company_id, "ai-jobs"),
-        )
 
     @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail)
     def update(self, request: Request, ref: str) -> Response:
         """Change description and priority; input_data while pending; progress while running."""
         shape = shapes.ChangedJob(data=request.data)
         shape.is_valid(raise_exception=True)
-        job, changes = self._job(), shape.validated_data
-        edit.check(job, changes)
-        if "input_data" in changes:
-            asked = {"job_type": job.job_type.name, "priority": job.priority, **changes}
-            order = self._order(request, {"description": "", "is_async": True, **asked})
-            loop.run(pipeline.amend(order, job.pk, job.revision))
-        edit.change(job, changes)
+        orders.change(request, self._job(), shape.validated_data)
         return self._detail()
 
     @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail)
@@ -151,13 +152,3 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         if job.status == "running":  # its process has not let go yet, and will
             return Response({"message": _("The job is being cancelled"), "job": told}, status=202)
         return Response({"message": _("Job cancelled successfully"), "job": told})
-
-
-async def _submitted(order: Order) -> int | Replay:
-    """Accept a job; one that is not for later is run before the answer, whatever comes of it."""
-    job = await pipeline.submit(order)
-    if isinstance(job, Replay):
-        return job
-    if not job.is_async:
-        await pipeline.finish(job)
-    return job.pk

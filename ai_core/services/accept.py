@@ -101,7 +101,7 @@ def acceptance(
     session_id: int | None,
 ) -> Acceptance:
     """The rows of a job: running, called by process ``session_id``, or pending without one."""
-    subject = _subject(job)
+    subject = subject_of(job)
     asked = holds(limits, subject, job.created_at, estimate.usd_nano, estimate.tokens)
     request = budgets.Request(subject, limits, asked)
     row = _row(job, job_type_id) | {"holds": budgets.as_stored(request)}
@@ -126,7 +126,7 @@ def acceptance(
     return Acceptance(job, row | called, request, attempt)
 
 
-def _subject(job: Job) -> Subject:
+def subject_of(job: Job) -> Subject:
     """What budgets are matched against."""
     spec, caller = job.terms.spec, job.order.caller
     return Subject(

@@ -21,14 +21,19 @@ _raised: set[tuple[int, str, str, str]] = set()
 
 async def warnings_of(company_id: int, terms: Terms) -> list[dict[str, Any]]:
     """The warnings that calling this model gives; each is an alert once a month."""
-    found = []
-    spec = terms.spec
+    found = warnings_in(terms)
+    for warning in found:
+        await _alert(company_id, terms.spec, warning["code"].lower(), warning["message"])
+    return found
+
+
+def warnings_in(terms: Terms) -> list[dict[str, Any]]:
+    """The same, with nobody alerted."""
+    found, spec = [], terms.spec
     if spec.is_retired(clock.now().date()):
         found.append(_retired(spec))
-        await _alert(company_id, spec, "model_retired", found[-1]["message"])
     if not terms.priced:
         found.append(_told("MODEL_UNPRICED", spec.provider, {"model": spec.id}))
-        await _alert(company_id, spec, "model_unpriced", found[-1]["message"])
     return found
 
 

@@ -146,8 +146,12 @@ def estimate(
     spec: ModelSpec, params: dict[str, Any], price: Price, rate: Rate, *, priced: bool
 ) -> Estimate:
     """The most a cleaned request may cost under ``price``; cached input is not counted upon."""
-    incoming = input_bound(spec, params)
-    outgoing = output_bound(spec, params)
+    incoming, outgoing = input_bound(spec, params), output_bound(spec, params)
+    return estimate_of(incoming, outgoing, price, rate, priced=priced)
+
+
+def estimate_of(incoming: int, outgoing: int, price: Price, rate: Rate, *, priced: bool = True) -> Estimate:
+    """The most that so many tokens may cost under ``price``."""
     rates = rates_for(price, incoming)
     dearest_in = max(rates["input"], rates["cache_write"])
     dearest_out = max(rates["output"], rates["reasoning"])

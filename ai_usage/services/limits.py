@@ -19,6 +19,11 @@ async def of(company_id: int) -> tuple[Limit, ...]:
     return await _limits.aget(company_id)
 
 
+def fresh(company_id: int) -> tuple[Limit, ...]:
+    """The same as they are now; reads rows."""
+    return _load(company_id)
+
+
 def provide_defaults(company_id: int) -> None:
     """The reasoning models' daily budget and number of jobs, for a company that has none yet.
 

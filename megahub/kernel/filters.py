@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
-from django.db.models import QuerySet
-from django_filters import IsoDateTimeFilter, NumberFilter, TypedChoiceFilter
+from django.db.models import F, OrderBy, QuerySet
+from django_filters import BaseInFilter, CharFilter, IsoDateTimeFilter, NumberFilter, TypedChoiceFilter
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
+from megahub.kernel import money
 from megahub.kernel.errors import UnknownParameter, ValidationFailed
 from megahub.kernel.text import Text
 
 #: Query parameters that belong to pagination, ordering and format, not to a filter set.
-RESERVED = {"page", "page_size", "ordering", "format"}
+RESERVED = {"page", "page_size", "cursor", "ordering", "format"}
+#: What a bigint column may hold.
+MOST = 2**63 - 1
+MOST_USD = Decimal(10**9)
 
 
 class Flag(TypedChoiceFilter):
@@ -26,13 +31,6 @@ class Flag(TypedChoiceFilter):
     def __init__(self, **kwargs: Any) -> None:
         choices = [("true", "true"), ("false", "false")]
         super().__init__(choices=choices, coerce=lambda value: value == "true", **kwargs)
-
-
-class Number(NumberFilter):
-    """A number that the database's columns could hold."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=-(2**63), max_value=2**63 - 1, **kwargs)
 
 
 class MomentField(IsoDateTimeField):
@@ -50,6 +48,44 @@ class Moment(IsoDateTimeFilter):
     """A moment with its time zone, or in UTC."""
 
     field_class = MomentField
+
+
+class Whole(NumberFilter):
+    """A whole number; 1.5 is refused, not rounded."""
+
+    field_class = forms.IntegerField
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": -MOST, "max_value": MOST, **kwargs})
+
+    def get_max_validator(self) -> None:
+        """The bounds are the field's own."""
+
+
+class Usd(NumberFilter):
+    """An amount of whole USD, over a column of nano-USD."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=-MOST_USD, max_value=MOST_USD, **kwargs)
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        nano = None if value is None else money.to_nano(value)
+        return cast(QuerySet[Any], super().filter(qs, nano))
+
+
+class Seconds(NumberFilter):
+    """A duration in seconds, over a column of milliseconds."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=0, max_value=10**9, **kwargs)
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        ms = None if value is None else value * 1000
+        return cast(QuerySet[Any], super().filter(qs, ms))
+
+
+class Listed(BaseInFilter, CharFilter):
+    """Texts between commas: one of them."""
 
 
 class StrictFilterBackend(DjangoFilterBackend):
@@ -72,6 +108,7 @@ class StrictFilterBackend(DjangoFilterBackend):
             found = {name: [str(text) for text in texts] for name, texts in filterset.errors.items()}
             first = next(iter(found))
             raise ValidationFailed(field_errors=found, param=first, suggestions=_choices(filterset, first))
+        refuse_crossing(filterset.form.cleaned_data)
         return cast(QuerySet[Any], filterset.qs)
 
 
@@ -81,8 +118,30 @@ def _choices(filterset: Any, name: str) -> list[str] | None:
     return [str(value) for value, _ in choices if value] or None
 
 
+def refuse_crossing(asked: dict[str, Any]) -> None:
+    """Raise ValidationFailed for a range that ends before it begins (``x__gte`` above ``x__lte``)."""
+    for name, least in asked.items():
+        most = asked.get(f"{name.removesuffix('gte')}lte") if name.endswith("__gte") else None
+        if least is not None and most is not None and least > most:
+            other = f"{name.removesuffix('gte')}lte"
+            text = Text("Must not be after {other}.", other=other)
+            raise ValidationFailed(field_errors={name: [text]}, param=name)
+
+
+def _directed(asked: str, column: str, nullable: frozenset[str]) -> str | OrderBy:
+    """The column upwards or (``-``) downwards; what may be null comes last both ways."""
+    descending = asked.startswith("-")
+    if asked.lstrip("-") in nullable:
+        return OrderBy(F(column), descending=descending, nulls_last=True)
+    return f"-{column}" if descending else column
+
+
 class StrictOrderingFilter(OrderingFilter):
-    """``?ordering=-a,b`` over the view's ``ordering_fields``; unknown fields refused."""
+    """``?ordering=-a,b`` over the view's ``ordering_fields``; unknown fields refused.
+
+    A view's ``ordering_nullable`` names those whose nulls come last, whichever the direction. Rows that
+    are alike follow each other by number, so that pages never overlap.
+    """
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
         raw = request.query_params.get(self.ordering_param)
@@ -96,11 +155,15 @@ class StrictOrderingFilter(OrderingFilter):
             raise ValidationFailed(
                 field_errors={"ordering": [message]}, param="ordering", suggestions=sorted(fields)
             )
-        return [("-" if field.startswith("-") else "") + fields[field.lstrip("-")] for field in asked]
+        nullable: frozenset[str] = getattr(view, "ordering_nullable", frozenset())
+        return [_directed(field, fields[field.lstrip("-")], nullable) for field in asked]
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         ordering = self.get_ordering(request, queryset, view)
-        return queryset.order_by(*ordering) if ordering else queryset
+        if not ordering:
+            return queryset
+        last = [] if {"id", "-id", "pk", "-pk"} & set(ordering) else ["-pk"]
+        return queryset.order_by(*ordering, *last)
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         names = ", ".join(sorted(getattr(view, "ordering_fields", {})))

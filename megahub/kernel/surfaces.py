@@ -56,6 +56,12 @@ def field_errors(error: HubError, say: Say) -> dict[str, list[str]]:
     }
 
 
+def suggestions(error: HubError, say: Say) -> list[str]:
+    """What the error suggests; sentences (``Text``) are translated, names are not."""
+    found = error.suggestions or []
+    return [said(text, say) for text in found]
+
+
 def for_path(path: str) -> Surface:
     """The surface that a path speaks."""
     if path.startswith("/v1/"):
@@ -73,8 +79,8 @@ def megahub(error: HubError, say: Say, request_id: str) -> dict[str, Any]:
     body: dict[str, Any] = {"detail": text, "error": text, "error_code": error.code, **error.facts}
     if error.field_errors:
         body["field_errors"] = field_errors(error, say)
-    if error.suggestions:
-        body["suggestions"] = error.suggestions
+    if error.suggestions is not None:
+        body["suggestions"] = suggestions(error, say)
     return body
 
 
@@ -83,7 +89,7 @@ def envelope(error: HubError, say: Say, request_id: str) -> dict[str, Any]:
     details: dict[str, Any] = dict(error.facts)
     if error.field_errors:
         details["field_errors"] = field_errors(error, say)
-    suggestion = "; ".join(error.suggestions) if error.suggestions else None
+    suggestion = "; ".join(suggestions(error, say)) or None
     return {
         "error": {
             "code": error.code,

@@ -309,6 +309,7 @@ UNFOLD: dict[str, Any] = {
             _group(
                 _("Jobs"),
                 _page("ai_core_aijob", "work", _("Jobs")),
+                _page("ai_core_aibatch", "dynamic_feed", _("Batches")),
                 _page("ai_core_attempt", "call_made", _("Attempts")),
                 _page("ai_openai_openaijob", "chat", _("OpenAI jobs")),
                 _page("ai_core_aijobtype", "category", _("Job types")),

@@ -213,6 +213,19 @@ def enterable(membership: Membership) -> QuerySet[Brand]:
     return brands.filter(pk__in=named) if named.exists() else brands
 
 
+def brands_of(caller: Caller) -> list[int]:
+    """The ids of the active brands that a caller may enter."""
+    membership = Membership.objects.of(caller.company_id).filter(user_id=caller.user_id).first()
+    if membership is None:
+        return []
+    brands = enterable(membership)
+    if caller.api_key_id is not None:
+        bound = ApiKey.objects.of(caller.company_id).filter(pk=caller.api_key_id).first()
+        if bound is not None and bound.brand_id is not None:
+            brands = brands.filter(pk=bound.brand_id)
+    return list(brands.values_list("pk", flat=True))
+
+
 def _key_allows(standing: Standing, brand: Brand) -> bool:
     return standing.api_key is None or standing.api_key.brand_id in (None, brand.pk)
 

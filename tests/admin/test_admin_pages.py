@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from ai_core import pipeline
+from ai_core.models import AIBatch, AIJob, BatchJob
 from ai_providers import services as providers
 from ai_providers.models import AIModel
 from ai_usage.models import AIUsageAlert
@@ -34,7 +35,7 @@ DELETED = {"tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage
 READ_ONLY = {
     "tenancy.signin", "tenancy.companykey", "tenancy.idempotencykey", "ai_providers.sealedkey",
     "ai_usage.budgetwindow", "ai_usage.ledgerentry", "ai_usage.aijobusage", "ai_core.aijob",
-    "ai_core.attempt", "ai_core.workersession", "ai_openai.openaijob",
+    "ai_core.attempt", "ai_core.workersession", "ai_core.aibatch", "ai_openai.openaijob",
 }  # fmt: skip
 SPARE_MODEL = "granite"
 
@@ -52,6 +53,18 @@ def one_of_each(cast: Cast) -> Any:
     AIUsageAlert.objects.unscoped().create(
         company=cast.company, alert_type="model_unpriced", subject="m", window_start=date(2026, 1, 1)
     )
+    batch = AIBatch.objects.unscoped().create(
+        company=cast.company,
+        brand=cast.brand,
+        created_by=cast.alice.user,
+        batch_id=f"ai_batch_{cast.company.pk}",
+        analysis_type="seo",
+        model="m",
+        total_jobs=1,
+        estimated_nano_usd=1,
+        estimated_tokens=1,
+    )
+    BatchJob.objects.create(batch=batch, job=AIJob.objects.of(cast.company.pk).get(), position=0)
     session = SignIn.objects.filter(user=cast.alice.user).get()
     RefreshToken.objects.create(
         sign_in=session, digest=f"d{session.pk}"[:64], expires_at=session.created_at
@@ -69,8 +82,8 @@ def address(model: Any, page: str, *args: Any) -> str:
 
 def test_every_model_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
-    # Refresh tokens are shown with their sign-in.
-    assert ours - set(MODELS) == {RefreshToken}
+    # Refresh tokens are shown with their sign-in, a batch's jobs with the batch.
+    assert ours - set(MODELS) == {RefreshToken, BatchJob}
     assert {model._meta.label_lower for model in MODELS} >= ADDED | DELETED | READ_ONLY
 
 

@@ -73,6 +73,8 @@ def test_a_refusal_tells_the_figures_and_writes_nothing(api: Api, cast: Cast) ->
         "estimated_cost": "0.000603",
         "daily_budget_remaining": "0.000001",
         "budget": {"scope": "company", "period": "month", "limit": "0.000001"},
+        "alternatives": [],
+        "suggestions": [],
     }
     assert not AIJob.objects.of(cast.company.pk).exists()
 
@@ -112,6 +114,8 @@ def test_reasoning_models_have_a_budget_and_a_number_of_their_own(
         "model": "o3",
         "daily_reasoning_jobs": 1,
         "daily_limit": 1,
+        "alternatives": ["gpt-4.1", "gpt-4o", "gpt-4o-mini"],
+        "suggestions": ["Use gpt-4.1 for cost optimization"],
     }
     assert too_dear.status_code == 403
     assert too_dear.json()["error_code"] == "O3_BUDGET_EXCEEDED"

@@ -1,0 +1,70 @@
+"""From a request's body to an order, and on: what ``/ai/jobs/`` and the surfaces above it share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from django.conf import settings
+from rest_framework.request import Request
+
+from ai_core import pipeline
+from ai_core.domain import kinds
+from ai_core.models import AIJob
+from ai_core.services import edit
+from ai_core.services.job import Order
+from megahub.kernel import loop
+from megahub.tenancy import idempotency
+from megahub.tenancy.authentication import caller_of
+from megahub.tenancy.idempotency import Replay
+
+
+def order_of(request: Request, asked: dict[str, Any], route: str | None = "ai-jobs") -> Order:
+    """The order of ``{job_type, input_data, priority, description, is_async}``.
+
+    Raises JobTypeNotFound, ModelNotSupportedHere or ValidationFailed. ``route`` is the
+    Idempotency-Key's; without one there is none.
+    """
+    kind = kinds.find(asked["job_type"])
+    model, body = kinds.body_of(kind, asked["input_data"], settings.AI_DEFAULT_MODEL)
+    body.pop("stream", None)
+    assert kind.endpoint is not None
+    claim = route and idempotency.of(request._request, caller_of(request).company_id, route)
+    return Order(
+        caller=caller_of(request),
+        job_type=kind.name,
+        endpoint=kind.endpoint,
+        model=model,
+        body=body,
+        input_json=orjson.dumps(asked["input_data"]),
+        with_defaults=True,
+        later=asked["is_async"],
+        priority=asked["priority"],
+        description=asked["description"],
+        idempotency=claim or None,
+    )
+
+
+def submit(order: Order) -> tuple[str, bool]:
+    """Accept a job; one that is not for later is run before the answer: (its ref, whether replayed)."""
+    result = loop.run(_submitted(order))
+    return (result.job_ref, True) if isinstance(result, Replay) else (str(result), False)
+
+
+async def _submitted(order: Order) -> int | Replay:
+    job = await pipeline.submit(order)
+    if isinstance(job, Replay):
+        return job
+    if not job.is_async:
+        await pipeline.finish(job)
+    return job.pk
+
+
+def change(request: Request, job: AIJob, changes: dict[str, Any]) -> None:
+    """Apply a PUT or PATCH. Raises JobNotEditable, or what is wrong with a new input."""
+    edit.check(job, changes)
+    if "input_data" in changes:
+        asked = {"job_type": job.job_type.name, "priority": job.priority, **changes}
+        order = order_of(request, {"description": "", "is_async": True, **asked})
+        loop.run(pipeline.amend(order, job.pk, job.revision))
+    edit.change(job, changes)
