@@ -134,10 +134,17 @@ class SealedKey(CompanyOwned):
 
     @classmethod
     def seal(
-        cls, credentials: AICredentials, provider: str, key: str, base_url: str, by: int | None = None
+        cls,
+        credentials: AICredentials,
+        provider: str,
+        key: str,
+        base_url: str,
+        by: int | None = None,
+        uid: uuid.UUID | None = None,
     ) -> SealedKey:
         """A new row (unsaved) for ``key``, bound to its company, its row and the address it is for."""
         row = cls(
+            uid=uid or uuid.uuid4(),
             company_id=credentials.company_id,
             credentials=credentials,
             provider=provider,
@@ -145,19 +152,20 @@ class SealedKey(CompanyOwned):
             created_by_id=by,
         )
         data_key = tenancy.data_key(credentials.company_id)
-        row.sealed = vault.seal(data_key, key, row._context(base_url))
+        row.sealed = vault.seal(data_key, key, row.context(base_url))
         return row
 
     def open(self, base_url: str) -> str:
         """The key. Raises NoApiKey when it was sealed for another company, row or address."""
         try:
             data_key = tenancy.data_key(self.company_id)
-            return vault.unseal(data_key, bytes(self.sealed), self._context(base_url))
+            return vault.unseal(data_key, bytes(self.sealed), self.context(base_url))
         except vault.Sealed as error:
             message = "The stored {provider} key cannot be opened for this address; store it again."
             raise NoApiKey(message, provider=self.provider) from error
 
-    def _context(self, base_url: str) -> str:
+    def context(self, base_url: str) -> str:
+        """What the encryption is bound to."""
         return f"ai_providers_sealedkey|{self.company_id}|{self.uid}|{self.provider}|{base_url}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:

@@ -121,7 +121,7 @@ async def _stored(row: SealedKey) -> Probe:
 
 
 async def _hubs(provider: str) -> Probe:
-    access = selectors.access_of_the_hub(provider)
+    access = await loop.in_thread(selectors.access_of_the_hub, provider)
     if access is None or provider not in ADAPTERS:
         return Probe(provider, None, 0, NoApiKey(provider=provider))
     return await list_models(access)

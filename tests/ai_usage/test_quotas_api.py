@@ -313,9 +313,14 @@ class TestArithmetic:
 
     @pytest.mark.parametrize(
         ("used", "percent", "near", "exceeded"),
-        [(0, 0.0, False, False), (80, 80.0, False, False), (81, 81.0, True, False), (100, 100.0, True, False),
-         (101, 101.0, True, True)],
-    )  # fmt: skip
+        [
+            (0, 0.0, False, False),
+            (80, 80.0, False, False),
+            (81, 81.0, True, False),
+            (100, 100.0, True, False),
+            (101, 101.0, True, True),
+        ],
+    )
     def test_thresholds(self, used: int, percent: float, near: bool, exceeded: bool) -> None:
         quota = Quota("openai", Standing(100, used), Standing(10**9, 0), False)
 
