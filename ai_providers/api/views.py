@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
@@ -131,7 +132,7 @@ class Credentials(viewsets.GenericViewSet[AICredentials]):
         )
         told = _told(caller)
         configured = [name for name in shapes.PROVIDERS if told[f"has_{name}_key"]]
-        message = "Credentials updated successfully"
+        message = gettext("Credentials updated successfully")
         return Response({"message": message, **told, "providers_configured": configured})
 
 

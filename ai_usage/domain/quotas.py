@@ -20,9 +20,9 @@ LEAST_TO_PROJECT = timedelta(days=1)
 
 
 def default_limits(provider: str, tokens: int = 0) -> dict[str, int]:
-    """What a company starts with, by unit; ``tokens`` other than 0 goes before the usual number."""
+    """What a company starts with, by unit; ``tokens`` above 0 goes before the usual number."""
     usual, nano_usd = DEFAULTS.get(provider, OF_THE_OTHERS)
-    return {"tokens": tokens or usual, "nano_usd": nano_usd}
+    return {"tokens": tokens if tokens > 0 else usual, "nano_usd": nano_usd}
 
 
 @dataclass(frozen=True, slots=True)

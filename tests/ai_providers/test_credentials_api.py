@@ -390,3 +390,15 @@ def test_a_job_that_is_refused_says_when_the_key_was_last_sound(
     told = response.json()
     assert (response.status_code, told["error_code"]) == (400, "INVALID_API_KEY")
     assert told["last_validated"] is not None
+
+
+def test_in_french(api: Api, cast: Cast) -> None:
+    client = api.as_(cast.alice, accept_language="fr")
+
+    stored = client.post(URL, {"use_global_fallback": False}).json()
+    wrong = client.post(TEST, {"provider": "nobody"}).json()
+
+    assert stored["message"] == "Identifiants mis à jour"
+    assert wrong["field_errors"]["provider"] == [
+        "Fournisseur inconnu; l'un de ceux-ci: anthropic, google, infomaniak, openai."
+    ]
