@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from ai_providers import selectors, services
 from ai_providers.models import AICredentials, SealedKey
@@ -288,6 +291,17 @@ class TestHistory:
 
         assert api.get(HISTORY).status_code == 401
         assert api.as_(cast.charlie).get(HISTORY).json()["count"] == 0
+
+    def test_the_number_of_queries_does_not_grow(self, cast: Cast) -> None:
+        for key in (OPENAI, OTHER, OPENAI):
+            services.store_keys(cast.company.pk, {"openai": key}, by=cast.alice.user.pk)
+        client = Client(headers={"Authorization": f"Bearer {cast.alice.token}"})
+        client.get(HISTORY)
+
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(HISTORY).json()["count"] == 3
+
+        assert len(queries) == 2  # the count, and the page with its people
 
 
 class TestConnection:

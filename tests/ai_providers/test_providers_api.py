@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -150,8 +151,6 @@ class TestHealth:
         closed = []
 
         async def silence() -> None:
-            import asyncio
-
             try:
                 await asyncio.sleep(60)
             finally:
@@ -163,6 +162,25 @@ class TestHealth:
 
         assert told["openai"]["error_code"] == "PROVIDER_TIMEOUT"
         assert closed == [True]
+
+    def test_they_are_asked_at_once(
+        self, api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch, settings: Any
+    ) -> None:
+        """Each answers only when the other was asked, too."""
+        settings.HUB_PROBE_SECONDS = 5
+        asked: list[str] = []
+
+        async def wait() -> None:
+            asked.append("here")
+            while len(asked) < 2:
+                await asyncio.sleep(0.01)
+
+        for name in ("openai", "infomaniak"):
+            monkeypatch.setitem(ADAPTERS, name, Listing(wait))
+
+        told = api.as_(cast.alice).get(f"{URL}health/").json()
+
+        assert [told[name]["status"] for name in ("openai", "infomaniak")] == ["healthy", "healthy"]
 
     def test_a_product_id_is_missing(self, api: Api, cast: Cast) -> None:
         services.store_keys(cast.company.pk, {"infomaniak": "x" * 40})
