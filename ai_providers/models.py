@@ -89,6 +89,8 @@ class AICredentials(CompanyOwned):
     infomaniak_product_id = models.CharField(max_length=40, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
+    # Set when they were taken away as a whole: the row stays, since the history of keys hangs on it.
+    deleted_at = models.DateTimeField(null=True, editable=False)
 
     class Meta(CompanyOwned.Meta):
         verbose_name_plural = "AI credentials"
@@ -106,8 +108,16 @@ class SealedKey(CompanyOwned):
     sealed = models.BinaryField()
     last_four = models.CharField(max_length=4)
     created_at = models.DateTimeField(default=clock.now, editable=False)
+    created_by = models.ForeignKey(
+        "tenancy.User", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     retired_at = models.DateTimeField(null=True, blank=True)
+    retired_by = models.ForeignKey(
+        "tenancy.User", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     refused_at = models.DateTimeField(null=True, blank=True)
+    #: When the provider last took it in a test.
+    validated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(CompanyOwned.Meta):
         constraints = [
@@ -123,28 +133,39 @@ class SealedKey(CompanyOwned):
         return gettext("%(provider)s key …%(four)s") % words
 
     @classmethod
-    def seal(cls, credentials: AICredentials, provider: str, key: str, base_url: str) -> SealedKey:
+    def seal(
+        cls,
+        credentials: AICredentials,
+        provider: str,
+        key: str,
+        base_url: str,
+        by: int | None = None,
+        uid: uuid.UUID | None = None,
+    ) -> SealedKey:
         """A new row (unsaved) for ``key``, bound to its company, its row and the address it is for."""
         row = cls(
+            uid=uid or uuid.uuid4(),
             company_id=credentials.company_id,
             credentials=credentials,
             provider=provider,
             last_four=key[-4:],
+            created_by_id=by,
         )
         data_key = tenancy.data_key(credentials.company_id)
-        row.sealed = vault.seal(data_key, key, row._context(base_url))
+        row.sealed = vault.seal(data_key, key, row.context(base_url))
         return row
 
     def open(self, base_url: str) -> str:
         """The key. Raises NoApiKey when it was sealed for another company, row or address."""
         try:
             data_key = tenancy.data_key(self.company_id)
-            return vault.unseal(data_key, bytes(self.sealed), self._context(base_url))
+            return vault.unseal(data_key, bytes(self.sealed), self.context(base_url))
         except vault.Sealed as error:
             message = "The stored {provider} key cannot be opened for this address; store it again."
             raise NoApiKey(message, provider=self.provider) from error
 
-    def _context(self, base_url: str) -> str:
+    def context(self, base_url: str) -> str:
+        """What the encryption is bound to."""
         return f"ai_providers_sealedkey|{self.company_id}|{self.uid}|{self.provider}|{base_url}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:

@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.catalogue import loading
@@ -27,7 +28,15 @@ from ai_providers.models import (
 )
 from megahub.kernel import clock
 from megahub.kernel.cache import ShortLived
-from megahub.kernel.errors import ModelBlocked, ModelNotFound, NoApiKey, ServerError
+from megahub.kernel.errors import (
+    ModelBlocked,
+    ModelNotFound,
+    NoApiKey,
+    NotFound,
+    ServerError,
+    ValidationFailed,
+)
+from megahub.kernel.text import Text
 from megahub.tenancy.models import Company
 
 TTL_SECONDS = 5.0
@@ -35,6 +44,9 @@ USD = Rate("USD", Decimal(1), date(1970, 1, 1))
 #: Where each provider's wire begins at the sandbox.
 SANDBOX_PATHS = {"openai": "/v1"}
 SANDBOX_KEY = "sk-sandbox"
+#: The longest number that a row can have.
+MOST_DIGITS = 18
+NOT_SPOKEN = "{provider} is in the catalogue, but the hub does not speak to it yet."
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +156,13 @@ def _load_listing(_: int) -> list[tuple[ModelSpec, Price | None]]:
     return [
         (spec, _listed(spec, rows.get(spec.id), today))
         for spec in loading.models().values()
-        if not (spec.id in rows and rows[spec.id].is_blocked)
+        if not (switched_off(spec) or (spec.id in rows and rows[spec.id].is_blocked))
     ]
+
+
+def switched_off(spec: ModelSpec) -> bool:
+    """Whether the installation has no reasoning models (AI_ENABLE_O3) and this is one."""
+    return spec.is_reasoning and not settings.AI_ENABLE_O3
 
 
 def rate_of(currency: str, day: date) -> Rate:
@@ -171,14 +188,12 @@ def accesses(company_id: int, provider: str) -> tuple[Access, ...]:
     credentials = AICredentials.objects.of(company_id).first()
     found = []
     live = SealedKey.objects.of(company_id).filter(retired_at=None)
-    key = live.filter(provider=provider).first()
+    key = live.select_related("credentials").filter(provider=provider).first()
     if credentials is not None and key is not None:
-        extra = own_extra(credentials, provider)
-        found.append(_access(provider, "own", base_url, key.open(base_url), extra, key.pk))
-    hub_key = settings.HUB_PROVIDERS.get(provider, {}).get("api_key")
-    if credentials is not None and credentials.use_global_fallback and hub_key:
-        extra = {"product_id": settings.HUB_PROVIDERS[provider].get("product_id", "")}
-        found.append(_access(provider, "global", base_url, hub_key, extra, None))
+        found.append(access_of(key, base_url))
+    shared = access_of_the_hub(provider, base_url)
+    if credentials is not None and credentials.use_global_fallback and shared is not None:
+        found.append(shared)
     if not found and not live.exists() and _may_play(company_id):
         sandbox_url = settings.HUB_SANDBOX_URL + SANDBOX_PATHS.get(provider, "")
         extra = {"product_id": "sandbox"}
@@ -198,6 +213,68 @@ def plays(company_id: int) -> bool:
     shares = AICredentials.objects.of(company_id).filter(use_global_fallback=True).exists()
     shared = any(provider.get("api_key") for provider in settings.HUB_PROVIDERS.values())
     return not (shares and shared) and _may_play(company_id)
+
+
+def access_of(key: SealedKey, base_url: str | None = None) -> Access:
+    """The way with a company's own key. Raises NoApiKey when it does not open for the address."""
+    base_url = base_url_of(key.provider) if base_url is None else base_url
+    extra = own_extra(key.credentials, key.provider)
+    return _access(key.provider, "own", base_url, key.open(base_url), extra, key.pk)
+
+
+def access_of_the_hub(provider: str, base_url: str | None = None) -> Access | None:
+    """The way with the hub's own key; None when it has none for the provider."""
+    known = settings.HUB_PROVIDERS.get(provider, {})
+    if not known.get("api_key"):
+        return None
+    base_url = base_url_of(provider) if base_url is None else base_url
+    extra = {"product_id": known.get("product_id", "")}
+    return _access(provider, "global", base_url, known["api_key"], extra, None)
+
+
+def provider_named(name: str, field: str = "provider") -> AIProvider:
+    """The provider of that name. Raises ValidationFailed with the known names."""
+    found = AIProvider.objects.filter(name=name).first()
+    if found is None:
+        known = list(AIProvider.objects.order_by("name").values_list("name", flat=True))
+        text = Text("Unknown provider; one of {providers}.", providers=known)
+        raise ValidationFailed(field_errors={field: [text]}, param=field, suggestions=known)
+    return found
+
+
+def provider_of(ref: str) -> AIProvider:
+    """A provider by number or name. Raises NotFound."""
+    by_number = ref.isdecimal() and len(ref) <= MOST_DIGITS
+    found = AIProvider.objects.filter(**({"pk": int(ref)} if by_number else {"name": ref})).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def is_played(company_id: int, provider: str) -> bool:
+    """Whether the company's calls of a provider would be answered by the sandbox now."""
+    try:
+        return accesses(company_id, provider)[0].is_sandbox
+    except NoApiKey:
+        return False
+
+
+def credentials_of(company_id: int) -> AICredentials | None:
+    """A company's credentials; None when there are none, or they were taken away."""
+    found: AICredentials | None = AICredentials.objects.of(company_id).filter(deleted_at=None).first()
+    return found
+
+
+def live_keys(company_id: int) -> dict[str, SealedKey]:
+    """A company's keys in use, by provider."""
+    rows = SealedKey.objects.of(company_id).filter(retired_at=None).order_by("pk")
+    return {key.provider: key for key in rows}
+
+
+def keys_of(company_id: int) -> QuerySet[SealedKey]:
+    """A company's keys of all times, the latest first, with the people who stored and retired them."""
+    rows: QuerySet[SealedKey] = SealedKey.objects.of(company_id)
+    return rows.select_related("created_by", "retired_by").order_by("-created_at", "-pk")
 
 
 def base_url_of(provider: str, row: AIProvider | None = None) -> str:
@@ -241,11 +318,10 @@ def _access(
 def _load(key: tuple[int, str]) -> Terms:
     company_id, model_id = key
     spec = model(model_id)
-    if AIModel.objects.filter(model_id=model_id, is_blocked=True).exists():
+    if switched_off(spec) or AIModel.objects.filter(model_id=model_id, is_blocked=True).exists():
         raise ModelBlocked(param="model", model=model_id)
     if spec.provider not in ADAPTERS:
-        message = "{provider} is in the catalogue, but the hub does not speak to it yet."
-        raise NoApiKey(message, provider=spec.provider)
+        raise NoApiKey(NOT_SPOKEN, provider=spec.provider)
     today = clock.now().date()
     price, priced = price_of(spec, today)
     rate = rate_of(price.currency, today)

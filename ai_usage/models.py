@@ -77,6 +77,8 @@ class BudgetWindow(models.Model):
     sandbox = models.BooleanField(default=False)
     reserved = models.BigIntegerField(default=0)
     spent = models.BigIntegerField(default=0)
+    #: How much of ``spent`` counts no longer against the limit (``reset_quotas``).
+    forgiven = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [

@@ -7,6 +7,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from ai_core.api import urls as jobs
 from ai_openai.api import urls as openai
+from ai_providers.api import urls as providers
+from ai_usage.api import quota_urls as quotas
 from megahub import health
 
 fast_urlpatterns: list[URLPattern | URLResolver] = [
@@ -20,6 +22,8 @@ urlpatterns = [
     path("metrics", health.metrics, name="metrics"),
     path("auth/", include("megahub.tenancy.api.urls")),
     path("ai/", include(jobs.urlpatterns)),
+    path("ai/", include(quotas.urlpatterns)),
+    path("ai/", include(providers.urlpatterns)),
     path("", include(openai.urlpatterns)),
     path("", RedirectView.as_view(url="/docs/"), name="home"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),

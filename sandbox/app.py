@@ -21,6 +21,8 @@ from sandbox.wire import Call
 
 OPENAI_BASE = "/v1/"
 INFOMANIAK_BASE = re.compile(r"/1/ai/[^/]+/openai/(?:v1/)?|/2/ai/[^/]+/openai/v1/")
+#: Infomaniak lists its models beside its products.
+INFOMANIAK_LISTING = "/1/ai/models"
 REFUSED_KEYS = ("sk-refused", "sk-sandbox-refused")
 
 logger = logging.getLogger("sandbox")
@@ -99,6 +101,9 @@ def _locate(call: Call, path: str) -> None:
     """Find the base path that was called and what lies below it."""
     if path.startswith(OPENAI_BASE):
         call.resource = path[len(OPENAI_BASE) :]
+        return
+    if path == INFOMANIAK_LISTING:
+        call.infomaniak, call.resource = True, calls.INFOMANIAK_MODELS
         return
     base = INFOMANIAK_BASE.match(path)
     if base is None:

@@ -17,6 +17,7 @@ from sandbox.prompts import Body
 
 CHAT = "chat/completions"
 RESPONSES = "responses"
+INFOMANIAK_MODELS = "infomaniak models"
 
 
 class Calls:

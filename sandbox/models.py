@@ -56,6 +56,20 @@ def listing() -> Body:
     return {"object": "list", "data": list(_RENDERED.values())}
 
 
+def infomaniak_listing() -> Body:
+    """Infomaniak's own list, in its envelope."""
+    own = [model_id for model_id, owner, _ in MODELS if owner == "infomaniak"]
+    rows = [
+        {"id": number, "name": name, "type": _type(name), "info_status": "ready"}
+        for number, name in enumerate(own, start=1)
+    ]
+    return {"result": "success", "data": rows}
+
+
+def _type(model_id: str) -> str:
+    return "embedding" if model_id.startswith("bge") else "llm"
+
+
 def get(model_id: str) -> Body:
     if model_id not in _RENDERED:
         raise errors.unknown_model(model_id)

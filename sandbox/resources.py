@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from sandbox import errors, models, uploads, wire
+from sandbox import calls, errors, models, uploads, wire
 from sandbox.batches import Batches
 from sandbox.files import FileStore
 from sandbox.wire import Call
@@ -23,6 +23,7 @@ class Resources:
             (method, re.compile(pattern), handler)
             for method, pattern, handler in (
                 ("GET", r"models", self._list_models),
+                ("GET", calls.INFOMANIAK_MODELS, self._list_infomaniak),
                 ("GET", r"models/(.+)", self._get_model),
                 ("POST", r"files", self._upload_file),
                 ("GET", r"files", self._list_files),
@@ -49,6 +50,9 @@ class Resources:
 
     async def _list_models(self, call: Call, _: str) -> web.StreamResponse:
         return await wire.send_json(call, models.listing())
+
+    async def _list_infomaniak(self, call: Call, _: str) -> web.StreamResponse:
+        return await wire.send_json(call, models.infomaniak_listing())
 
     async def _get_model(self, call: Call, model_id: str) -> web.StreamResponse:
         return await wire.send_json(call, models.get(model_id))

@@ -11,11 +11,12 @@ Sources: reference/megahub-shapes.md (names, moves), reference/reliability.md se
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 State = Literal["pending", "running", "completed", "failed", "cancelled", "timeout"]
 Event = Literal["claim", "complete", "fail", "expire", "cancel", "requeue"]
 
+STATES: tuple[State, ...] = get_args(State)
 ENDS: frozenset[State] = frozenset(("completed", "failed", "cancelled", "timeout"))
 
 TABLE: dict[tuple[State, Event], State] = {

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from ai_providers import services as providers
 from ai_providers.domain.wire import Access, RateLimits
-from megahub.kernel import loop
+from megahub.kernel import clock, loop
 from megahub.kernel.errors import HubError, InvalidApiKey
 
 CALLS = Counter(
@@ -39,7 +39,8 @@ async def watched(access: Access) -> AsyncIterator[None]:
     except HubError as error:
         outcome = error.code.lower()
         if isinstance(error, InvalidApiKey) and access.credentials_id is not None:
-            await loop.in_thread(providers.mark_refused, access.credentials_id)
+            sound = await loop.in_thread(providers.mark_refused, access.credentials_id)
+            error.facts["last_validated"] = clock.iso(sound)
         raise
     finally:
         CALLS.labels(access.provider, access.source, outcome).inc()

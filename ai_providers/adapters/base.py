@@ -26,5 +26,8 @@ class Adapter(Protocol):
         ProviderRefused, ModelNotFound, ContextLengthExceeded, ProviderError and its kin.
         """
 
+    def check(self, access: Access) -> None:
+        """Raise NoApiKey when something is missing that calls need beside the key."""
+
     async def models(self, access: Access) -> list[dict[str, Any]]:
         """The models that this access may use, as the provider lists them."""

@@ -26,11 +26,14 @@ class Infomaniak(OpenAI):
         """Without a model: the catalogue's own path. Raises NoApiKey when the product id is missing."""
         if spec is None:
             return f"{access.base_url}/1/ai{path}"
-        product_id = access.extra.get("product_id", "")
-        if not PRODUCT_ID.fullmatch(product_id):
+        self.check(access)
+        return access.base_url + spec.wire["path"].format(product_id=access.extra["product_id"]) + path
+
+    def check(self, access: Access) -> None:
+        """Calls name a product."""
+        if not PRODUCT_ID.fullmatch(access.extra.get("product_id", "")):
             message = "A product id (infomaniak_product_id) is missing beside the API key."
             raise NoApiKey(message, provider=self.name)
-        return access.base_url + spec.wire["path"].format(product_id=product_id) + path
 
     def to_wire(self, call: Call, spec: ModelSpec) -> dict[str, Any]:
         """The first API documents no ``stream_options``; its streams' usage is estimated."""

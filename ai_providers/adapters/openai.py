@@ -50,6 +50,9 @@ class OpenAI:
         """Where a path of the wire lies for this access."""
         return access.base_url + path
 
+    def check(self, access: Access) -> None:
+        """Nothing is needed beside the key."""
+
     def headers(self, access: Access, request_id: str) -> dict[str, str]:
         """The headers of a call; the request id lets the provider's log be matched with ours."""
         found = {

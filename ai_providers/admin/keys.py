@@ -103,7 +103,9 @@ class SealedKeyInline(ReadOnlyInline):
     """A company's keys of all times."""
 
     model = SealedKey
-    fields = ("provider", "last_four", "created_at", "retired_at", "refused_at")
+    fields = (
+        "provider last_four created_at created_by validated_at refused_at retired_at retired_by".split()
+    )
     ordering = ("-pk",)
 
 
@@ -144,6 +146,7 @@ class AICredentialsAdmin(Kept, HubAdmin):
         row = services.store_keys(
             obj.company_id,
             form.keys,
+            by=request.user.pk,
             use_global_fallback=obj.use_global_fallback,
             openai_organization=obj.openai_organization,
             infomaniak_product_id=obj.infomaniak_product_id,
@@ -164,13 +167,13 @@ class SealedKeyAdmin(ReadOnlyAdmin):
     """The history of stored keys; never their sealed bytes."""
 
     names = (_("stored key"), _("history of keys"))
-    list_display = ("provider", "company", "last_four", "created_at", "retired_at", "refused_at")
+    list_display = ("company", *SealedKeyInline.fields)
     list_filter = (
         ("company", AutocompleteSelectFilter),
         "provider",
         ("retired_at", admin.EmptyFieldListFilter),
         ("refused_at", admin.EmptyFieldListFilter),
     )
-    list_select_related = ("company",)
+    list_select_related = ("company", "created_by", "retired_by")
     ordering = ("-pk",)
-    fields = ("company", "provider", "last_four", "created_at", "retired_at", "refused_at")
+    fields = ("company", *SealedKeyInline.fields)

@@ -128,3 +128,8 @@ class ModelSpec:
         """The price in force on ``day``: the latest that began by then; None when unpriced."""
         begun = [price for price in self.prices if price.since <= day and price.rates]
         return max(begun, key=lambda price: price.since, default=None)
+
+    @property
+    def output_limit_param(self) -> str:
+        """The name under which the most output tokens are sent to this model."""
+        return "max_completion_tokens" if "max_completion_tokens" in self.params else "max_tokens"

@@ -4,7 +4,7 @@ Every change of a window is one conditional UPDATE, so that no two callers are b
 is room; windows are always taken in the same order, so that transactions cannot wait for each other
 in a ring. What a job holds is kept in its own row, so that a job that has ended holds nothing by
 construction. The invariants: ``reserved`` is the sum of the open jobs' holds, ``spent`` the sum of
-what the ledger charged.
+what the ledger charged. What an operator forgave of a window (``forgiven``) counts no longer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ENSURE = (
 RESERVE = (
     f"UPDATE {WINDOWS} SET reserved = reserved + %s FROM ai_usage_budget b"
     f" WHERE b.id = {WINDOWS}.budget_id AND budget_id = %s AND starts_on = %s AND sandbox = %s"
-    ' AND (NOT %s OR spent + reserved + %s <= b."limit")'
+    ' AND (NOT %s OR spent - forgiven + reserved + %s <= b."limit")'
 )
 RELEASE = (
     f"UPDATE {WINDOWS} SET reserved = reserved - %s"
@@ -42,7 +42,7 @@ CHARGE = (
     " WHERE budget_id = %s AND starts_on = %s AND sandbox = %s"
 )
 STATE = (
-    f'SELECT w.spent, w.reserved, b."limit" FROM {WINDOWS} w JOIN ai_usage_budget b'
+    f'SELECT w.spent - w.forgiven, w.reserved, b."limit" FROM {WINDOWS} w JOIN ai_usage_budget b'
     " ON b.id = w.budget_id WHERE w.budget_id = %s AND w.starts_on = %s AND w.sandbox = %s"
 )
 
@@ -133,7 +133,7 @@ def _refuse(session: Session, request: Request, hold: Hold, moment: datetime) ->
     rows = session.rows(STATE, list(hold.window))
     spent, reserved, current = rows[0] if rows else (0, 0, 0)
     now = Limit(limit.id, limit.scope, limit.scope_value, limit.period, limit.unit, current, True)
-    return refusal(now, request.subject, moment, hold.amount, spent, reserved)
+    return refusal(now, request.subject, moment, hold.amount, max(0, spent), reserved)
 
 
 def as_stored(request: Request) -> bytes:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-from django.conf import settings
-
 from ai_usage.domain.budgets import Limit
 from ai_usage.models import Budget
-from megahub.kernel import money
+from ai_usage.services import defaults
 from megahub.kernel.cache import ShortLived
 
 TTL_SECONDS = 5.0
@@ -24,36 +20,34 @@ def fresh(company_id: int) -> tuple[Limit, ...]:
     return _load(company_id)
 
 
-def provide_defaults(company_id: int) -> None:
-    """The reasoning models' daily budget and number of jobs, for a company that has none yet.
+def forget() -> None:
+    """Forget all budgets of this process (after one was changed)."""
+    _limits.forget()
 
-    AI_O3_DAILY_BUDGET (USD) and AI_O3_SPECIAL_QUOTA (jobs); an administrator changes them per company.
-    """
-    defaults = {
-        Budget.Unit.NANO_USD: money.to_nano(Decimal(settings.AI_O3_DAILY_BUDGET)),
-        Budget.Unit.JOBS: settings.AI_O3_SPECIAL_QUOTA,
-    }
-    for unit, limit in defaults.items():
-        Budget.objects.unscoped().get_or_create(
-            company_id=company_id,
-            scope=Budget.Scope.REASONING,
-            scope_value="",
-            period=Budget.Period.DAY,
-            unit=unit,
-            defaults={"limit": limit},
-        )
+
+def provide_defaults(company_id: int) -> None:
+    """The budgets that every company has, for one that has none yet."""
+    defaults.provide_reasoning(company_id)
+    defaults.provide_quotas(company_id)
 
 
 def _load(company_id: int) -> tuple[Limit, ...]:
-    rows = list(Budget.objects.of(company_id).order_by("id"))
+    rows = _rows(company_id)
     if not any(row.scope == Budget.Scope.REASONING for row in rows):
-        provide_defaults(company_id)
-        rows = list(Budget.objects.of(company_id).order_by("id"))
+        defaults.provide_reasoning(company_id)
+        rows = _rows(company_id)
+    if defaults.lacks_quotas(rows):
+        defaults.provide_quotas(company_id)
+        rows = _rows(company_id)
     return tuple(
         Limit(b.pk, b.scope, b.scope_value, b.period, b.unit, b.limit, b.is_hard)
         for b in rows
         if b.is_active
     )
+
+
+def _rows(company_id: int) -> list[Budget]:
+    return list(Budget.objects.of(company_id).order_by("id"))
 
 
 _limits: ShortLived[int, tuple[Limit, ...]] = ShortLived(_load, TTL_SECONDS)

@@ -231,6 +231,8 @@ HUB_PROVIDERS: dict[str, dict[str, str]] = {
 }
 HUB_PROVIDER_CONNECT_SECONDS = env.number("HUB_PROVIDER_CONNECT_SECONDS", 5.0)
 HUB_PROVIDER_FIRST_BYTE_SECONDS = env.number("HUB_PROVIDER_FIRST_BYTE_SECONDS", 300.0)
+#: The longest that a try of a key (health, test_connection) may take.
+HUB_PROBE_SECONDS = env.number("HUB_PROBE_SECONDS", 10.0)
 HUB_PROVIDER_BETWEEN_BYTES_SECONDS = env.number("HUB_PROVIDER_BETWEEN_BYTES_SECONDS", 60.0)
 
 # Jobs ------------------------------------------------------------------------------------------
@@ -238,6 +240,10 @@ HUB_PROVIDER_BETWEEN_BYTES_SECONDS = env.number("HUB_PROVIDER_BETWEEN_BYTES_SECO
 AI_DEFAULT_MODEL = env.text("AI_DEFAULT_MODEL", "gpt-4o")
 #: A synchronous request whose model is expected to take longer goes to a worker by itself (seconds).
 AI_ASYNC_ABOVE_SECONDS = env.number("AI_ASYNC_ABOVE_SECONDS", 120.0)
+#: Without it the reasoning models (the o-series and later) are neither listed nor called.
+AI_ENABLE_O3 = env.flag("AI_ENABLE_O3", True)
+#: Tokens a month of a provider that a company starts with; 0: openai 1,000,000, the others 500,000.
+AI_DEFAULT_MONTHLY_QUOTA = env.integer("AI_DEFAULT_MONTHLY_QUOTA", 0)
 AI_O3_DAILY_BUDGET = env.text("AI_O3_DAILY_BUDGET", "100.00")
 AI_O3_SPECIAL_QUOTA = env.integer("AI_O3_SPECIAL_QUOTA", 50)
 HUB_JOB_SLOTS = env.integer("HUB_JOB_SLOTS", 100)

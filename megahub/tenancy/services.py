@@ -138,11 +138,16 @@ def data_key(company_id: int) -> bytes:
     """The company's data key, made on first use. Raises vault.Sealed when it does not unwrap."""
     row = CompanyKey.objects.of(company_id).first()
     if row is None:
-        master_id, wrapped = vault.new_data_key(f"company|{company_id}")
+        master_id, wrapped = vault.new_data_key(context_of(company_id))
         row, _ = CompanyKey.objects.unscoped().get_or_create(
             company_id=company_id, defaults={"master_key_id": master_id, "wrapped": wrapped}
         )
-    return vault.unwrap(row.master_key_id, bytes(row.wrapped), f"company|{company_id}")
+    return vault.unwrap(row.master_key_id, bytes(row.wrapped), context_of(company_id))
+
+
+def context_of(company_id: int) -> str:
+    """What a company's wrapped data key is bound to."""
+    return f"company|{company_id}"
 
 
 def rewrap_data_keys() -> int:
@@ -150,7 +155,7 @@ def rewrap_data_keys() -> int:
     current = vault.master_keys()[0].id
     rows = CompanyKey.objects.unscoped().exclude(master_key_id=current)
     for row in rows:
-        context = f"company|{row.company_id}"
+        context = context_of(row.company_id)
         plain = vault.unwrap(row.master_key_id, bytes(row.wrapped), context)
         row.master_key_id, row.wrapped = vault.wrap(plain, context)
         row.rewrapped_at = clock.now()

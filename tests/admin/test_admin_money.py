@@ -46,7 +46,7 @@ def errors_of(response: Any) -> dict[str, list[str]]:
 
 
 def only(cast: Cast) -> Budget:
-    return Budget.objects.of(cast.company.pk).exclude(scope="reasoning").get()
+    return Budget.objects.of(cast.company.pk).exclude(scope__in=("reasoning", "provider")).get()
 
 
 def run(cast: Cast, **fields: Any) -> int:
@@ -60,7 +60,7 @@ def run(cast: Cast, **fields: Any) -> int:
 
 def test_it_works(root: Client, cast: Cast) -> None:
     """A limit is given in dollars, stored in nano-dollars, and holds at once."""
-    assert {limit.scope for limit in loop.run(limits.of(cast.company.pk))} == {"reasoning"}
+    assert {limit.scope for limit in loop.run(limits.of(cast.company.pk))} == {"reasoning", "provider"}
 
     assert root.post(f"{URL}add/", form(cast)).status_code == 302
 

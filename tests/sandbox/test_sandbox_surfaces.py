@@ -262,3 +262,16 @@ def test_a_call_for_an_unknown_model(provider: Any, stream: bool) -> None:
 def test_a_response_of_an_unknown_model(provider: Any) -> None:
     answer = post(provider, "responses", model="gpt-does-not-exist", input="Hi")
     assert (answer.status, answer.json()["error"]["code"]) == (400, "model_not_found")
+
+
+def test_infomaniaks_models(provider: Any) -> None:
+    body = provider.call("GET", "/1/ai/models").json()
+    assert body["result"] == "success"
+    assert body["data"][0] == {
+        "id": 1,
+        "name": "moonshotai/Kimi-K2.6",
+        "type": "llm",
+        "info_status": "ready",
+    }
+    assert [row["type"] for row in body["data"]] == [*["llm"] * 5, "embedding"]
+    assert provider.call("GET", "/1/ai/models", key=None).status == 401

@@ -12,12 +12,14 @@ from django.db import transaction
 
 from ai_providers import services
 from ai_usage.models import Budget
-from ai_usage.services import limits
+from ai_usage.services import defaults, limits
 from megahub.kernel import money
 from megahub.tenancy.models import Brand, Company, Membership, User
 from megahub.tenancy.roles import Role
 
 MONTHLY_BUDGET_USD = Decimal("100")
+#: Whoever tries how fast the sandbox answers should not meet a quota; that of costs is the usual one.
+MONTHLY_TOKENS = 10**9
 PEOPLE = (
     ("alice", "Demo", Role.OWNER),
     ("bob", "Demo", Role.MEMBER),
@@ -65,6 +67,7 @@ class Command(BaseCommand):
             unit=Budget.Unit.NANO_USD,
             defaults={"limit": money.to_nano(MONTHLY_BUDGET_USD)},
         )
+        defaults.provide_quotas(company.pk, tokens=MONTHLY_TOKENS)
         limits.provide_defaults(company.pk)
         # With OPENAI_API_KEY and the like given, Demo uses them; without, the sandbox answers.
         if name == "Demo":
