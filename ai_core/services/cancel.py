@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 
+from ai_core.services import telling
 from ai_usage.services import budgets, ledger
 from ai_usage.services.budgets import Charge
+from megahub.delivery.services import outbox
 from megahub.kernel import clock
 from megahub.kernel.errors import HubError, JobCancelled
 from megahub.kernel.session import Session
@@ -34,6 +36,7 @@ class Cancellation:
     job_pk: int
     company_id: int
     reason: HubError | None = None
+    wanted: frozenset[str] = frozenset()
 
 
 class Cancel:
@@ -61,9 +64,13 @@ class Cancel:
         rows = session.rows(END_PENDING, params)
         if rows:
             *facts, sandbox, holds = rows[0]
+            told = _told(entry, facts, bool(sandbox), status) if entry.wanted else {}
             holds = orjson.loads(holds)
             held = budgets.held(holds)
             ledger.record(session, [self._void(entry, facts, bool(sandbox), held, moment)])
+            if told:
+                events = telling.row(entry.company_id, entry.wanted, moment, told, reason.as_data())
+                outbox.record(session, events)
             budgets.close(session, [(holds, bool(sandbox), Charge())])
             return "ended"
         flagged = session.count(FLAG_RUNNING, [now, entry.job_pk, entry.company_id])
@@ -87,6 +94,21 @@ class Cancel:
             "reserved_nano_usd": held,
             "created_at": moment,
         }
+
+
+def _told(entry: Cancellation, facts: list[Any], sandbox: bool, status: str) -> dict[str, Any]:
+    job_ref, brand_id, provider, model, _ = facts
+    return {
+        "id": entry.job_pk,
+        "job_id": job_ref,
+        "status": status,
+        "brand_id": brand_id,
+        "provider": provider,
+        "model": model,
+        "sandbox": sandbox,
+        "execution_time_seconds": None,
+        "usage": None,
+    }
 
 
 CANCEL = Cancel()

@@ -13,6 +13,7 @@ from ai_core.services.claim import GIVE_BACK_JOB, Return
 from ai_core.services.sessions import STALE_SECONDS
 from ai_core.services.settle import SETTLE, Settlement
 from ai_providers.catalogue import loading
+from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal, queue
 from megahub.kernel.errors import (
     HubError,
@@ -101,5 +102,6 @@ def _end(attempt: Attempt, error: HubError, status: str) -> bool:
         ended_at=now,
         execution_time_ms=int((now - started).total_seconds() * 1000),
         error=error.as_data(),
+        wanted=webhooks.wanted_now(job.company_id),
     )
     return bool(journal.write_and_wait(SETTLE, settlement))

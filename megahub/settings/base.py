@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "megahub.tenancy",
+    "megahub.delivery",
     "ai_providers",
     "ai_usage",
     "ai_core",
@@ -243,6 +244,14 @@ HUB_JOB_DEADLINE_SECONDS = env.integer("HUB_JOB_DEADLINE_SECONDS", 900)
 HUB_JOURNAL_CAPACITY = env.integer("HUB_JOURNAL_CAPACITY", 4096)
 HUB_DRAIN_SECONDS = env.integer("HUB_DRAIN_SECONDS", 25)
 
+# Webhooks and alerts ---------------------------------------------------------------------------
+
+#: Webhooks may go to http://, other ports and private addresses: on a developer's machine only.
+HUB_WEBHOOKS_ALLOW_PRIVATE = env.flag("HUB_WEBHOOKS_ALLOW_PRIVATE")
+AI_ENABLE_ALERTING = env.flag("AI_ENABLE_ALERTING", True)
+#: Hears of every company's alerts, beside its own administrators; several separated by commas.
+AI_ALERT_EMAIL = env.words("AI_ALERT_EMAIL")
+
 LOGGING_CONFIG = "megahub.kernel.logs.configure"
 LOGGING = {
     "format": env.text("HUB_LOG_FORMAT", "console"),
@@ -318,6 +327,12 @@ UNFOLD: dict[str, Any] = {
                 _page("ai_usage_ledgerentry", "receipt_long", _("Ledger")),
                 _page("ai_usage_ledgerentry", "money_off", _("Unpriced usage"), "unpriced"),
                 _page("ai_usage_aiusagealert", "notifications", _("Alerts")),
+            ),
+            _group(
+                _("Webhooks"),
+                _page("delivery_webhookendpoint", "webhook", _("Webhook endpoints")),
+                _page("delivery_webhookdelivery", "send", _("Webhook deliveries")),
+                _page("delivery_outbox", "outbox", _("Outbox")),
             ),
             _group(
                 _("System"),
