@@ -28,6 +28,11 @@ app.conf.beat_schedule = {
     "ring-again": {"task": "ai_core.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
     "take-back": {"task": "ai_core.reap", "schedule": 10.0, "options": {"queue": SYSTEM_QUEUE}},
     "tell": {"task": "delivery.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
+    "check-alerts": {
+        "task": "ai_usage.check_alerts",
+        "schedule": 60.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
     "forget-told": {
         "task": "delivery.forget_old",
         "schedule": 3600.0,

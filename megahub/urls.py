@@ -20,6 +20,7 @@ urlpatterns = [
     path("auth/", include("megahub.tenancy.api.urls")),
     path("ai/", include(jobs.urlpatterns)),
     path("ai/", include("megahub.delivery.api.urls")),
+    path("ai/", include("ai_usage.api.alert_urls")),
     path("", include(openai.urlpatterns)),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),

@@ -251,6 +251,8 @@ HUB_WEBHOOKS_ALLOW_PRIVATE = env.flag("HUB_WEBHOOKS_ALLOW_PRIVATE")
 AI_ENABLE_ALERTING = env.flag("AI_ENABLE_ALERTING", True)
 #: Hears of every company's alerts, beside its own administrators; several separated by commas.
 AI_ALERT_EMAIL = env.words("AI_ALERT_EMAIL")
+#: A mail server that does not answer holds nobody for longer (seconds).
+EMAIL_TIMEOUT = 10
 
 LOGGING_CONFIG = "megahub.kernel.logs.configure"
 LOGGING = {
@@ -327,6 +329,7 @@ UNFOLD: dict[str, Any] = {
                 _page("ai_usage_ledgerentry", "receipt_long", _("Ledger")),
                 _page("ai_usage_ledgerentry", "money_off", _("Unpriced usage"), "unpriced"),
                 _page("ai_usage_aiusagealert", "notifications", _("Alerts")),
+                _page("ai_usage_alertrule", "tune", _("Alert thresholds")),
             ),
             _group(
                 _("Webhooks"),

@@ -43,6 +43,9 @@ def relayed() -> Callable[[], None]:
     """One round of beat's relay, waited for."""
 
     def run() -> None:
+        # What other tests left is not sent to.
+        left = WebhookEndpoint.objects.unscoped().exclude(url__startswith="http://127.0.0.1")
+        left.update(is_active=False)
         for pump in relay.relay():
             pump.result(timeout=30)
 
