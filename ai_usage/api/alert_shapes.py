@@ -9,6 +9,8 @@ from django.utils.translation import gettext
 from rest_framework import serializers
 
 from ai_usage.models import AIUsageAlert
+from ai_usage.services.evaluation import GONE
+from megahub.kernel.shapes import Known
 from megahub.kernel.text import Text
 
 
@@ -24,6 +26,7 @@ class AlertShape(serializers.ModelSerializer[AIUsageAlert]):
     """An alert. ``current_value`` passed ``threshold_value``; both are decimal strings."""
 
     message = serializers.SerializerMethodField()
+    resolution_note = serializers.SerializerMethodField()
     company_name = serializers.CharField(source="company.name")
 
     class Meta:
@@ -52,6 +55,10 @@ class AlertShape(serializers.ModelSerializer[AIUsageAlert]):
     def get_message(self, alert: AIUsageAlert) -> str:
         return message_of(alert)
 
+    def get_resolution_note(self, alert: AIUsageAlert) -> str:
+        """What was noted; the hub's own note in the reader's language."""
+        return gettext(GONE) if alert.resolution_note == GONE else alert.resolution_note
+
 
 class ShortAlert(serializers.ModelSerializer[AIUsageAlert]):
     """An alert as the frontend's bell shows it."""
@@ -66,16 +73,6 @@ class ShortAlert(serializers.ModelSerializer[AIUsageAlert]):
 
     def get_message(self, alert: AIUsageAlert) -> str:
         return message_of(alert)
-
-
-class Known(serializers.Serializer[Any]):
-    """A body whose unknown fields are refused by name."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise serializers.ValidationError({name: [Text("Unknown field.")] for name in unknown})
-        return super().to_internal_value(data)
 
 
 class NewAlert(Known):

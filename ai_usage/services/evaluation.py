@@ -15,7 +15,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.utils.translation import gettext_noop
 
 from ai_providers import selectors as providers
 from ai_usage.domain.alerts import DEFAULTS, Finding, findings
@@ -31,7 +30,7 @@ from megahub.tenancy.models import Company
 
 log = logging.getLogger(__name__)
 
-GONE = gettext_noop("The cause is gone.")
+GONE = Text("The cause is gone.")
 #: What is resolved by itself; the rest is for people.
 SELF_RESOLVED = (*DEFAULTS, "webhook_disabled", "evaluator_failed", "model_retired", "model_unpriced")
 
@@ -146,16 +145,18 @@ def _threshold_event(finding: Finding) -> tuple[str, dict[str, Any]] | None:
 def _webhooks(company_id: int) -> Iterator[Alert]:
     for endpoint in webhooks.switched_off().filter(company_id=company_id):
         assert endpoint.disabled_at is not None
-        template = "Webhook {url} answered 410 Gone and was switched off."
+        url = endpoint.url[:200]
         if endpoint.disabled_reason == "failing":
-            template = "Webhook {url} failed for three days and was switched off."
+            message = Text("Webhook {url} failed for three days and was switched off.", url=url)
+        else:
+            message = Text("Webhook {url} answered 410 Gone and was switched off.", url=url)
         yield Alert(
             company_id=company_id,
             alert_type=AIUsageAlert.AlertType.WEBHOOK_DISABLED,
             provider_name="",
             subject=f"webhook:{endpoint.pk}",
             window_start=endpoint.disabled_at.date(),
-            message=Text(template, url=endpoint.url[:200]),
+            message=message,
         )
 
 
@@ -190,7 +191,11 @@ def _resolve_gone(company_id: int, still: set[Key]) -> int:
     opened = AIUsageAlert.objects.of(company_id).filter(is_resolved=False, alert_type__in=SELF_RESOLVED)
     gone = [row.pk for row in opened if _key(row) not in still and not _lasts(row)]
     rows = AIUsageAlert.objects.of(company_id).filter(pk__in=gone, is_resolved=False)
-    return int(rows.update(is_resolved=True, resolved_at=clock.now(), resolution_note=GONE)) if gone else 0
+    return (
+        int(rows.update(is_resolved=True, resolved_at=clock.now(), resolution_note=str(GONE)))
+        if gone
+        else 0
+    )
 
 
 def _lasts(row: AIUsageAlert) -> bool:

@@ -482,7 +482,8 @@ class TestManual:
     @pytest.mark.parametrize(
         ("changes", "field"),
         [
-            ({"message": ""}, "message"), ({"message": None}, "message"), ({"message": "x" * 2001}, "message"),
+            ({"message": ""}, "message"), ({"message": None}, "message"),
+            ({"message": "x" * 2001}, "message"),
             ({"severity": "fatal"}, "severity"), ({"alert_type": "cost_warning"}, "alert_type"),
             ({"current_value": "much"}, "current_value"), ({"threshold_value": "1e400"}, "threshold_value"),
             ({"provider_name": "x" * 41}, "provider_name"), ({"is_resolved": True}, "is_resolved"),

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from megahub.delivery.domain.events import EVENTS
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
-from megahub.kernel.text import Text
+from megahub.kernel.shapes import Known
 
 
 class EndpointShape(serializers.ModelSerializer[WebhookEndpoint]):
@@ -44,16 +44,6 @@ class MadeEndpoint(EndpointShape):
         fields = ("secret", *EndpointShape.Meta.fields)
 
 
-class Known(serializers.Serializer[Any]):
-    """A body whose unknown fields are refused by name."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise serializers.ValidationError({name: [Text("Unknown field.")] for name in unknown})
-        return super().to_internal_value(data)
-
-
 class NewEndpoint(Known):
     url = serializers.CharField(max_length=2000)
     kind = serializers.ChoiceField(choices=WebhookEndpoint.Kind.choices, default="standard")
@@ -81,7 +71,7 @@ class ChangedEndpoint(NewEndpoint):
     is_active = serializers.BooleanField(required=False)
 
 
-class AttemptShape(serializers.Serializer[Any]):
+class SendingShape(serializers.Serializer[Any]):
     """An attempt that ended; ``status`` is null without an answer."""
 
     attempt = serializers.IntegerField()
@@ -94,7 +84,7 @@ class AttemptShape(serializers.Serializer[Any]):
 class DeliveryShape(serializers.ModelSerializer[WebhookDelivery]):
     """A message to an endpoint: the last attempt's figures, and every attempt in ``history``."""
 
-    history = AttemptShape(many=True)
+    history = SendingShape(many=True)
 
     class Meta:
         model = WebhookDelivery
