@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,6 +32,9 @@ class Receiver:
     url: str = ""
     heard: list[Heard] = field(default_factory=list)
     answer: Callable[[int], Any] = lambda _: 204
+    #: Answers are worked out one after the other, so that ``heard[-1]`` is the request at hand.
+    one_by_one: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @contextmanager
@@ -42,18 +45,20 @@ def listening(**given: Any) -> Iterator[Receiver]:
         def do_POST(self) -> None:
             size = int(self.headers.get("Content-Length", 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            receiver.heard.append(Heard(self.path, headers, self.rfile.read(size)))
-            answer = receiver.answer(len(receiver.heard))
+            body = self.rfile.read(size)
+            with receiver.lock if receiver.one_by_one else nullcontext():
+                receiver.heard.append(Heard(self.path, headers, body))
+                answer = receiver.answer(len(receiver.heard))
             if callable(answer):
                 answer(self)
                 return
-            status, more, body = answer if isinstance(answer, tuple) else (answer, {}, b"")
+            status, more, said = answer if isinstance(answer, tuple) else (answer, {}, b"")
             self.send_response(status)
             for name, value in more.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(said)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(said)
 
         def do_GET(self) -> None:
             receiver.heard.append(Heard(self.path, {}, b"GET"))

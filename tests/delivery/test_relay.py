@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from ai_core import pipeline
 from ai_core.services import edit
+from megahub.delivery import selectors
 from megahub.delivery.domain import retrying, signing
+from megahub.delivery.domain.events import EVENTS
 from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import relay
 from megahub.kernel import clock, loop
@@ -294,6 +298,8 @@ class TestClaims:
         (row,) = deliveries(cast)
 
         assert [relay._take(row, clock.now()) for _ in range(2)] == [True, False]
+        # Nor when the lease of the one who was quicker has run out.
+        assert relay._take(row, clock.now() + 2 * relay.LEASE) is False
 
     def test_a_process_that_died_is_followed_up_with_the_same_id(
         self, cast: Cast, registered: Registered, receiver: Receiver, relayed: Any, provider: Provider
@@ -304,14 +310,65 @@ class TestClaims:
         (lost,) = relay.claim(endpoint.pk)
         relayed()
         assert receiver.heard == []
+        due_now(cast)
+        (second,) = relay.claim(endpoint.pk)
+        relay.remember(lost, relay.Answer(410, 1, "answered 410"))  # it comes back to life: too late
+        assert [(d.state, d.attempt) for d in deliveries(cast)] == [("pending", second.attempt)]
         WebhookDelivery.objects.of(cast.company.pk).update(next_at=clock.now())  # its lease runs out
 
         relayed()
 
         (heard,) = receiver.heard
         assert heard.headers["webhook-id"] == lost.event_id
-        relay.remember(lost, relay.Answer(500, 1, "answered 500"))  # it comes back to life: too late
+        relay.remember(second, relay.Answer(500, 1, "answered 500"))
         assert [d.state for d in deliveries(cast)] == ["delivered"]
+
+
+def test_nothing_is_missing_whatever_fails(
+    cast: Cast, registered: Registered, receiver: Receiver, relayed: Any
+) -> None:
+    """A receiver that fails up to four times for each message; processes that die with what they took."""
+    endpoint, _ = registered(cast.alice)
+    for number in range(40):
+        outbox_row = {"event_id": f"evt_{cast.company.pk}_{number}", "event_type": "job.failed", "data": {}}
+        Outbox.objects.unscoped().create(company=cast.company, **outbox_row)
+    arrived: list[str] = []
+    seen: Counter[str] = Counter()
+
+    def answer(_: int) -> int:
+        message_id = receiver.heard[-1].headers["webhook-id"]
+        seen[message_id] += 1
+        if seen[message_id] <= int(message_id.rpartition("_")[2]) % 5:
+            return 500
+        arrived.append(message_id)
+        return 200
+
+    receiver.answer = answer
+    receiver.one_by_one = True
+    for round_ in range(12):
+        relayed()
+        due_now(cast)
+        if round_ % 5 == 0:
+            relay.claim(endpoint.pk)  # and dies
+            due_now(cast)
+
+    assert sorted(arrived) == sorted(event.event_id for event in outbox(cast))
+    assert {d.state for d in deliveries(cast)} == {"delivered"}
+    assert sum(seen.values()) == 40 + 8 * (1 + 2 + 3 + 4)
+
+
+def test_an_endpoint_that_only_fails_is_probed(
+    cast: Cast, registered: Registered, receiver: Receiver, relayed: Any, provider: Provider
+) -> None:
+    registered(cast.alice)
+    for _ in range(3):
+        told(cast, provider)
+    receiver.answer = lambda _: 500
+    WebhookEndpoint.objects.of(cast.company.pk).update(failures=relay.SENT_AT_ONCE)
+
+    relayed()
+
+    assert len(receiver.heard) == 1
 
 
 def test_both_secrets_sign_while_both_are_good(
@@ -364,4 +421,27 @@ def test_what_was_told_long_ago_is_forgotten(
     relay.forget_old()
 
     assert [event.relayed_at for event in outbox(cast)] == [None]
+    assert deliveries(cast) == []
+
+
+def test_what_cannot_be_asked_is_told(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the database is away nobody knows who listens: the event is written all the same."""
+
+    def away(company_id: int) -> frozenset[str]:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(selectors._wanted, "load", away)
+    selectors.forget()
+
+    assert selectors.wanted_now(cast.company.pk) == frozenset(EVENTS)
+    assert loop.run(selectors.wanted(cast.company.pk)) == frozenset(EVENTS)
+
+
+def test_an_event_that_nobody_wants_any_more_is_dropped(cast: Cast, relayed: Any) -> None:
+    event = {"event_id": f"evt_{cast.company.pk}", "event_type": "job.failed", "data": {}}
+    Outbox.objects.unscoped().create(company=cast.company, **event)
+
+    relayed()
+
+    assert [row.relayed_at is not None for row in outbox(cast)] == [True]
     assert deliveries(cast) == []

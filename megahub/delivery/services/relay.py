@@ -30,7 +30,7 @@ from megahub.kernel import clock, loop, vault
 log = logging.getLogger(__name__)
 
 SPREAD_AT_ONCE = 500
-#: Messages of one endpoint on their way at once; an endpoint that fails is tried with one.
+#: Messages of one endpoint on their way at once; one that failed as often in a row is tried with one.
 SENT_AT_ONCE = 20
 PUMPS = 100
 #: A claim runs out after this; longer than a send may take.
@@ -144,7 +144,7 @@ def claim(endpoint_id: int) -> list[Claimed]:
     if endpoint is None:
         return []
     rows = WebhookDelivery.objects.unscoped().filter(endpoint=endpoint, state="pending", next_at__lte=now)
-    most = 1 if endpoint.failures else SENT_AT_ONCE
+    most = 1 if endpoint.failures >= SENT_AT_ONCE else SENT_AT_ONCE
     secrets = secrets_of(endpoint)
     return [
         claimed(row, endpoint, secrets) for row in rows.order_by("next_at", "id")[:most] if _take(row, now)
