@@ -34,6 +34,7 @@ from ai_providers.domain.gathering import Gathered
 from ai_providers.domain.pricing import Estimate
 from ai_providers.domain.wire import Call
 from ai_usage.services import limits
+from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal, loop, queue
 from megahub.kernel.errors import (
     CredentialsChanged,
@@ -211,7 +212,8 @@ async def cancel(job_pk: int, company_id: int) -> bool:
     A pending job ends at once. A running one is flagged; its process closes the provider's connection
     and settles what was said, unless the job completes first.
     """
-    outcome = await journal.write(CANCEL, Cancellation(job_pk, company_id))
+    wanted = await webhooks.wanted(company_id)
+    outcome = await journal.write(CANCEL, Cancellation(job_pk, company_id, wanted=wanted))
     own = PROCESS.running.get(job_pk)
     if outcome == "flagged" and own is not None:
         own.cancel()

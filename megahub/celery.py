@@ -22,11 +22,22 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "megahub.settings.dev")
 app = Celery("megahub")
 app.set_default()  # for every thread: the doorbell rings in one of its own
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["ai_core", "megahub.tenancy"])
+app.autodiscover_tasks(["ai_core", "ai_usage", "megahub.delivery", "megahub.tenancy"])
 app.conf.task_queues = [Queue(name) for name in (SYSTEM_QUEUE, *QUEUES)]
 app.conf.beat_schedule = {
     "ring-again": {"task": "ai_core.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
     "take-back": {"task": "ai_core.reap", "schedule": 10.0, "options": {"queue": SYSTEM_QUEUE}},
+    "tell": {"task": "delivery.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
+    "check-alerts": {
+        "task": "ai_usage.check_alerts",
+        "schedule": 60.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "forget-told": {
+        "task": "delivery.forget_old",
+        "schedule": 3600.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
     "forget-old": {
         "task": "tenancy.forget_old",
         "schedule": 3600.0,

@@ -24,6 +24,8 @@ urlpatterns = [
     path("ai/", include(jobs.urlpatterns)),
     path("ai/", include(quotas.urlpatterns)),
     path("ai/", include(providers.urlpatterns)),
+    path("ai/", include("megahub.delivery.api.urls")),
+    path("ai/", include("ai_usage.api.alert_urls")),
     path("", include(openai.urlpatterns)),
     path("", RedirectView.as_view(url="/docs/"), name="home"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 
+from ai_core.services import telling
 from ai_usage.services import budgets, ledger
 from ai_usage.services.budgets import Charge
+from megahub.delivery.services import outbox
 from megahub.kernel import clock
 from megahub.kernel.errors import JobCancelled
 from megahub.kernel.session import Session
@@ -33,6 +35,7 @@ class Cancellation:
 
     job_pk: int
     company_id: int
+    wanted: frozenset[str] = frozenset()
 
 
 class Cancel:
@@ -52,13 +55,17 @@ class Cancel:
     def _cancel(self, session: Session, entry: Cancellation) -> str:
         moment = clock.now()
         now = session.time(moment)
-        error = orjson.dumps(JobCancelled().as_data()).decode()
-        rows = session.rows(END_PENDING, [error, now, now, entry.job_pk, entry.company_id])
+        error = JobCancelled().as_data()
+        stored = orjson.dumps(error).decode()
+        rows = session.rows(END_PENDING, [stored, now, now, entry.job_pk, entry.company_id])
         if rows:
             *facts, sandbox, holds = rows[0]
             holds = orjson.loads(holds)
             held = budgets.held(holds)
             ledger.record(session, [self._void(entry, facts, bool(sandbox), held, moment)])
+            if entry.wanted:
+                told = _told(entry, facts, bool(sandbox))
+                outbox.record(session, telling.row(entry.company_id, entry.wanted, moment, told, error))
             budgets.close(session, [(holds, bool(sandbox), Charge())])
             return "ended"
         flagged = session.count(FLAG_RUNNING, [now, entry.job_pk, entry.company_id])
@@ -82,6 +89,21 @@ class Cancel:
             "reserved_nano_usd": held,
             "created_at": moment,
         }
+
+
+def _told(entry: Cancellation, facts: list[Any], sandbox: bool) -> dict[str, Any]:
+    job_ref, brand_id, provider, model, _ = facts
+    return {
+        "id": entry.job_pk,
+        "job_id": job_ref,
+        "status": "cancelled",
+        "brand_id": brand_id,
+        "provider": provider,
+        "model": model,
+        "sandbox": sandbox,
+        "execution_time_seconds": None,
+        "usage": None,
+    }
 
 
 CANCEL = Cancel()

@@ -13,6 +13,7 @@ from ai_core.services.accept import JOBS, Acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_usage.services import budgets
 from ai_usage.services.budgets import Charge
+from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal
 from megahub.kernel.errors import HubError, JobNotEditable, JobRunning
 from megahub.kernel.session import Session
@@ -93,7 +94,8 @@ def change(job: AIJob, changes: dict[str, Any]) -> None:
 def delete(job: AIJob) -> None:
     """Take a job out of sight and erase its texts; what it used and cost stays. Raises JobRunning."""
     if job.status == "pending":
-        journal.write_and_wait(CANCEL, Cancellation(job.pk, job.company_id))
+        wanted = webhooks.wanted_now(job.company_id)
+        journal.write_and_wait(CANCEL, Cancellation(job.pk, job.company_id, wanted=wanted))
     rows = AIJob.objects.of(job.company_id).filter(pk=job.pk)
     ended = rows.exclude(status__in=("pending", "running"))
     erased = ended.update(

@@ -15,6 +15,7 @@ from ai_core.services.settle import SETTLE, Settlement
 from ai_providers.catalogue import loading
 from ai_providers.domain import pricing
 from ai_providers.domain.wire import Completion
+from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal
 from megahub.kernel.errors import (
     DatabaseUnavailable,
@@ -37,7 +38,7 @@ async def end(job: Job) -> None:
         # Its owner has cancelled it meanwhile (or it is not ours any more, which the settlement finds).
         job.error = JobCancelled()
     _close(job)
-    if not await _patiently(journal.write(SETTLE, _settlement(job)), job):
+    if not await _patiently(_settled(job), job):
         # Somebody else has ended this job: what came of this call is kept with its attempt.
         job.error = OutcomeUnknown()
 
@@ -54,6 +55,12 @@ async def _give_back(job: Job, error: HubError) -> bool:
     if given:
         job.status = advance("running", "requeue")
     return bool(given)
+
+
+async def _settled(job: Job) -> bool:
+    """Write the settlement; one task with the look-up before it, which a cancelled caller leaves alone."""
+    wanted = await webhooks.wanted(job.company_id)
+    return bool(await journal.write(SETTLE, _settlement(job, wanted)))
 
 
 async def _patiently(writing: Any, job: Job) -> bool:
@@ -107,7 +114,7 @@ def _charged(job: Job) -> int:
     return pricing.cost(job.terms.price, job.usage, job.terms.rate).usd_nano
 
 
-def _settlement(job: Job) -> Settlement:
+def _settlement(job: Job, wanted: frozenset[str]) -> Settlement:
     completion: Completion | None = job.completion
     return Settlement(
         job_pk=job.pk,
@@ -132,6 +139,7 @@ def _settlement(job: Job) -> Settlement:
         cost=job.cost,
         charged_nano_usd=_charged(job),
         provider_ref=completion.provider_id if completion else None,
+        wanted=wanted,
     )
 
 
@@ -166,5 +174,6 @@ async def fail_claimed(claimed: Claimed, error: HubError) -> None:
         ended_at=clock.now(),
         execution_time_ms=0,
         error=error.as_data(),
+        wanted=await webhooks.wanted(claimed.company_id),
     )
     await journal.write(SETTLE, settlement)

@@ -16,6 +16,7 @@ from ai_core.services.endings import event_of
 from ai_core.services.sessions import STALE_SECONDS
 from ai_core.services.settle import SETTLE, Settlement
 from ai_providers.catalogue import loading
+from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal, queue
 from megahub.kernel.errors import (
     HubError,
@@ -113,5 +114,6 @@ def _end(attempt: Attempt, error: HubError) -> bool:
         ended_at=now,
         execution_time_ms=int((now - started).total_seconds() * 1000),
         error=error.as_data(),
+        wanted=webhooks.wanted_now(job.company_id),
     )
     return bool(journal.write_and_wait(SETTLE, settlement))

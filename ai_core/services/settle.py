@@ -12,10 +12,12 @@ from typing import Any
 
 import orjson
 
+from ai_core.services import telling
 from ai_providers.domain.pricing import Cost
 from ai_providers.domain.wire import Usage
 from ai_usage.services import budgets, ledger
 from ai_usage.services.budgets import Charge
+from megahub.delivery.services import outbox
 from megahub.kernel import sql
 from megahub.kernel.session import Session
 
@@ -95,6 +97,8 @@ class Settlement:
     cost: Cost | None = None
     charged_nano_usd: int = 0
     provider_ref: str | None = None
+    #: The events that the company's webhooks want (megahub/delivery/selectors.py).
+    wanted: frozenset[str] = frozenset()
 
     @property
     def charge(self) -> Charge:
@@ -122,6 +126,7 @@ class Settle:
             ledger.record(
                 session, [_ledger_row(e, budgets.held(h)) for e, h in zip(own, holds, strict=True)]
             )
+            outbox.record(session, [row for e in own if e.wanted for row in _told(e)])
             budgets.close(session, [(h, e.sandbox, e.charge) for e, h in zip(own, holds, strict=True)])
         return [entry.job_pk in ended for entry in entries]
 
@@ -149,6 +154,29 @@ def _job_row(entry: Settlement) -> dict[str, Any]:
         "cancelled_at": entry.ended_at if entry.status == "cancelled" else None,
         "execution_time_ms": entry.execution_time_ms,
     }
+
+
+def _told(entry: Settlement) -> list[dict[str, Any]]:
+    used, cost = entry.usage, entry.cost
+    job = {
+        "id": entry.job_pk,
+        "job_id": entry.job_ref,
+        "status": entry.status,
+        "brand_id": entry.brand_id,
+        "provider": entry.provider,
+        "model": entry.model,
+        "sandbox": entry.sandbox,
+        "execution_time_seconds": entry.execution_time_ms / 1000,
+        "usage": telling.used(
+            used.total_tokens,
+            used.input + used.cache_read + used.cache_write,
+            used.output + used.reasoning,
+            cost.usd_nano if cost else None,
+        )
+        if used
+        else None,
+    }
+    return telling.row(entry.company_id, entry.wanted, entry.ended_at, job, entry.error)
 
 
 def _attempt_row(entry: Settlement, phase: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from ai_core.models import AIJob
 from ai_providers.domain.spec import ModelSpec
 from ai_providers.selectors import Terms
 from ai_usage.services.alerts import RAISE, Alert
+from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal
 from megahub.kernel.text import Text
 
@@ -60,11 +61,12 @@ def _told(code: str, provider: str, facts: dict[str, Any]) -> dict[str, Any]:
     return {"code": code, "message": text, **facts}
 
 
-async def _alert(company_id: int, spec: ModelSpec, alert_type: str, text: str) -> None:
+async def _alert(company_id: int, spec: ModelSpec, alert_type: str, text: Text) -> None:
     month = clock.now().date().replace(day=1)
     key = (company_id, alert_type, spec.id, str(month))
     if key in _raised:
         return
-    alert = Alert(company_id, alert_type, spec.provider, spec.id, month, str(text))
+    wanted = await webhooks.wanted(company_id)
+    alert = Alert(company_id, alert_type, spec.provider, spec.id, month, text, wanted=wanted)
     await journal.write(RAISE, alert)
     _raised.add(key)

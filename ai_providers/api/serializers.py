@@ -13,7 +13,7 @@ from ai_providers.models import AICredentials, AIProvider, SealedKey
 from ai_providers.services.connections import Probe
 from ai_providers.services.keys import KEY_FORMS
 from megahub.kernel import money
-from megahub.kernel.strict import StrictSerializer
+from megahub.kernel.shapes import Strict
 from megahub.tenancy.api.serializers import Reference
 
 PROVIDERS = tuple(KEY_FORMS)
@@ -148,7 +148,7 @@ def _key() -> serializers.CharField:
     )
 
 
-class ChangedCredentials(StrictSerializer):
+class ChangedCredentials(Strict):
     """What can be stored; what is absent stays as it is."""
 
     openai_api_key = _key()
@@ -201,7 +201,7 @@ class KeyHistory(serializers.ModelSerializer[SealedKey]):
         return key.retired_at is None
 
 
-class AskedConnection(StrictSerializer):
+class AskedConnection(Strict):
     """The body of ``POST …/test_connection/``."""
 
     provider = serializers.CharField(max_length=40)

@@ -1,5 +1,5 @@
-"""The pages of the money: ``budgets``, and the ``ledger`` with usage and alerts."""
+"""The pages of the money: ``budgets``, and the ``ledger`` with usage, and ``alerts``."""
 
-from ai_usage.admin import budgets, ledger
+from ai_usage.admin import alerts, budgets, ledger
 
-__all__ = ["budgets", "ledger"]
+__all__ = ["alerts", "budgets", "ledger"]

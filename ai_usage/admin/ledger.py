@@ -18,15 +18,13 @@ from unfold.decorators import action, display
 
 from ai_providers.catalogue import loading
 from ai_providers.models import AIModel
-from ai_usage.models import AIJobUsage, AIUsageAlert, LedgerEntry
+from ai_usage.models import AIJobUsage, LedgerEntry
 from ai_usage.services import repricing
-from megahub.kernel import clock
-from megahub.kernel.admin import GrowingAdmin, HubAdmin, Kept, link, page, pages, table, usd
+from megahub.kernel.admin import GrowingAdmin, link, page, pages, table, usd
 
 OF_COMPANY = ("company", AutocompleteSelectFilter)
 #: Labels' colours in lists, by value.
 KINDS = {"settle": "success", "void": "info", "adjust": "warning"}
-SEVERITIES = {"info": "info", "warning": "warning", "critical": "danger"}
 
 
 class ModelFilter(DropdownFilter):
@@ -206,44 +204,3 @@ class AIJobUsageAdmin(GrowingAdmin):
     @display(description=_("cost"), ordering="total_cost_nano_usd")
     def cost(self, usage: AIJobUsage) -> str | None:
         return usd(usage.total_cost_nano_usd)
-
-
-@admin.register(AIUsageAlert)
-class AIUsageAlertAdmin(Kept, HubAdmin):
-    """What the hub found worth telling; people resolve it, and that is all."""
-
-    names = (_("alert"), _("alerts"))
-    list_display = "created_at company severity_shown alert_type subject message is_resolved".split()
-    list_filter = (OF_COMPANY, "alert_type", "severity", "is_resolved")
-    list_select_related = ("company",)
-    search_fields = ("subject", "message")
-    facts = "company alert_type severity provider_name subject window_start message created_at".split()
-    resolution = ("is_resolved", "resolution_note", "resolved_at")
-    fieldsets = ((None, {"fields": facts}), (_("Resolution"), {"fields": resolution}))
-    readonly_fields = (*facts, "resolved_at")
-    actions = ("resolve",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AIUsageAlert | None = None) -> bool:
-        open_still = obj is None or not obj.is_resolved
-        return open_still and bool(super().has_change_permission(request, obj))
-
-    def save_model(self, request: HttpRequest, obj: AIUsageAlert, form: Any, change: bool) -> None:
-        if obj.is_resolved:
-            obj.resolved_at = clock.now()
-        super().save_model(request, obj, form, change)
-
-    @display(description=_("severity"), label=SEVERITIES)
-    def severity_shown(self, alert: AIUsageAlert) -> tuple[str, str]:
-        return alert.severity, alert.get_severity_display()
-
-    @action(description=_("Resolve"), permissions=("act",))
-    def resolve(self, request: HttpRequest, rows: QuerySet[AIUsageAlert]) -> None:
-        opened = list(rows.filter(is_resolved=False))
-        alerts = AIUsageAlert.objects.unscoped().filter(pk__in=[alert.pk for alert in opened])
-        alerts.filter(is_resolved=False).update(is_resolved=True, resolved_at=clock.now())
-        for alert in opened:
-            self.log_change(request, alert, "Resolved.")
-        self.message_user(request, ngettext("%d resolved.", "%d resolved.", len(opened)) % len(opened))

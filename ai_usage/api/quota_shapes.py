@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from ai_usage.domain.quotas import Month, Quota
 from megahub.kernel import money
-from megahub.kernel.strict import StrictSerializer
+from megahub.kernel.shapes import Strict
 
 #: The greatest limit that its column can hold, but for the one that stands for none.
 MOST_TOKENS = 10**18
@@ -69,7 +69,7 @@ class QuotaShape(Counters):
     last_reset_date = serializers.DateField(help_text="The day on which the month began.")
 
 
-class ChangedQuota(StrictSerializer):
+class ChangedQuota(Strict):
     """New limits: what is absent stays, null is no limit."""
 
     provider = serializers.CharField(max_length=40)

@@ -24,6 +24,8 @@ VAR_DIR = Path(env.text("HUB_VAR", str(BASE_DIR / "var"))).resolve()
 # Who we are ------------------------------------------------------------------------------------
 
 HUB_RUN_ID = env.text("HUB_RUN_ID")
+#: Where people reach the hub: links in e-mails begin with it.
+HUB_PUBLIC_URL = env.text("HUB_PUBLIC_URL", f"http://127.0.0.1:{env.integer('HUB_PORT', 8000)}")
 # Never empty, since the commands that make keys run before there is one; such a key starts no hub
 # (megahub/tenancy/checks.py).
 SECRET_KEY = env.text("HUB_SECRET_KEY", "unset")
@@ -47,6 +49,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "megahub.tenancy",
+    "megahub.delivery",
     "ai_providers",
     "ai_usage",
     "ai_core",
@@ -252,6 +255,16 @@ HUB_JOB_DEADLINE_SECONDS = env.integer("HUB_JOB_DEADLINE_SECONDS", 900)
 HUB_JOURNAL_CAPACITY = env.integer("HUB_JOURNAL_CAPACITY", 4096)
 HUB_DRAIN_SECONDS = env.integer("HUB_DRAIN_SECONDS", 25)
 
+# Webhooks and alerts ---------------------------------------------------------------------------
+
+#: Webhooks may go to http://, other ports and private addresses: on a developer's machine only.
+HUB_WEBHOOKS_ALLOW_PRIVATE = env.flag("HUB_WEBHOOKS_ALLOW_PRIVATE")
+AI_ENABLE_ALERTING = env.flag("AI_ENABLE_ALERTING", True)
+#: Hears of every company's alerts, beside its own administrators; several separated by commas.
+AI_ALERT_EMAIL = env.words("AI_ALERT_EMAIL")
+#: A mail server that does not answer holds nobody for longer (seconds).
+EMAIL_TIMEOUT = 10
+
 LOGGING_CONFIG = "megahub.kernel.logs.configure"
 LOGGING = {
     "format": env.text("HUB_LOG_FORMAT", "console"),
@@ -328,6 +341,13 @@ UNFOLD: dict[str, Any] = {
                 _page("ai_usage_ledgerentry", "receipt_long", _("Ledger")),
                 _page("ai_usage_ledgerentry", "money_off", _("Unpriced usage"), "unpriced"),
                 _page("ai_usage_aiusagealert", "notifications", _("Alerts")),
+                _page("ai_usage_alertrule", "tune", _("Alert thresholds")),
+            ),
+            _group(
+                _("Webhooks"),
+                _page("delivery_webhookendpoint", "webhook", _("Webhook endpoints")),
+                _page("delivery_webhookdelivery", "send", _("Webhook deliveries")),
+                _page("delivery_outbox", "outbox", _("Outbox")),
             ),
             _group(
                 _("System"),

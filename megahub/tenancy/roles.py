@@ -19,6 +19,9 @@ class Scope(TextChoices):
     JOBS_WRITE = "jobs:write", _("Create, change and cancel jobs")
     USAGE_READ = "usage:read", _("Read usage and costs")
     KEYS_MANAGE = "keys:manage", _("Make and revoke API keys")
+    WEBHOOKS_MANAGE = "webhooks:manage", _("Manage webhooks")
+    ALERTS_MANAGE = "alerts:manage", _("Check, make and resolve alerts")
+    ALERTS_RULES = "alerts:rules", _("Change alert thresholds")
     CREDENTIALS_MANAGE = "credentials:manage", _("Change provider credentials")
 
 
@@ -27,6 +30,7 @@ MEMBER_SCOPES = VIEWER_SCOPES | {
     Scope.INFERENCE.value,
     Scope.JOBS_WRITE.value,
     Scope.KEYS_MANAGE.value,
+    Scope.ALERTS_MANAGE.value,
 }
 ADMIN_SCOPES = frozenset(Scope.values)
 

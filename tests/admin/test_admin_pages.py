@@ -17,25 +17,30 @@ from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob, BatchJob
 from ai_providers import services as providers
 from ai_providers.models import AIModel
-from ai_usage.models import AIUsageAlert
+from ai_usage.models import AIUsageAlert, AlertRule
+from megahub.delivery.domain import events, signing
+from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.kernel import cache, loop
 from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn, User
 from tests import world
 from tests.world import RUN, Cast
 
-APPS = ("tenancy", "ai_providers", "ai_usage", "ai_core", "ai_openai")
+APPS = ("tenancy", "delivery", "ai_providers", "ai_usage", "ai_core", "ai_openai")
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label_lower)
 ADDED = {
     "tenancy.company", "tenancy.brand", "tenancy.user", "tenancy.membership", "tenancy.apikey",
     "auth.group", "ai_providers.aimodel", "ai_providers.aicredentials", "ai_providers.exchangerate",
-    "ai_usage.budget",
+    "ai_usage.budget", "ai_usage.alertrule",
 }  # fmt: skip
-DELETED = {"tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget"}
+DELETED = {
+    "tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget", "ai_usage.alertrule",
+}  # fmt: skip
 #: Looked at only, whoever asks.
 READ_ONLY = {
     "tenancy.signin", "tenancy.companykey", "tenancy.idempotencykey", "ai_providers.sealedkey",
     "ai_usage.budgetwindow", "ai_usage.ledgerentry", "ai_usage.aijobusage", "ai_core.aijob",
     "ai_core.attempt", "ai_core.workersession", "ai_core.aibatch", "ai_openai.openaijob",
+    "delivery.webhookendpoint", "delivery.webhookdelivery", "delivery.outbox",
 }  # fmt: skip
 SPARE_MODEL = "granite"
 
@@ -65,6 +70,8 @@ def one_of_each(cast: Cast) -> Any:
         estimated_tokens=1,
     )
     BatchJob.objects.create(batch=batch, job=AIJob.objects.of(cast.company.pk).get(), position=0)
+    AlertRule.objects.unscoped().create(company=cast.company, alert_type="cost_warning", threshold="0.5")
+    webhook(cast)
     session = SignIn.objects.filter(user=cast.alice.user).get()
     RefreshToken.objects.create(
         sign_in=session, digest=f"d{session.pk}"[:64], expires_at=session.created_at
@@ -74,6 +81,18 @@ def one_of_each(cast: Cast) -> Any:
     yield
     override.delete()
     cache.forget_everything()
+
+
+def webhook(cast: Cast) -> str:
+    """An endpoint (switched off: nothing is sent) with a delivery and an event; its secret."""
+    endpoint = WebhookEndpoint(company=cast.company, url="https://a.example.com/", is_active=False)
+    secret = signing.new_secret()
+    endpoint.sealed_secret = endpoint.seal(secret)
+    endpoint.save()
+    told = {"company": cast.company, "event_id": events.new_id(), "event_type": "job.failed"}
+    WebhookDelivery.objects.unscoped().create(endpoint=endpoint, body="{}", **told)
+    Outbox.objects.unscoped().create(data={}, **told)
+    return secret
 
 
 def address(model: Any, page: str, *args: Any) -> str:
@@ -158,7 +177,9 @@ def test_the_sidebar(root: Client, staff: Callable[..., Client]) -> None:
         }
         return {title: items for title, items in found.items() if items}
 
-    assert list(shown(root)) == ["Companies and people", "Providers", "Jobs", "Money", "System"]
+    assert list(shown(root)) == [
+        "Companies and people", "Providers", "Jobs", "Money", "Webhooks", "System",
+    ]  # fmt: skip
     assert shown(staff("view_aijob")) == {"Jobs": ["Jobs"]}
 
 
@@ -167,3 +188,15 @@ def test_in_french(root: Client) -> None:
 
     assert response.status_code == 200
     assert '<html lang="fr"' in response.text
+
+
+def test_a_webhooks_secret_is_nowhere(root: Client, cast: Cast) -> None:
+    secret = webhook(cast)
+    endpoint = WebhookEndpoint.objects.of(cast.company.pk).get()
+    sealed = bytes(endpoint.sealed_secret)
+
+    for page in (address(WebhookEndpoint, "changelist"), address(WebhookEndpoint, "change", endpoint.pk)):
+        shown = root.get(page).content
+        assert secret.removeprefix("whsec_").encode() not in shown
+        assert sealed not in shown
+        assert b"sealed_" not in shown

@@ -1,0 +1,79 @@
+"""Alerts by e-mail: each once, to the company's owners and administrators and to AI_ALERT_EMAIL."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from smtplib import SMTPException
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db.models import QuerySet
+
+from ai_usage.models import AIUsageAlert
+from megahub.kernel import clock
+from megahub.tenancy.models import Membership
+from megahub.tenancy.roles import Role
+
+log = logging.getLogger(__name__)
+
+#: What could not be sent for so long is no news any more.
+NEWS = timedelta(days=1)
+MAILED = ("warning", "critical")
+SENT_AT_ONCE = 200
+
+
+def send_waiting(company_id: int | None = None) -> int:
+    """Mail the open alerts that were not mailed yet; how many were."""
+    if not settings.AI_ENABLE_ALERTING:
+        return 0
+    rows = AIUsageAlert.objects.unscoped() if company_id is None else AIUsageAlert.objects.of(company_id)
+    waiting: QuerySet[AIUsageAlert] = rows.filter(
+        email_sent=False, is_resolved=False, severity__in=MAILED, created_at__gte=clock.now() - NEWS
+    )
+    return sum(_send(alert) for alert in waiting.select_related("company").order_by("id")[:SENT_AT_ONCE])
+
+
+def recipients_of(company_id: int) -> list[str]:
+    """The addresses of a company's active owners and administrators, and the hub's own."""
+    members = Membership.objects.of(company_id).filter(
+        role__in=(Role.OWNER, Role.ADMIN), user__is_active=True
+    )
+    own = members.exclude(user__email="").order_by("id").values_list("user__email", flat=True)
+    return list(dict.fromkeys([*own, *settings.AI_ALERT_EMAIL]))
+
+
+def _send(alert: AIUsageAlert) -> bool:
+    """Mail one alert, unless another process does: the row is taken before anything is sent."""
+    recipients = recipients_of(alert.company_id)
+    own = AIUsageAlert.objects.of(alert.company_id).filter(pk=alert.pk)
+    if not recipients or not own.filter(email_sent=False).update(
+        email_sent=True, email_sent_at=clock.now()
+    ):
+        return False
+    try:
+        # Each on a message of its own would tell nobody who else hears of it; a company's people know.
+        EmailMessage(_subject(alert), _text(alert), settings.DEFAULT_FROM_EMAIL, recipients).send()
+    except (SMTPException, OSError):
+        log.exception("alert %s could not be mailed; it is tried again", alert.pk)
+        own.update(email_sent=False, email_sent_at=None)
+        return False
+    return True
+
+
+def _subject(alert: AIUsageAlert) -> str:
+    kind = alert.get_alert_type_display()
+    return " ".join(f"[MEGAHUB] {alert.severity}: {kind} ({alert.company.name})".split())[:200]
+
+
+def _text(alert: AIUsageAlert) -> str:
+    lines = [
+        alert.message,
+        "",
+        f"Company: {alert.company.name}",
+        f"Severity: {alert.severity}",
+        f"Since: {clock.iso(alert.created_at)}",
+    ]
+    if alert.sandbox:
+        lines.append("These are figures of the sandbox; nothing was paid.")
+    return "\n".join([*lines, "", f"{settings.HUB_PUBLIC_URL}/ai/alerts/{alert.pk}/", ""])

@@ -1,0 +1,1 @@
+"""What must be told: the outbox, webhook endpoints, deliveries. Told at least once, signed, in no order."""

@@ -1,0 +1,1 @@
+"""Rules of telling, free of any framework: signatures, addresses, retries, events."""

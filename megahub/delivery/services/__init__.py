@@ -1,0 +1,1 @@
+"""Writing the outbox, spreading it to endpoints, sending, and keeping endpoints."""
