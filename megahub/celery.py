@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
+from celery.schedules import crontab
 from django.conf import settings
 from kombu.entity import Queue
 
@@ -22,11 +23,21 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "megahub.settings.dev")
 app = Celery("megahub")
 app.set_default()  # for every thread: the doorbell rings in one of its own
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["ai_core", "megahub.tenancy"])
+app.autodiscover_tasks(["ai_core", "ai_usage", "megahub.tenancy"])
 app.conf.task_queues = [Queue(name) for name in (SYSTEM_QUEUE, *QUEUES)]
 app.conf.beat_schedule = {
     "ring-again": {"task": "ai_core.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
     "take-back": {"task": "ai_core.reap", "schedule": 10.0, "options": {"queue": SYSTEM_QUEUE}},
+    "fold-rollups": {
+        "task": "ai_usage.fold_rollups",
+        "schedule": 10.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "check-rollups": {
+        "task": "ai_usage.check_rollups",
+        "schedule": crontab(hour=3, minute=17),
+        "options": {"queue": SYSTEM_QUEUE},
+    },
     "forget-old": {
         "task": "tenancy.forget_old",
         "schedule": 3600.0,

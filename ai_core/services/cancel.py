@@ -84,6 +84,7 @@ class Cancel:
             "model": model,
             "generation": generation,
             "sandbox": sandbox,
+            "outcome": "cancelled" if entry.reason is None else "failed",
             "reserved_nano_usd": held,
             "created_at": moment,
         }

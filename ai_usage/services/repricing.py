@@ -42,6 +42,7 @@ SAME = (
     "generation",
     "reasoning_effort",
     "sandbox",
+    "outcome",
     "is_success",
     "is_estimated",
 )

@@ -1,0 +1,57 @@
+"""Two indexes of the ledger, made while it is written to."""
+
+from typing import Any
+
+import django.db.models.expressions
+from django.db import migrations, models
+
+MAKE = (
+    "CREATE INDEX {how} ledger_by_cost ON ai_usage_ledgerentry"
+    " (company_id, cost_nano_usd DESC) WHERE cost_nano_usd > 0",
+    "CREATE UNIQUE INDEX {how} one_manual_entry_per_reference ON ai_usage_ledgerentry"
+    " (company_id, job_ref) WHERE kind = 'manual'",
+)
+DROP = ("DROP INDEX {how} ledger_by_cost", "DROP INDEX {how} one_manual_entry_per_reference")
+
+
+def run(schema_editor: Any, statements: tuple[str, ...]) -> None:
+    how = "CONCURRENTLY" if schema_editor.connection.vendor == "postgresql" else ""
+    for statement in statements:
+        schema_editor.execute(statement.format(how=how), params=None)
+
+
+def forwards(apps: Any, schema_editor: Any) -> None:
+    run(schema_editor, MAKE)
+
+
+def backwards(apps: Any, schema_editor: Any) -> None:
+    run(schema_editor, DROP)
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("ai_usage", "0005_usage_views")]
+    operations = [
+        migrations.SeparateDatabaseAndState(
+            database_operations=[migrations.RunPython(forwards, backwards, elidable=False)],
+            state_operations=[
+                migrations.AddIndex(
+                    model_name="ledgerentry",
+                    index=models.Index(
+                        models.F("company"),
+                        models.OrderBy(models.F("cost_nano_usd"), descending=True),
+                        condition=models.Q(("cost_nano_usd__gt", 0)),
+                        name="ledger_by_cost",
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="ledgerentry",
+                    constraint=models.UniqueConstraint(
+                        condition=models.Q(("kind", "manual")),
+                        fields=("company", "job_ref"),
+                        name="one_manual_entry_per_reference",
+                    ),
+                ),
+            ],
+        )
+    ]
