@@ -19,6 +19,7 @@ urlpatterns = [
     path("metrics", health.metrics, name="metrics"),
     path("auth/", include("megahub.tenancy.api.urls")),
     path("ai/", include(jobs.urlpatterns)),
+    path("ai/", include("ai_usage.api.urls")),
     path("", include(openai.urlpatterns)),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),

@@ -258,3 +258,24 @@ def _known(shape: serializers.Serializer[Any], data: Any) -> Any:
             param=unknown[0], suggestions=sorted(shape.fields), invalid_params=unknown
         )
     return data
+
+
+class Feedback(serializers.Serializer[Any]):
+    """The body of ``POST /ai/jobs/{id}/feedback/``: 0 to 10, to a tenth."""
+
+    score = serializers.DecimalField(max_digits=3, decimal_places=1, min_value=0, max_value=10)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=4000)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(_known(self, data))
+
+
+class FeedbackShape(serializers.Serializer[Any]):
+    """A person's rating, and the mean of all ratings of the job."""
+
+    job_id = serializers.CharField()
+    score = serializers.FloatField()
+    comment = serializers.CharField()
+    quality_score = serializers.FloatField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()

@@ -2,9 +2,10 @@
 
 import django.db.models.deletion
 import django.db.models.manager
-import megahub.kernel.clock
 from django.conf import settings
 from django.db import migrations, models
+
+import megahub.kernel.clock
 
 
 class Migration(migrations.Migration):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import django.db.models.expressions
 from django.db import migrations, models
 
 MAKE = (

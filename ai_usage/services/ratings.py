@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db import transaction
+from django.db.models import Avg
 
 from ai_usage.models import JobRating, LedgerEntry, RatingChange
 from megahub.kernel import clock
 from megahub.kernel.errors import Conflict
 
 
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A stored rating, and whether it is the person's first of this job."""
+
+    rating: JobRating
+    is_first: bool
+
+
 @transaction.atomic
-def rate(company_id: int, job_id: int, user_id: int, tenths: int, comment: str) -> tuple[JobRating, bool]:
-    """Store a person's rating; (the rating, whether it is their first of this job).
+def rate(company_id: int, job_id: int, user_id: int, tenths: int, comment: str) -> Rated:
+    """Store a person's rating.
 
     Raises Conflict for a job that has used nothing yet: there is nothing to rate.
     """
@@ -32,4 +43,11 @@ def rate(company_id: int, job_id: int, user_id: int, tenths: int, comment: str) 
     RatingChange.objects.unscoped().create(
         company_id=company_id, job_id=job_id, tenths=tenths - before, ratings=int(is_first)
     )
-    return rating, is_first
+    return Rated(rating, is_first)
+
+
+def quality_of(company_id: int, job_id: int) -> float | None:
+    """The mean of a job's ratings, 0 to 10; None without one."""
+    own = JobRating.objects.of(company_id).filter(job_id=job_id)
+    tenths = own.aggregate(mean=Avg("score_tenths"))["mean"]
+    return None if tenths is None else round(float(tenths) / 10, 2)

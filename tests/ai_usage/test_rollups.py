@@ -244,7 +244,9 @@ def test_rebuilt_is_what_was_folded(cast: Cast) -> None:
     for day in range(3):
         entry(cast, MIDDAY + timedelta(days=day), execution_time_ms=10**day)
     fold()
-    wanted = list(UsageRollup.objects.of(cast.company.pk).order_by("day").values_list(*rollups.SUMS, "histogram"))
+    wanted = list(
+        UsageRollup.objects.of(cast.company.pk).order_by("day").values_list(*rollups.SUMS, "histogram")
+    )
     UsageRollup.objects.of(cast.company.pk).filter(day=MIDDAY.date()).delete()
     UsageRollup.objects.of(cast.company.pk).update(jobs=9, histogram={})
 
