@@ -78,10 +78,10 @@ class UsageFilters(filters.FilterSet):
         return rows
 
     def cost(self, rows: Rows, name: str, value: Decimal) -> Rows:
-        return rows.filter(**{f"total_cost_nano_usd__{name[-3:]}": _bounded(money.to_nano(value))})
+        return rows.filter(**{f"total_cost_nano_usd__{name[-3:]}": _bounded(value * money.NANO)})
 
     def seconds(self, rows: Rows, name: str, value: Decimal) -> Rows:
-        return rows.filter(**{f"execution_time_ms__{name[-3:]}": _bounded(int(value * 1000))})
+        return rows.filter(**{f"execution_time_ms__{name[-3:]}": _bounded(value * 1000)})
 
     def below(self, rows: Rows, name: str, value: Decimal) -> Rows:
         """A job's own rate is 0 or 1."""
@@ -103,9 +103,9 @@ class UsageFilters(filters.FilterSet):
         return rows.filter(rated_tenths__gte=float(value * 10))
 
 
-def _bounded(value: int) -> int:
+def _bounded(value: Decimal) -> int:
     """No more than the database's numbers hold."""
-    return max(-GREATEST, min(GREATEST, value))
+    return int(max(Decimal(-GREATEST), min(Decimal(GREATEST), value)))
 
 
 #: A token's cost, None while it is unknown.

@@ -488,7 +488,10 @@ class TestStatsTrendsEfficiency:
     @pytest.mark.parametrize("query", ["period=year", "metric=love"])
     def test_bad_trends(self, api: Api, cast: Cast, query: str) -> None:
         response = api.as_(cast.alice).get(f"/ai/usage/trends/?{query}")
-        assert (response.status_code, list(response.json()["field_errors"])) == (400, [query.split("=")[0]])
+        assert (response.status_code, list(response.json()["field_errors"])) == (
+            400,
+            [query.split("=", maxsplit=1)[0]],
+        )
 
     def test_efficiency(self, api: Api, cast: Cast) -> None:
         for _ in range(20):
