@@ -115,6 +115,14 @@ def tallies(
     ]
 
 
+def count(scope: Scope, where: list[tuple[str, Any]]) -> int:
+    """How many rows of usage there are, by the rollups and what is not folded yet."""
+    rows = days_of(scope)
+    for name, value in where:
+        rows = rows.filter(**{name: value})
+    return int(rows.aggregate(jobs=Sum("jobs"))["jobs"] or 0)
+
+
 def histograms(
     scope: Scope, start: date, end: date, **wanted: Any
 ) -> Iterable[tuple[date, str, str, dict[str, int]]]:

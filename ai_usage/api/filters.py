@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import django_filters as filters
+from django.core.validators import EMPTY_VALUES
 from django.db.models import F, FloatField, QuerySet
 from django.db.models.functions import Cast, NullIf
 from rest_framework.request import Request
@@ -58,6 +59,7 @@ class UsageFilters(filters.FilterSet):
     cost_efficiency__gte = filters.NumberFilter(method="efficient", min_value=0, max_value=1)
     quality_score__gte = filters.NumberFilter(method="rated", min_value=0, max_value=10)
     sandbox = Flag(method="followed")
+    cursor = filters.CharFilter(method="followed")
 
     class Meta:
         model = AIJobUsage
@@ -70,6 +72,8 @@ class UsageFilters(filters.FilterSet):
             if least is not None and most is not None and least > most:
                 message = Text("Must not be below {other}.", other=f"{name}__gte")
                 raise ValidationFailed(field_errors={f"{name}__lte": [message]}, param=f"{name}__lte")
+        given = {name: value for name, value in self.form.cleaned_data.items() if value not in EMPTY_VALUES}
+        self.request.parser_context["view"].filtered_by = given
         found: Rows = super().filter_queryset(queryset)
         return found
 
@@ -108,6 +112,21 @@ def _bounded(value: Decimal) -> int:
     return int(max(Decimal(-GREATEST), min(Decimal(GREATEST), value)))
 
 
+#: Filters that the rollups know too, and by which condition of theirs.
+COUNTED = {
+    "provider_name": "provider",
+    "provider": "provider",
+    "model_name": "model",
+    "model": "model",
+    "model__in": "model__in",
+    "model__startswith": "model__startswith",
+    "generation": "generation",
+    "generation__in": "generation__in",
+    "reasoning_effort": "reasoning_effort",
+    # The scope has been chosen by these.
+    "sandbox": None,
+    "ai_job__brand": None,
+}
 #: A token's cost, None while it is unknown.
 NANO_PER_TOKEN = Cast("total_cost_nano_usd", FloatField()) / NullIf(Cast("total_tokens", FloatField()), 0.0)
 ORDERING: dict[str, str] = {

@@ -16,7 +16,8 @@ from rest_framework.response import Response
 
 from ai_usage import selectors
 from ai_usage.api import serializers
-from ai_usage.api.filters import NANO_PER_TOKEN, ORDERING, UsageFilters, UsageOrdering
+from ai_usage.api.filters import COUNTED, NANO_PER_TOKEN, ORDERING, UsageFilters, UsageOrdering
+from ai_usage.api.pages import UsagePages
 from ai_usage.domain import analytics
 from ai_usage.models import AIJobUsage
 from ai_usage.selectors import Scope
@@ -40,6 +41,9 @@ class Usage(mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsage]):
     filterset_class = UsageFilters
     filter_backends = (StrictFilterBackend, UsageOrdering)
     ordering_fields = ORDERING
+    pagination_class = UsagePages
+    #: The filters of this request by name; the filter set tells them.
+    filtered_by: dict[str, Any]
     lookup_value_regex = r"[0-9]{1,18}"
 
     @cached_property
@@ -62,6 +66,13 @@ class Usage(mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsage]):
         start = scope.today - timedelta(days=AVERAGE_DAYS - 1)
         found = selectors.tallies(whole, "provider", "model", start=start)
         return analytics.average_nano_per_token(found)
+
+    def known_count(self) -> int | None:
+        """How many rows there are, when the rollups know: what is filtered by is one of their keys."""
+        if not set(self.filtered_by) <= set(COUNTED):
+            return None
+        where = [(COUNTED[name], value) for name, value in self.filtered_by.items()]
+        return selectors.count(self.usage_scope, [(name, value) for name, value in where if name])
 
     def get_queryset(self) -> QuerySet[AIJobUsage]:
         if getattr(self, "swagger_fake_view", False):

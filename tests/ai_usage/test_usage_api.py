@@ -271,6 +271,32 @@ class TestList:
         assert api.as_(cast.alice).get(f"{URL}?created_at__gte=2026-03-10T12:20:00Z").json()["count"] == 11
         assert api.as_(cast.alice).get(f"{URL}?page=3").status_code == 404
 
+    def test_by_cursor(self, api: Api, cast: Cast) -> None:
+        for number in range(7):
+            entry(cast, THEN + timedelta(minutes=number // 2), job_ref=str(number))
+        url, found = f"{URL}?cursor=&page_size=3", []
+        while url:
+            answer = api.as_(cast.alice).get(url.removeprefix(api.url)).json()
+            found.append([row["reference"] for row in answer["results"]])
+            assert (answer["count"], answer["previous"]) == (None, None)
+            url = answer["next"]
+
+        assert found == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ("cursor=x", "cursor"),
+            ("cursor=%C3%A9", "cursor"),
+            ("cursor=MjAyNi0wMS0wMSAx", "cursor"),
+            ("cursor=&ordering=id", "ordering"),
+            ("cursor=&page=2", "page"),
+        ],
+    )
+    def test_bad_cursors(self, api: Api, cast: Cast, query: str, field: str) -> None:
+        response = api.as_(cast.alice).get(f"{URL}?{query}")
+        assert (response.status_code, list(response.json()["field_errors"])) == (400, [field])
+
 
 class TestManual:
     def test_it_works(self, api: Api, cast: Cast) -> None:
