@@ -25,7 +25,7 @@ from megahub.kernel.admin import GrowingAdmin, HubAdmin, Kept, link, page, pages
 
 OF_COMPANY = ("company", AutocompleteSelectFilter)
 #: Labels' colours in lists, by value.
-KINDS = {"settle": "success", "void": "info", "adjust": "warning"}
+KINDS = {"settle": "success", "void": "info", "adjust": "warning", "manual": "info"}
 SEVERITIES = {"info": "info", "warning": "warning", "critical": "danger"}
 
 
@@ -89,6 +89,9 @@ class LedgerEntryAdmin(GrowingAdmin):
 
     @display(description=_("job"))
     def job(self, entry: LedgerEntry) -> Any:
+        """A manual entry has none: its maker's reference stands alone."""
+        if not entry.job_id:
+            return entry.job_ref
         return link(page("ai_core_aijob", entry.job_id), entry.job_ref)
 
     @display(description=_("brand"))
@@ -193,6 +196,8 @@ class AIJobUsageAdmin(GrowingAdmin):
 
     @display(description=_("job"))
     def job(self, usage: Any) -> Any:
+        if usage.ai_job_id is None:
+            return usage.reference
         return link(page("ai_core_aijob", usage.ai_job_id), usage.job_ref)
 
     @display(description=_("cost of the input"))

@@ -16,7 +16,14 @@ from django.urls import reverse
 from ai_core import pipeline
 from ai_providers import services as providers
 from ai_providers.models import AIModel
-from ai_usage.models import AIUsageAlert
+from ai_usage.models import (
+    AIUsageAlert,
+    JobRating,
+    RatingChange,
+    RollupCursor,
+    UsageDay,
+    UsageRollup,
+)
 from megahub.kernel import cache, loop
 from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn, User
 from tests import world
@@ -69,8 +76,9 @@ def address(model: Any, page: str, *args: Any) -> str:
 
 def test_every_model_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
-    # Refresh tokens are shown with their sign-in.
-    assert ours - set(MODELS) == {RefreshToken}
+    # Refresh tokens are shown with their sign-in; rollups are read as figures, and ratings in them.
+    inside = {RefreshToken, UsageRollup, UsageDay, RollupCursor, JobRating, RatingChange}
+    assert ours - set(MODELS) == inside
     assert {model._meta.label_lower for model in MODELS} >= ADDED | DELETED | READ_ONLY
 
 
