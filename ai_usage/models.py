@@ -93,10 +93,10 @@ class LedgerEntry(CompanyOwned):
     """One line of the ledger. Never changed, never deleted (a trigger refuses both).
 
     ``settle`` and ``void`` close a job, exactly one of them per job; ``adjust`` prices later what was
-    unpriced; ``manual`` tells of work that was done outside the hub: its ``job_id`` is 0, ``job_ref``
-    its maker's reference, and it is charged to no budget. ``charged_nano_usd`` is what counts against
-    budgets: the cost, or for an unpriced usage the pessimistic amount until an ``adjust`` corrects it
-    by the difference; ``cost_nano_usd`` is None while the cost is not known.
+    unpriced; ``manual`` tells of work that was done outside the hub: its ``job_id`` is negative (no
+    job's), ``job_ref`` its maker's reference, and it is charged to no budget. ``charged_nano_usd`` is
+    what counts against budgets: the cost, or for an unpriced usage the pessimistic amount until an
+    ``adjust`` corrects it by the difference; ``cost_nano_usd`` is None while the cost is not known.
     """
 
     class Kind(models.TextChoices):
@@ -146,8 +146,8 @@ class LedgerEntry(CompanyOwned):
         constraints = [
             models.UniqueConstraint(
                 fields=["job_id"],
-                condition=Q(kind__in=["settle", "void"]),
-                name="one_settlement_per_job",
+                condition=Q(kind__in=["settle", "void", "manual"]),
+                name="one_closing_per_job",
             ),
             models.UniqueConstraint(
                 fields=["job_id"], condition=Q(kind="adjust"), name="one_adjustment_per_job"

@@ -90,7 +90,7 @@ class LedgerEntryAdmin(GrowingAdmin):
     @display(description=_("job"))
     def job(self, entry: LedgerEntry) -> Any:
         """A manual entry has none: its maker's reference stands alone."""
-        if not entry.job_id:
+        if entry.kind == "manual":
             return entry.job_ref
         return link(page("ai_core_aijob", entry.job_id), entry.job_ref)
 
@@ -196,7 +196,7 @@ class AIJobUsageAdmin(GrowingAdmin):
 
     @display(description=_("job"))
     def job(self, usage: Any) -> Any:
-        if usage.ai_job_id is None:
+        if usage.kind == "manual":
             return usage.reference
         return link(page("ai_core_aijob", usage.ai_job_id), usage.job_ref)
 

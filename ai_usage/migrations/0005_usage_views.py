@@ -37,10 +37,8 @@ WHERE e.kind = 'settle' OR (e.kind = 'void' AND e.attempt_no > 0)
 """
 OUTCOME = "COALESCE(e.outcome, CASE WHEN e.is_success THEN 'completed' ELSE 'failed' END)"
 MORE = f"e.is_success, e.created_at, e.kind, e.job_ref AS reference, {OUTCOME} AS outcome"
-USAGE_NOW = (
-    USAGE_BEFORE.replace("e.job_id AS ai_job_id", "NULLIF(e.job_id, 0) AS ai_job_id")
-    .replace("e.is_success, e.created_at", MORE)
-    .replace("WHERE e.kind = 'settle'", "WHERE e.kind IN ('settle', 'manual')")
+USAGE_NOW = USAGE_BEFORE.replace("e.is_success, e.created_at", MORE).replace(
+    "WHERE e.kind = 'settle'", "WHERE e.kind IN ('settle', 'manual')"
 )
 
 # A void whose job was never called is no job; an adjustment corrects the day of the settlement that
@@ -86,10 +84,10 @@ SELECT 'r' || id AS id, {greatest} AS entry_id, {dimensions}, {sums}, histogram
 FROM ai_usage_usagerollup
 UNION ALL
 SELECT 'e' || entry_id, entry_id, {dimensions}, {sums}, {histogram}
-FROM ai_usage_countedentry WHERE entry_id > (SELECT max(ledger_id) FROM ai_usage_rollupcursor)
+FROM ai_usage_countedentry WHERE entry_id > COALESCE((SELECT max(ledger_id) FROM ai_usage_rollupcursor), 0)
 UNION ALL
 SELECT 'c' || entry_id, {greatest}, {dimensions}, {sums}, {histogram}
-FROM ai_usage_ratedentry WHERE entry_id > (SELECT max(rating_id) FROM ai_usage_rollupcursor)
+FROM ai_usage_ratedentry WHERE entry_id > COALESCE((SELECT max(rating_id) FROM ai_usage_rollupcursor), 0)
 """
 POSTGRESQL = {
     "day": "({at} AT TIME ZONE c.timezone)::date",

@@ -1,4 +1,4 @@
-"""Two indexes of the ledger, made while it is written to."""
+"""Indexes of the ledger, made while it is written to."""
 
 from typing import Any
 
@@ -10,7 +10,18 @@ MAKE = (
     "CREATE UNIQUE INDEX {how} one_manual_entry_per_reference ON ai_usage_ledgerentry"
     " (company_id, job_ref) WHERE kind = 'manual'",
 )
+# The view of usage holds manual entries too: an index that it can use must know of them.
+MAKE += (
+    "CREATE UNIQUE INDEX {how} one_closing_per_job ON ai_usage_ledgerentry (job_id)"
+    " WHERE kind IN ('settle', 'void', 'manual')",
+    "DROP INDEX {how} one_settlement_per_job",
+)
 DROP = ("DROP INDEX {how} ledger_by_cost", "DROP INDEX {how} one_manual_entry_per_reference")
+DROP += (
+    "CREATE UNIQUE INDEX {how} one_settlement_per_job ON ai_usage_ledgerentry (job_id)"
+    " WHERE kind IN ('settle', 'void')",
+    "DROP INDEX {how} one_closing_per_job",
+)
 
 
 def run(schema_editor: Any, statements: tuple[str, ...]) -> None:
@@ -34,6 +45,15 @@ class Migration(migrations.Migration):
         migrations.SeparateDatabaseAndState(
             database_operations=[migrations.RunPython(forwards, backwards, elidable=False)],
             state_operations=[
+                migrations.RemoveConstraint(model_name="ledgerentry", name="one_settlement_per_job"),
+                migrations.AddConstraint(
+                    model_name="ledgerentry",
+                    constraint=models.UniqueConstraint(
+                        condition=models.Q(("kind__in", ["settle", "void", "manual"])),
+                        fields=("job_id",),
+                        name="one_closing_per_job",
+                    ),
+                ),
                 migrations.AddIndex(
                     model_name="ledgerentry",
                     index=models.Index(

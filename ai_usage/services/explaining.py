@@ -20,7 +20,7 @@ def explain(usage: AIJobUsage) -> dict[str, Any]:
     entries = LedgerEntry.objects.of(usage.company_id)
     entry = entries.get(pk=usage.pk)
     adjustments = []
-    if entry.job_id:
+    if entry.kind != "manual":
         adjustments = list(entries.filter(job_id=entry.job_id, kind="adjust").order_by("pk"))
     priced = entry if entry.cost_nano_usd is not None else next(iter(adjustments), entry)
     counted, price, rate = usage_of(entry), _price(priced), _rate(priced)

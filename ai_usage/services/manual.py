@@ -47,7 +47,7 @@ def record(company_id: int, brand_id: int, sandbox: bool, told: dict[str, Any]) 
             entry: LedgerEntry = LedgerEntry.objects.unscoped().create(
                 company_id=company_id,
                 brand_id=brand_id,
-                job_id=0,
+                job_id=-1 - secrets.randbits(62),  # no job's
                 job_ref=reference,
                 kind="manual",
                 provider=told["provider_name"],

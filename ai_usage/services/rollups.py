@@ -78,10 +78,10 @@ def fold(lag: timedelta = LAG) -> int:
             cursor = _locked()
             if cursor is None:
                 return passed
-            step = _fold_step(cursor)
+            step = _fold_step(cursor, lag)
             if not step:
-                _look(cursor, lag)
-                step = _fold_step(cursor)
+                _look(cursor)
+                step = _fold_step(cursor, lag)
         if not step:
             return passed
         passed += step
@@ -133,7 +133,7 @@ def _locked() -> RollupCursor | None:
     return RollupCursor.objects.select_for_update(skip_locked=sql.on_postgres()).first()
 
 
-def _look(cursor: RollupCursor, lag: timedelta) -> None:
+def _look(cursor: RollupCursor) -> None:
     """Remember what is there now, unless what was seen before still waits."""
     waits = cursor.seen_ledger_id > cursor.ledger_id or cursor.seen_rating_id > cursor.rating_id
     if not waits:
@@ -142,13 +142,13 @@ def _look(cursor: RollupCursor, lag: timedelta) -> None:
         cursor.seen_ledger_id = max(cursor.seen_ledger_id, ledger or 0)
         cursor.seen_rating_id = max(cursor.seen_rating_id, ratings or 0)
         cursor.seen_xid = _transactions("xmax")
-        cursor.seen_at = clock.now() + lag
+        cursor.seen_at = clock.now()
         cursor.save()
 
 
-def _fold_step(cursor: RollupCursor) -> int:
+def _fold_step(cursor: RollupCursor, lag: timedelta) -> int:
     """Fold one step of what was seen, if it is safe by now; how far the cursor went."""
-    safe = cursor.seen_at <= clock.now() and _transactions("xmin") >= cursor.seen_xid
+    safe = cursor.seen_at + lag <= clock.now() and _transactions("xmin") >= cursor.seen_xid
     last = min(cursor.seen_ledger_id, cursor.ledger_id + STEP)
     last_rating = min(cursor.seen_rating_id, cursor.rating_id + STEP)
     step = last - cursor.ledger_id + last_rating - cursor.rating_id
