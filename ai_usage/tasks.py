@@ -1,10 +1,24 @@
-"""Beat's chores for alerts."""
+"""Beat's chores for rollups and alerts. Shells only; the work is in the services."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
-from ai_usage.services import alert_mail, evaluation
+from ai_usage.services import alert_mail, evaluation, rollups
+
+
+@shared_task(name="ai_usage.fold_rollups")
+def fold_rollups() -> None:
+    """Fold what the ledger has gained."""
+    rollups.fold()
+
+
+@shared_task(name="ai_usage.check_rollups")
+def check_rollups() -> None:
+    """Compare the rollups with the ledger; whoever must know is told."""
+    found = rollups.check()
+    if found:
+        rollups.tell(found)
 
 
 @shared_task(name="ai_usage.check_alerts")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
+from celery.schedules import crontab
 from django.conf import settings
 from kombu.entity import Queue
 
@@ -36,6 +37,16 @@ app.conf.beat_schedule = {
     "forget-told": {
         "task": "delivery.forget_old",
         "schedule": 3600.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "fold-rollups": {
+        "task": "ai_usage.fold_rollups",
+        "schedule": 10.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "check-rollups": {
+        "task": "ai_usage.check_rollups",
+        "schedule": crontab(hour=3, minute=17),
         "options": {"queue": SYSTEM_QUEUE},
     },
     "forget-old": {

@@ -26,6 +26,7 @@ urlpatterns = [
     path("ai/", include(providers.urlpatterns)),
     path("ai/", include("megahub.delivery.api.urls")),
     path("ai/", include("ai_usage.api.alert_urls")),
+    path("ai/", include("ai_usage.api.urls")),
     path("", include(openai.urlpatterns)),
     path("", RedirectView.as_view(url="/docs/"), name="home"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -260,3 +260,21 @@ class ChangedJob(Strict):
     description = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
     input_data = serializers.DictField(required=False)
     progress_percentage = serializers.IntegerField(required=False, min_value=0, max_value=100)
+
+
+class Feedback(Strict):
+    """The body of ``POST /ai/jobs/{id}/feedback/``: 0 to 10, to a tenth."""
+
+    score = serializers.DecimalField(max_digits=3, decimal_places=1, min_value=0, max_value=10)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=4000)
+
+
+class FeedbackShape(serializers.Serializer[Any]):
+    """A person's rating, and the mean of all ratings of the job."""
+
+    job_id = serializers.CharField()
+    score = serializers.FloatField()
+    comment = serializers.CharField()
+    quality_score = serializers.FloatField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()

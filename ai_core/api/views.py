@@ -19,6 +19,7 @@ from ai_core.models import AIJob, AIJobType
 from ai_core.selectors.dashboard import Period
 from ai_core.services import edit
 from ai_providers import selectors as providers
+from ai_usage.services import ratings
 from megahub.kernel import clock, loop
 from megahub.kernel.errors import JobNotCancellable
 from megahub.kernel.pagination import Pages
@@ -152,3 +153,27 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         if job.status == "running":  # its process has not let go yet, and will
             return Response({"message": _("The job is being cancelled"), "job": told}, status=202)
         return Response({"message": _("Job cancelled successfully"), "job": told})
+
+    @extend_schema(
+        request=shapes.Feedback, responses={200: shapes.FeedbackShape, 201: shapes.FeedbackShape}
+    )
+    @action(detail=True, methods=["post"])
+    def feedback(self, request: Request, ref: str) -> Response:
+        """Rate a job that has ended; again to change one's mind. It feeds the model's quality_score."""
+        shape = shapes.Feedback(data=request.data)
+        shape.is_valid(raise_exception=True)
+        job, caller, told = self._job(), caller_of(request), shape.validated_data
+        tenths = int(told["score"] * 10)
+        rated = ratings.rate(job.company_id, job.pk, caller.user_id, tenths, told["comment"])
+        code = status.HTTP_201_CREATED if rated.is_first else status.HTTP_200_OK
+        return Response(
+            {
+                "job_id": job.job_id,
+                "score": rated.rating.score_tenths / 10,
+                "comment": rated.rating.comment,
+                "quality_score": ratings.quality_of(job.company_id, job.pk),
+                "created_at": rated.rating.created_at,
+                "updated_at": rated.rating.updated_at,
+            },
+            status=code,
+        )

@@ -86,6 +86,7 @@ class Cancel:
             "model": model,
             "generation": generation,
             "sandbox": sandbox,
+            "outcome": "cancelled",
             "reserved_nano_usd": held,
             "created_at": moment,
         }

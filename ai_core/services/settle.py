@@ -208,6 +208,7 @@ def _ledger_row(entry: Settlement, held: int) -> dict[str, Any]:
         "generation": entry.generation,
         "reasoning_effort": entry.reasoning_effort,
         "sandbox": entry.sandbox,
+        "outcome": entry.status,
         "is_success": entry.status == "completed",
         "execution_time_ms": entry.execution_time_ms,
         "first_byte_ms": entry.first_byte_ms,

@@ -24,7 +24,7 @@ from megahub.kernel.admin import GrowingAdmin, link, page, pages, table, usd
 
 OF_COMPANY = ("company", AutocompleteSelectFilter)
 #: Labels' colours in lists, by value.
-KINDS = {"settle": "success", "void": "info", "adjust": "warning"}
+KINDS = {"settle": "success", "void": "info", "adjust": "warning", "manual": "info"}
 
 
 class ModelFilter(DropdownFilter):
@@ -87,6 +87,9 @@ class LedgerEntryAdmin(GrowingAdmin):
 
     @display(description=_("job"))
     def job(self, entry: LedgerEntry) -> Any:
+        """A manual entry has none: its maker's reference stands alone."""
+        if entry.kind == "manual":
+            return entry.job_ref
         return link(page("ai_core_aijob", entry.job_id), entry.job_ref)
 
     @display(description=_("brand"))
@@ -191,6 +194,8 @@ class AIJobUsageAdmin(GrowingAdmin):
 
     @display(description=_("job"))
     def job(self, usage: Any) -> Any:
+        if usage.kind == "manual":
+            return usage.reference
         return link(page("ai_core_aijob", usage.ai_job_id), usage.job_ref)
 
     @display(description=_("cost of the input"))

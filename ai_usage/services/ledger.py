@@ -21,6 +21,7 @@ LEDGER = sql.Rows(
         "generation": "text",
         "reasoning_effort": "text",
         "sandbox": "bool",
+        "outcome": "text",
         "is_success": "bool",
         "execution_time_ms": "int",
         "first_byte_ms": "int",

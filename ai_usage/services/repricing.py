@@ -45,6 +45,7 @@ SAME = (
     "generation",
     "reasoning_effort",
     "sandbox",
+    "outcome",
     "is_success",
     "is_estimated",
 )
@@ -115,7 +116,7 @@ def price_unpriced() -> list[Line]:
         if found is None:
             line.left += 1
             continue
-        cost = pricing.cost(found[0], _usage(entry), found[1])
+        cost = pricing.cost(found[0], usage_of(entry), found[1])
         if _adjust(entry, holds, cost):
             line.jobs += 1
             line.before_nano_usd += entry.charged_nano_usd
@@ -145,7 +146,8 @@ def _entries() -> Iterator[tuple[LedgerEntry, list[list[Any]]]]:
         yield from ((entry, holds.get(entry.job_id, [])) for entry in batch)
 
 
-def _usage(entry: LedgerEntry) -> Usage:
+def usage_of(entry: LedgerEntry) -> Usage:
+    """The counted tokens of an entry."""
     counted = {name.removesuffix("_tokens"): getattr(entry, name) for name in TOKENS}
     return Usage(**counted, estimated=entry.is_estimated)
 

@@ -17,7 +17,15 @@ from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob, BatchJob
 from ai_providers import services as providers
 from ai_providers.models import AIModel
-from ai_usage.models import AIUsageAlert, AlertRule
+from ai_usage.models import (
+    AIUsageAlert,
+    AlertRule,
+    JobRating,
+    RatingChange,
+    RollupCursor,
+    UsageDay,
+    UsageRollup,
+)
 from megahub.delivery.domain import events, signing
 from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.kernel import cache, loop
@@ -101,8 +109,10 @@ def address(model: Any, page: str, *args: Any) -> str:
 
 def test_every_model_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
-    # Refresh tokens are shown with their sign-in, a batch's jobs with the batch.
-    assert ours - set(MODELS) == {RefreshToken, BatchJob}
+    # Refresh tokens are shown with their sign-in, a batch's jobs with the batch; rollups are read as
+    # figures, and ratings in them.
+    inside = {RefreshToken, BatchJob, UsageRollup, UsageDay, RollupCursor, JobRating, RatingChange}
+    assert ours - set(MODELS) == inside
     assert {model._meta.label_lower for model in MODELS} >= ADDED | DELETED | READ_ONLY
 
 

@@ -1,0 +1,122 @@
+"""``/ai/usage/``: usage job by job, manual entries, the explanation of a charge."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ai_usage import selectors
+from ai_usage.api import serializers
+from ai_usage.api.filters import COUNTED, NANO_PER_TOKEN, ORDERING, UsageFilters, UsageOrdering
+from ai_usage.api.pages import UsagePages
+from ai_usage.domain import analytics
+from ai_usage.models import AIJobUsage
+from ai_usage.selectors import Scope
+from ai_usage.services import explaining, manual
+from megahub.kernel.errors import NotFound
+from megahub.kernel.filters import StrictFilterBackend
+from megahub.tenancy.authentication import HasScope, caller_of
+
+AVERAGE_DAYS = 30
+MOST_DIGITS = 18
+
+
+@extend_schema(tags=["usage"])
+class Usage(mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsage]):
+    """What each job used and cost, of the brands that the caller may enter."""
+
+    permission_classes = (IsAuthenticated, HasScope)
+    scopes = {"GET": "usage:read", "POST": "jobs:write"}
+    queryset = AIJobUsage.rows.none()
+    serializer_class = serializers.UsageRow
+    filterset_class = UsageFilters
+    filter_backends = (StrictFilterBackend, UsageOrdering)
+    ordering_fields = ORDERING
+    pagination_class = UsagePages
+    #: The filters of this request by name; the filter set tells them.
+    filtered_by: dict[str, Any]
+    lookup_value_regex = r"[0-9]{1,18}"
+
+    @cached_property
+    def usage_scope(self) -> Scope:
+        """Whose rows: the list may name a brand, and played or real ones; its filters check the rest."""
+        caller = caller_of(self.request)
+        if self.action != "list":
+            return selectors.scope_of(caller)
+        asked = self.request.query_params
+        sandbox = {"true": True, "false": False}.get(asked.get("sandbox", ""))
+        brand = asked.get("ai_job__brand", "")
+        named = brand.isascii() and brand.isdecimal() and len(brand) <= MOST_DIGITS
+        return selectors.scope_of(caller, sandbox, int(brand) if named else None)
+
+    @cached_property
+    def average_nano_per_token(self) -> float | None:
+        """What a token cost the company in the last 30 days."""
+        scope = self.usage_scope
+        whole = Scope(scope.company_id, None, scope.sandbox, scope.timezone)
+        start = scope.today - timedelta(days=AVERAGE_DAYS - 1)
+        found = selectors.tallies(whole, "provider", "model", start=start)
+        return analytics.average_nano_per_token(found)
+
+    def known_count(self) -> int | None:
+        """How many rows there are, when the rollups know: what is filtered by is one of their keys."""
+        if not set(self.filtered_by) <= set(COUNTED):
+            return None
+        where = [(COUNTED[name], value) for name, value in self.filtered_by.items()]
+        return selectors.count(self.usage_scope, [(name, value) for name, value in where if name])
+
+    def get_queryset(self) -> QuerySet[AIJobUsage]:
+        if getattr(self, "swagger_fake_view", False):
+            return AIJobUsage.objects.none()
+        rows = selectors.rated(selectors.usage_of(self.usage_scope))
+        return rows.annotate(nano_per_token=NANO_PER_TOKEN)
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        known = dict(super().get_serializer_context())
+        if getattr(self, "swagger_fake_view", False):
+            return known
+        return {**known, "average_nano_per_token": self.average_nano_per_token}
+
+    def _usage(self, number: int) -> AIJobUsage:
+        """One row of the caller's brands, played or real. Raises NotFound, also for a foreign one."""
+        scope = self.usage_scope
+        for sandbox in (scope.sandbox, not scope.sandbox):
+            own = Scope(scope.company_id, scope.brands, sandbox, scope.timezone)
+            found = selectors.rated(selectors.usage_of(own)).filter(pk=number).first()
+            if found is not None:
+                self.usage_scope = own
+                return found
+        raise NotFound
+
+    @extend_schema(responses=serializers.UsageRow)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One job's usage."""
+        return Response(self.get_serializer(self._usage(int(pk))).data)
+
+    @extend_schema(request=serializers.ManualUsage, responses={201: serializers.UsageRow})
+    def create(self, request: Request) -> Response:
+        """Tell of work that was done outside the hub: it is in the figures, and in no budget."""
+        shape = serializers.ManualUsage(data=request.data)
+        shape.is_valid(raise_exception=True)
+        told = shape.validated_data
+        caller, played = caller_of(request), told.pop("sandbox")
+        brand_id = caller.require_brand()
+        played = selectors.plays(caller.company_id) if played is None else played
+        entry = manual.record(caller.company_id, brand_id, played, told)
+        return Response(self.get_serializer(self._usage(entry.pk)).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=serializers.ChargeExplained)
+    @action(detail=True, methods=["get"], filter_backends=(), pagination_class=None)
+    def explain(self, request: Request, pk: str) -> Response:
+        """How a charge came about: tokens, price row, rate; reservation, settlement, adjustments."""
+        told = explaining.explain(self._usage(int(pk)))
+        return Response(serializers.ChargeExplained(told).data)

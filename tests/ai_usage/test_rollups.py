@@ -1,0 +1,296 @@
+"""Rollups: folded once, never missing anything, and true to the last job with what is unfolded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.db.models import Sum
+
+from ai_core import pipeline
+from ai_usage import tasks
+from ai_usage.domain import histogram
+from ai_usage.models import AIJobUsage, LedgerEntry, RollupCursor, UsageDay, UsageRollup
+from ai_usage.services import ratings, rollups
+from megahub.kernel import loop
+from megahub.tenancy.models import Company
+from tests import world
+from tests.stubs import Scripted, completion
+from tests.usage import entry, fold
+from tests.world import Cast
+
+Provider = Callable[..., Scripted]
+MIDDAY = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+def figures(cast: Cast, model: Any = UsageDay) -> dict[str, int]:
+    """All sums of the company's days."""
+    rows = model.objects.of(cast.company.pk)
+    return dict(rows.aggregate(**{name: Sum(name) for name in rollups.SUMS}))
+
+
+def test_it_works(cast: Cast, provider: Provider) -> None:
+    provider(completion("Hi.", prompt=10, output=5))
+    job = world.submit(cast.alice)
+    loop.run(pipeline.run(job))
+    before = figures(cast)
+
+    fold()
+
+    (row,) = UsageRollup.objects.of(cast.company.pk)
+    (settled,) = world.ledger(job)
+    assert (row.day, row.sandbox, row.brand_id) == (settled.created_at.date(), True, cast.brand.pk)
+    assert (row.provider, row.model, row.generation) == ("openai", "gpt-4o-mini", "legacy")
+    assert {name: getattr(row, name) for name in rollups.SUMS} == {
+        **dict.fromkeys(rollups.SUMS, 0),
+        "jobs": 1,
+        "succeeded": 1,
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "cost_nano_usd": settled.cost_nano_usd,
+        "cost_input_nano_usd": settled.cost_input_nano_usd,
+        "execution_ms": settled.execution_time_ms,
+        "timed_jobs": 1,
+    }
+    assert row.histogram == {str(histogram.bucket_of(settled.execution_time_ms or 0)): 1}
+    assert before == figures(cast) == figures(cast, UsageRollup)
+
+
+def test_the_tail_is_counted_until_it_is_folded(cast: Cast) -> None:
+    entry(cast, MIDDAY)
+    fold()
+    entry(cast, MIDDAY, cost=5)
+
+    assert figures(cast, UsageRollup)["jobs"] == 1
+    assert (figures(cast)["jobs"], figures(cast)["cost_nano_usd"]) == (2, 1005)
+    fold()
+    (row,) = UsageRollup.objects.of(cast.company.pk)
+    assert (row.jobs, row.cost_nano_usd) == (2, 1005)
+    assert figures(cast)["jobs"] == 2
+
+
+def test_histograms_are_added(cast: Cast) -> None:
+    for milliseconds in (0, 1, 100, 100, 5000):
+        entry(cast, MIDDAY, execution_time_ms=milliseconds)
+        fold()
+    entry(cast, MIDDAY, execution_time_ms=None)
+    fold()
+
+    (row,) = UsageRollup.objects.of(cast.company.pk)
+    wanted = [str(histogram.bucket_of(ms)) for ms in (0, 1, 100, 5000)]
+    assert row.histogram == dict(zip(wanted, (1, 1, 2, 1), strict=True))
+    assert (row.jobs, row.timed_jobs, row.execution_ms) == (6, 5, 5201)
+
+
+def test_sql_and_python_agree_on_buckets(cast: Cast) -> None:
+    times = [0, 1, 2, 3, 7, 19, 20, 21, 99, 1000, 59_999, 3_600_000]
+    for milliseconds in times:
+        entry(cast, MIDDAY, execution_time_ms=milliseconds)
+
+    found = [row.histogram for row in UsageDay.objects.of(cast.company.pk).order_by("entry_id")]
+    assert found == [{str(histogram.bucket_of(ms)): 1} for ms in times]
+    fold()
+    (row,) = UsageRollup.objects.of(cast.company.pk)
+    assert row.histogram == histogram.merged(found)
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({"outcome": "completed"}, {"succeeded": 1}),
+        ({"outcome": "failed", "is_success": False}, {"failed": 1}),
+        ({"outcome": "timeout", "is_success": False}, {"timeouts": 1}),
+        ({"outcome": "cancelled", "is_success": False}, {"cancelled": 1}),
+        ({"outcome": None, "is_success": False}, {"failed": 1}),
+        ({"outcome": None}, {"succeeded": 1}),
+        ({"kind": "void", "outcome": "failed", "is_success": False, "attempt_no": 1}, {"failed": 1}),
+        ({"cost_nano_usd": None}, {"succeeded": 1, "unpriced": 1}),
+    ],
+)
+def test_what_counts_as_what(cast: Cast, fields: dict[str, Any], wanted: dict[str, int]) -> None:
+    entry(cast, MIDDAY, **fields)
+
+    found = figures(cast)
+    names = ("succeeded", "failed", "timeouts", "cancelled", "unpriced")
+    assert {name: found[name] for name in names} == {**dict.fromkeys(names, 0), **wanted}
+    assert found["jobs"] == AIJobUsage.objects.of(cast.company.pk).count() == 1
+
+
+def test_a_void_that_was_never_called_is_no_job(cast: Cast) -> None:
+    entry(cast, MIDDAY, kind="void", attempt_no=0, cost=0)
+    fold()
+
+    assert not UsageDay.objects.of(cast.company.pk).exists()
+
+
+def test_an_adjustment_corrects_the_day_of_its_settlement(cast: Cast) -> None:
+    settled = entry(cast, MIDDAY, cost_nano_usd=None, cost_input_nano_usd=None)
+    fold()
+    entry(
+        cast, MIDDAY + timedelta(days=40), kind="adjust", job_id=settled.job_id, cost=700,
+        input_tokens=0, output_tokens=0, execution_time_ms=None,
+    )  # fmt: skip
+
+    for _ in range(2):
+        found, days = figures(cast), UsageDay.objects.of(cast.company.pk).values_list("day", flat=True)
+        assert (found["jobs"], found["unpriced"], found["cost_nano_usd"]) == (1, 0, 700)
+        assert set(days) == {MIDDAY.date()}
+        fold()
+    assert UsageRollup.objects.of(cast.company.pk).count() == 1
+
+
+def test_days_are_the_companys_own(cast: Cast) -> None:
+    Company.objects.filter(pk=cast.company.pk).update(timezone="Pacific/Auckland")
+    entry(cast, datetime(2026, 3, 10, 23, 30, tzinfo=UTC))
+    (row,) = UsageDay.objects.of(cast.company.pk)
+    assert str(row.day) == "2026-03-11"
+    fold()
+    Company.objects.filter(pk=cast.company.pk).update(timezone="UTC")
+
+    (row,) = UsageDay.objects.of(cast.company.pk)
+    assert str(row.day) == "2026-03-11"
+    assert not [off for off in rollups.check() if off.company_id == cast.company.pk]
+    assert [off for off in rollups.check(by_day=True) if off.company_id == cast.company.pk]
+    rollups.rebuild(cast.company.pk)
+    (row,) = UsageDay.objects.of(cast.company.pk)
+    assert str(row.day) == "2026-03-10"
+
+
+def test_ratings_are_folded_and_changed(cast: Cast) -> None:
+    rated = entry(cast, MIDDAY)
+    ratings.rate(cast.company.pk, rated.job_id, cast.alice.user.pk, 80, "")
+    assert (figures(cast)["ratings_tenths"], figures(cast)["ratings"]) == (80, 1)
+    fold()
+    ratings.rate(cast.company.pk, rated.job_id, cast.alice.user.pk, 95, "better")
+    ratings.rate(cast.company.pk, rated.job_id, cast.bob.user.pk, 40, "")
+
+    for _ in range(2):
+        found = figures(cast)
+        assert (found["ratings_tenths"], found["ratings"], found["jobs"]) == (135, 2, 1)
+        fold()
+    assert UsageRollup.objects.of(cast.company.pk).get().ratings_tenths == 135
+
+
+def test_two_beats_at_once_fold_once(cast: Cast) -> None:
+    for _ in range(20):
+        entry(cast, MIDDAY)
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait(timeout=10)
+        try:
+            for _ in range(5):
+                rollups.fold(timedelta(0))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    fold()
+
+    assert figures(cast, UsageRollup)["jobs"] == figures(cast)["jobs"] == 20
+
+
+def test_a_transaction_that_is_still_open_is_not_passed(cast: Cast) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer: numbers appear in their order")
+    fold()
+    written, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        try:
+            with transaction.atomic():
+                entry(cast, MIDDAY, cost=7)
+                written.set()
+                go_on.wait(timeout=20)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert written.wait(timeout=10)
+    later = entry(cast, MIDDAY)
+    for _ in range(3):
+        rollups.fold(timedelta(0))
+
+    assert RollupCursor.objects.get().ledger_id < later.pk
+    go_on.set()
+    thread.join(timeout=20)
+    fold()
+    assert figures(cast, UsageRollup)["cost_nano_usd"] == 1007
+
+
+def test_what_was_just_seen_is_folded_after_the_lag(cast: Cast) -> None:
+    fold()
+    entry(cast, MIDDAY)
+
+    rollups.fold(timedelta(hours=1))
+    assert not UsageRollup.objects.of(cast.company.pk).exists()
+    RollupCursor.objects.update(seen_at=MIDDAY)
+    fold()
+    assert figures(cast, UsageRollup)["jobs"] == 1
+
+
+def test_rebuilt_is_what_was_folded(cast: Cast) -> None:
+    for day in range(3):
+        entry(cast, MIDDAY + timedelta(days=day), execution_time_ms=10**day)
+    fold()
+    wanted = list(
+        UsageRollup.objects.of(cast.company.pk).order_by("day").values_list(*rollups.SUMS, "histogram")
+    )
+    UsageRollup.objects.of(cast.company.pk).filter(day=MIDDAY.date()).delete()
+    UsageRollup.objects.of(cast.company.pk).update(jobs=9, histogram={})
+
+    out = StringIO()
+    call_command("rebuild_rollups", "--company", cast.company.slug, stdout=out)
+
+    assert out.getvalue() == "3 rollups made.\n"
+    found = UsageRollup.objects.of(cast.company.pk).order_by("day").values_list(*rollups.SUMS, "histogram")
+    assert list(found) == wanted
+
+
+def test_a_company_that_is_not_there_is_not_rebuilt() -> None:
+    with pytest.raises(CommandError, match="no company nowhere"):
+        call_command("rebuild_rollups", "--company", "nowhere")
+
+
+def test_the_check_says_what_is_off(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry(cast, MIDDAY)
+    fold()
+    rollups.rebuild()
+    call_command("check_rollups", "--by-day", stdout=StringIO())
+    UsageRollup.objects.of(cast.company.pk).update(cost_nano_usd=900, jobs=3)
+    heard: list[list[rollups.Difference]] = []
+    monkeypatch.setattr(rollups, "LISTENERS", [heard.append])
+    out = StringIO()
+    try:
+        with pytest.raises(CommandError, match="1 rollups differ"):
+            call_command("check_rollups", stdout=out)
+        tasks.check_rollups()
+    finally:
+        rollups.rebuild(cast.company.pk)
+
+    where = f"company {cast.company.pk}  openai gpt-4o-mini (sandbox): "
+    assert out.getvalue() == where + "jobs +2, cost_nano_usd -100\n"
+    assert [[off.figures for off in found] for found in heard] == [[{"jobs": 2, "cost_nano_usd": -100}]]
+    tasks.check_rollups()
+    assert len(heard) == 1
+
+
+def test_the_outcome_is_in_the_ledger(cast: Cast, rung: Any, provider: Provider) -> None:
+    provider(completion("Hi."))
+    done, cancelled = world.submit(cast.alice), world.submit(cast.alice, later=True)
+    loop.run(pipeline.run(done))
+    loop.run(pipeline.cancel(cancelled.pk, cast.company.pk))
+
+    assert [world.ledger(job)[0].outcome for job in (done, cancelled)] == ["completed", "cancelled"]
+    assert LedgerEntry.objects.of(cast.company.pk).count() == 2
