@@ -228,15 +228,21 @@ async def cancel(job_pk: int, company_id: int) -> bool:
 async def drain(seconds: float) -> int:
     """Wait for this process's jobs; after ``seconds`` hand back those left. How many were left."""
     PROCESS.draining = True
-    until = time.monotonic() + seconds
-    while (PROCESS.running or PROCESS.claiming) and time.monotonic() < until:
-        await asyncio.sleep(0.05)
+    await _until(lambda: not (PROCESS.running or PROCESS.claiming or PROCESS.ending), seconds)
     left = list(PROCESS.running.values())
     for running in left:
         running.task.cancel()
     if left:
         await asyncio.wait([running.task for running in left], timeout=endings.PATIENCE_SECONDS)
+    await _until(lambda: not PROCESS.ending, endings.PATIENCE_SECONDS)
     return len(left)
+
+
+async def _until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for the condition, so many seconds at most."""
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        await asyncio.sleep(0.05)
 
 
 async def _reopen(claimed: Claimed) -> Job:
@@ -284,7 +290,11 @@ async def _produce(job: Job, emit: Emit) -> None:
         job.error = ServerError()
     finally:
         PROCESS.running.pop(job.pk, None)
-    await endings.end(job)
+    PROCESS.ending += 1
+    try:
+        await endings.end(job)
+    finally:
+        PROCESS.ending -= 1
 
 
 async def _attempts(job: Job, emit: Emit) -> None:

@@ -52,10 +52,22 @@ def begin(**_: Any) -> None:
     PROCESS.begin("worker")
 
 
+_drains: list[threading.Thread] = []
+
+
 @signals.worker_shutting_down.connect
 def drain(**_: Any) -> None:
     """Let running jobs finish for a while; hand back what is left; then end the session."""
-    threading.Thread(target=_drain, name="hub-drain").start()
+    thread = threading.Thread(target=_drain, name="hub-drain")
+    thread.start()
+    _drains.append(thread)
+
+
+@signals.worker_shutdown.connect
+def wait_for_drain(**_: Any) -> None:
+    """The interpreter may not begin to end before: it takes the threads that read rows first."""
+    for thread in _drains:
+        thread.join()
 
 
 def _drain() -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from celery.schedules import crontab
 
 from ai_core.models import AIJob, WorkerSession
+from ai_usage.models import AIUsageAlert, BudgetWindow, RollupCursor, UsageRollup
+from ai_usage.services import rollups
 from megahub.celery import app
-from megahub.kernel import clock
+from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
+from megahub.delivery.services import endpoints, outbox
+from megahub.kernel import clock, money
 from megahub.kernel.queue import QUEUES, SYSTEM_QUEUE
 from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn
 from tests import world
+from tests.delivery.receiver import listening
+from tests.usage import entry
 from tests.world import Cast
 from tools.services import worker
 
@@ -28,6 +40,11 @@ def test_it_works() -> None:
     assert {name: entry["schedule"] for name, entry in app.conf.beat_schedule.items()} == {
         "ring-again": 2.0,
         "take-back": 10.0,
+        "tell": 2.0,
+        "check-alerts": 60.0,
+        "forget-told": 3600.0,
+        "fold-rollups": 10.0,
+        "check-rollups": crontab(hour=3, minute=17),
         "forget-old": 3600.0,
     }
     for entry in app.conf.beat_schedule.values():
@@ -76,6 +93,91 @@ def test_take_back_forgets_old_sessions(cast: Cast) -> None:
 
     left = WorkerSession.objects.filter(pk__in=[session.pk for session in made])
     assert [session.pk for session in left] == [made[1].pk]
+
+
+def test_tell(cast: Cast, settings: Any) -> None:
+    """The event becomes a delivery, and the delivery arrives."""
+    settings.HUB_WEBHOOKS_ALLOW_PRIVATE = True
+    # What other tests left is not sent to.
+    WebhookEndpoint.objects.unscoped().update(is_active=False)
+    with listening() as receiver:
+        asked = {"url": receiver.url, "events": ["alert.created"]}
+        endpoint, _ = endpoints.register(cast.company.pk, asked)
+        outbox.tell(cast.company.pk, "alert.created", {"message": "Look."})
+
+        do("tell")
+
+        until = time.monotonic() + 20
+        row = WebhookDelivery.objects.of(cast.company.pk)
+        while row.get().state == "pending" and time.monotonic() < until:
+            time.sleep(0.02)
+        assert (row.get().state, len(receiver.heard)) == ("delivered", 1)
+        endpoints.delete(endpoint)
+    assert Outbox.objects.of(cast.company.pk).get().relayed_at is not None
+
+
+def test_forget_told(cast: Cast) -> None:
+    """Events that were spread and deliveries, after their time; what waits is kept."""
+    endpoint = WebhookEndpoint(company=cast.company, url="https://a.example.com/", events=[])
+    endpoint.sealed_secret = endpoint.seal("whsec_" + "A" * 43 + "=")
+    endpoint.is_active = False
+    endpoint.save()
+    old = clock.now() - timedelta(days=31)
+    for name, moment, relayed in (("old", old, old), ("new", clock.now(), clock.now())):
+        Outbox.objects.unscoped().create(
+            company=cast.company, event_id=f"{world.RUN}-{cast.company.pk}-{name}", data={},
+            event_type="alert.created", created_at=moment, relayed_at=relayed,
+        )  # fmt: skip
+        delivery = WebhookDelivery.objects.unscoped().create(
+            company=cast.company, endpoint=endpoint, event_id=name, event_type="alert.created", body="{}"
+        )
+        WebhookDelivery.objects.unscoped().filter(pk=delivery.pk).update(created_at=moment)
+
+    do("forget-told")
+
+    assert [row.event_id[-3:] for row in Outbox.objects.of(cast.company.pk)] == ["new"]
+    assert [row.event_id for row in WebhookDelivery.objects.of(cast.company.pk)] == ["new"]
+
+
+def test_check_alerts(cast: Cast) -> None:
+    budget = world.make_budget(cast.company, usd="100")
+    start = clock.window_start(budget.period, clock.now(), cast.company.timezone)
+    BudgetWindow.objects.create(
+        budget=budget, starts_on=start, sandbox=False, spent=money.to_nano(Decimal(101))
+    )
+
+    do("check-alerts")
+
+    found = AIUsageAlert.objects.of(cast.company.pk)
+    assert [alert.alert_type for alert in found] == ["cost_exceeded"]
+
+
+def test_fold_rollups(cast: Cast) -> None:
+    entry(cast, clock.now() - timedelta(days=3))
+    # What is there was seen long ago, and no open transaction is waited for.
+    until = time.monotonic() + 20
+    while not UsageRollup.objects.of(cast.company.pk).exists() and time.monotonic() < until:
+        RollupCursor.objects.update(seen_at=clock.now() - timedelta(days=365))
+        do("fold-rollups")
+
+    assert UsageRollup.objects.of(cast.company.pk).get().jobs == 1
+
+
+def test_check_rollups(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever listens is told what differs."""
+    UsageRollup.objects.unscoped().create(
+        company=cast.company, brand_id=cast.brand.pk, day=clock.now().date(), sandbox=True,
+        provider="openai", model="gpt-4o-mini", generation="legacy", jobs=1,
+    )  # fmt: skip
+    heard: list[list[rollups.Difference]] = []
+    monkeypatch.setattr(rollups, "LISTENERS", [heard.append])
+    try:
+        do("check-rollups")
+    finally:
+        rollups.rebuild(cast.company.pk)
+
+    (found,) = heard
+    assert [off.figures for off in found if off.company_id == cast.company.pk] == [{"jobs": 1}]
 
 
 def test_forget_old(cast: Cast) -> None:

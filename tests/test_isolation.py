@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import pytest
 
-from ai_core.models import AIJob
+from ai_core import pipeline
+from ai_core.models import AIBatch, AIJob
+from ai_providers import services as providers
+from ai_providers.models import AICredentials, SealedKey
+from ai_usage.models import AIUsageAlert, AlertRule, JobRating, LedgerEntry
+from ai_usage.services import alerts
+from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
+from megahub.delivery.services import endpoints
+from megahub.kernel import loop
 from megahub.tenancy import services
 from megahub.tenancy.models import ApiKey
 from tests import routes, world
 from tests.conftest import Api
+from tests.delivery.receiver import Receiver, listening
+from tests.stubs import Scripted, completion
 from tests.world import Cast, Person
 
 ABSENT_NUMBER = "999999999"
 ABSENT_JOB = "ai_job_000000000000000000000000"
+ABSENT_BATCH = "ai_batch_000000000000000000000000"
+GOOGLE = "AIzaSy0123456789_-0123456789"
 Rung = list[tuple[str, tuple[Any, ...], str]]
+#: The values of a path's parameters in their order.
+Ids = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method of a path, what to send, and whether its id is a job's or a key's."""
+    """A method of a path, what to send, and whose its id is: a job's, a key's, …"""
 
     method: str
     path: str
@@ -30,44 +46,150 @@ class Row:
     body: Any = None
 
 
+MINE = {"description": "mine now"}
 ROWS = [
     Row("GET", "/ai/jobs/{ref}/", "job"),
-    Row("PUT", "/ai/jobs/{ref}/", "job", {"description": "mine now", "priority": "low"}),
-    Row("PATCH", "/ai/jobs/{ref}/", "job", {"description": "mine now"}),
+    Row("PUT", "/ai/jobs/{ref}/", "job", {**MINE, "priority": "low"}),
+    Row("PATCH", "/ai/jobs/{ref}/", "job", MINE),
     Row("DELETE", "/ai/jobs/{ref}/", "job"),
     Row("POST", "/ai/jobs/{ref}/cancel/", "job"),
     Row("GET", "/ai/jobs/{ref}/events/", "job"),
+    Row("POST", "/ai/jobs/{ref}/feedback/", "done", {"score": 1, "comment": "mine now"}),
+    Row("GET", "/ai/openai/jobs/{ref}/", "job"),
+    Row("PUT", "/ai/openai/jobs/{ref}/", "job", {**MINE, "temperature": 0.1}),
+    Row("PATCH", "/ai/openai/jobs/{ref}/", "job", MINE),
+    Row("DELETE", "/ai/openai/jobs/{ref}/", "job"),
+    Row("GET", "/ai/batch-analysis/{batch_id}/status/", "batch"),
+    Row("GET", "/ai/batch-analysis/{batch_id}/results/", "batch"),
+    Row("GET", "/ai/usage/{pk}/", "usage"),
+    Row("GET", "/ai/usage/{pk}/explain/", "usage"),
+    Row("GET", "/ai/alerts/{pk}/", "alert"),
+    Row("PUT", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
+    Row("POST", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
+    Row("GET", "/ai/credentials/{pk}/", "credentials"),
+    Row("PUT", "/ai/credentials/{pk}/", "credentials", {"google_api_key": GOOGLE + "mine"}),
+    Row("PATCH", "/ai/credentials/{pk}/", "credentials", {"openai_organization": "org-mine"}),
+    Row("DELETE", "/ai/credentials/{pk}/", "credentials"),
+    Row("GET", "/ai/webhooks/{pk}/", "webhook"),
+    Row("PUT", "/ai/webhooks/{pk}/", "webhook", {**MINE, "is_active": False}),
+    Row("PATCH", "/ai/webhooks/{pk}/", "webhook", MINE),
+    Row("DELETE", "/ai/webhooks/{pk}/", "webhook"),
+    Row("POST", "/ai/webhooks/{pk}/rotate_secret/", "webhook"),
+    Row("POST", "/ai/webhooks/{pk}/test/", "webhook"),
+    Row("GET", "/ai/webhooks/{webhook_pk}/deliveries/", "webhook"),
+    Row("GET", "/ai/webhooks/{webhook_pk}/deliveries/{pk}/", "delivery"),
+    Row("POST", "/ai/webhooks/{webhook_pk}/deliveries/{pk}/redeliver/", "delivery"),
     Row("DELETE", "/auth/keys/{key_id}/", "key"),
 ]
 #: Ids in the query.
 QUERIES = [Row("GET", "/ai/openai/completion/job_result/?job_id={ref}", "job")]
 #: What belongs to no company.
-EVERYBODYS = {("GET", "/ai/job-types/{pk}/"), ("GET", "/v1/models/{model_id}")}
+EVERYBODYS = {
+    ("GET", "/ai/job-types/{pk}/"),
+    ("GET", "/ai/models/{model_id}/schema/"),
+    ("GET", "/ai/providers/{ref}/"),
+    ("GET", "/v1/models/{model_id}"),
+    # A type's name; the threshold that is set there is the caller's own: see below.
+    ("PUT", "/ai/alerts/rules/{alert_type}/"),
+    ("PATCH", "/ai/alerts/rules/{alert_type}/"),
+    ("DELETE", "/ai/alerts/rules/{alert_type}/"),
+}
 
 
 @dataclass(frozen=True)
 class Owned:
-    """What Alice's company has, and what it looked like."""
+    """What Alice's company has, and what it looked like; ``strangers`` is Charlie's own endpoint."""
 
     job: AIJob
+    done: AIJob
     key: ApiKey
+    batch: AIBatch
+    usage: LedgerEntry
+    alert: AIUsageAlert
+    credentials: AICredentials
+    webhook: WebhookEndpoint
+    delivery: WebhookDelivery
+    strangers: WebhookEndpoint
+    receiver: Receiver
 
-    def ids(self, kind: str) -> list[tuple[str, str]]:
-        """(an id of theirs, an absent one of its kind)."""
-        if kind == "key":
-            return [(str(self.key.pk), ABSENT_NUMBER)]
-        return [(str(self.job.pk), ABSENT_NUMBER), (self.job.job_id, ABSENT_JOB)]
+    def ids(self, kind: str) -> list[tuple[Ids, Ids]]:
+        """(ids of theirs, absent ones of their kind)."""
+        if kind == "delivery":
+            webhook, delivery, strangers = (
+                str(row.pk) for row in (self.webhook, self.delivery, self.strangers)
+            )
+            return [
+                ((webhook, delivery), (ABSENT_NUMBER, ABSENT_NUMBER)),
+                ((webhook, delivery), (webhook, ABSENT_NUMBER)),
+                ((strangers, delivery), (strangers, ABSENT_NUMBER)),
+            ]
+        if kind == "batch":
+            return [((self.batch.batch_id,), (ABSENT_BATCH,))]
+        row = getattr(self, kind)
+        numbers = ((str(row.pk),), (ABSENT_NUMBER,))
+        return [numbers, ((row.job_id,), (ABSENT_JOB,))] if isinstance(row, AIJob) else [numbers]
 
     def now(self) -> tuple[Any, ...]:
-        job, key = world.row(self.job.pk), ApiKey.objects.unscoped().get(pk=self.key.pk)
-        return job.status, job.revision, job.description, job.cancel_requested_at, key.revoked_at
+        """Everything of theirs that a stranger might have changed."""
+        company = self.job.company_id
+        kept = (AIJob, ApiKey, AIBatch, JobRating, AIUsageAlert, AICredentials, SealedKey)
+        rows = [
+            list(kind.objects.unscoped().filter(company_id=company).order_by("pk").values())
+            for kind in (*kept, WebhookEndpoint, WebhookDelivery)
+        ]
+        return *rows, len(self.receiver.heard)
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with listening() as found:
+        yield found
 
 
 @pytest.fixture
-def owned(cast: Cast, rung: Rung) -> Owned:
-    job = world.submit(cast.alice, "Canary", later=True, description="Canary")
-    key, _ = services.make_api_key(cast.alice.caller, "canary", ["inference"], None, None)
-    return Owned(world.row(job), key)
+def owned(
+    cast: Cast,
+    rung: Rung,
+    api: Api,
+    receiver: Receiver,
+    settings: Any,
+    provider: Callable[..., Scripted],
+) -> Iterator[Owned]:
+    settings.HUB_WEBHOOKS_ALLOW_PRIVATE = True
+    provider(completion("Canary"))
+    alice, company = cast.alice, cast.company.pk
+    job = world.submit(alice, "Canary", later=True, description="Canary")
+    done = world.submit(alice, "Canary", description="Canary")
+    loop.run(pipeline.run(done))
+    key, _ = services.make_api_key(alice.caller, "canary", ["inference"], None, None)
+    batch = api.as_(alice).post(
+        "/ai/batch-analysis/", {"contents": ["Canary"], "analysis_type": "seo", "model": "gpt-4o-mini"}
+    )
+    assert batch.status_code == 201
+    told = {"message": "Canary", "provider_name": "", "severity": "info"}
+    alert = alerts.raise_by_hand(company, {**told, "threshold_value": None, "current_value": None})
+    for person, last, name in ((alice, "cany", "org-canary"), (cast.charlie, "self", "org-own")):
+        providers.store_keys(person.company.pk, {"google": GOOGLE + last}, openai_organization=name)
+        providers.store_keys(person.company.pk, {"google": None})  # with a key they would not play
+    asked = {"url": receiver.url, "events": ["budget.threshold"], "description": "Canary"}
+    webhook, _ = endpoints.register(company, asked)
+    strangers, _ = endpoints.register(cast.charlie.company.pk, {**asked, "description": ""})
+    yield Owned(
+        job=world.row(job),
+        done=world.row(done),
+        key=key,
+        batch=AIBatch.objects.of(company).get(),
+        usage=world.ledger(done)[0],
+        alert=alert,
+        credentials=AICredentials.objects.of(company).get(),
+        webhook=webhook,
+        delivery=endpoints.try_out(webhook),
+        strangers=strangers,
+        receiver=receiver,
+    )
+    # Nothing is ever sent to that receiver's port again.
+    for endpoint in WebhookEndpoint.objects.unscoped().filter(pk__in=[webhook.pk, strangers.pk]):
+        endpoints.delete(endpoint)
 
 
 def told(response: httpx2.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
@@ -95,8 +217,9 @@ def test_a_foreign_id_is_an_absent_one(api: Api, cast: Cast, owned: Owned, row: 
         assert api.as_(cast.alice).post(f"/ai/jobs/{owned.job.pk}/cancel/").status_code == 200
     before = owned.now()
 
-    def ask(person: Person, ref: str) -> httpx2.Response:
-        path = row.path.replace("{ref}", ref).replace("{key_id}", ref)
+    def ask(person: Person, ids: Ids) -> httpx2.Response:
+        values = iter(ids)
+        path = re.sub(r"\{\w+\}", lambda _: next(values), row.path)
         return api.as_(person).request(row.method, path, json=row.body)
 
     for theirs, absent in owned.ids(row.owned):
@@ -109,19 +232,65 @@ def test_a_foreign_id_is_an_absent_one(api: Api, cast: Cast, owned: Owned, row: 
     assert ask(cast.alice, theirs).status_code < 300
 
 
-@pytest.mark.parametrize("path", ["/ai/jobs/", "/auth/keys/"])
-def test_lists_hold_nothing_of_theirs(api: Api, cast: Cast, owned: Owned, path: str) -> None:
-    assert "anary" in api.as_(cast.alice).get(path).text
-    assert "anary" not in api.as_(cast.charlie).get(path).text
+@pytest.mark.parametrize(
+    ("path", "canary"),
+    [
+        ("/ai/jobs/", "anary"),
+        ("/ai/openai/jobs/", "anary"),
+        ("/ai/usage/", "{done.job_id}"),
+        ("/ai/alerts/", "anary"),
+        ("/ai/alerts/active/", "anary"),
+        ("/ai/credentials/", "anary"),
+        ("/ai/credentials/history/", "cany"),
+        ("/ai/webhooks/", "anary"),
+        ("/auth/keys/", "anary"),
+    ],
+)
+def test_lists_hold_nothing_of_theirs(api: Api, cast: Cast, owned: Owned, path: str, canary: str) -> None:
+    said = canary.format(done=owned.done)
+
+    assert said in api.as_(cast.alice).get(path).text
+    stranger = api.as_(cast.charlie).get(path)
+    assert stranger.status_code == 200
+    assert said not in stranger.text
 
 
-def test_another_brand_of_ones_own_company_is_foreign_too(api: Api, cast: Cast, owned: Owned) -> None:
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/ai/jobs/{}/", "job"),
+        ("/ai/openai/jobs/{}/", "job"),
+        ("/ai/batch-analysis/{}/status/", "batch"),
+        ("/ai/batch-analysis/{}/results/", "batch"),
+    ],
+)
+def test_another_brand_of_ones_own_company_is_foreign_too(
+    api: Api, cast: Cast, owned: Owned, path: str, kind: str
+) -> None:
     """Jobs belong to brands: with another brand's id in the header they are not found."""
     company = cast.company
     other = type(cast.brand).objects.unscoped().create(company=company, name="Other brand")
     elsewhere = api.as_(cast.alice, x_brand_id=str(other.pk))
 
-    foreign = elsewhere.get(f"/ai/jobs/{owned.job.pk}/")
+    for (theirs,), (absent,) in owned.ids(kind):
+        foreign = elsewhere.get(path.format(theirs))
+        assert foreign.status_code == 404
+        assert told(foreign) == told(elsewhere.get(path.format(absent)))
 
-    assert foreign.status_code == 404
-    assert told(foreign) == told(elsewhere.get(f"/ai/jobs/{ABSENT_NUMBER}/"))
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [("PUT", {"threshold": "0.7"}), ("PATCH", {"is_active": False}), ("DELETE", None)],
+)
+def test_a_threshold_is_the_callers_own(api: Api, cast: Cast, method: str, body: Any) -> None:
+    """The types of alerts are everybody's; what a stranger sets there is nothing to Alice."""
+    path = "/ai/alerts/rules/cost_warning/"
+    assert api.as_(cast.alice).request("PUT", path, json={"threshold": "0.5"}).status_code == 200
+    rows = AlertRule.objects.of(cast.company.pk).values()
+    before, listed = rows.get(), api.as_(cast.alice).get("/ai/alerts/rules/").content
+
+    assert api.as_(cast.charlie).request(method, path, json=body).status_code == 200
+
+    assert rows.get() == before
+    assert api.as_(cast.alice).get("/ai/alerts/rules/").content == listed
+    assert '"0.500000"' not in api.as_(cast.charlie).get("/ai/alerts/rules/").text

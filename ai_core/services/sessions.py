@@ -43,7 +43,8 @@ class Running:
 class Process:
     """The session of this process; begun on first use, ended at shutdown.
 
-    ``running`` by job, ``claiming`` how many are about to; ``draining`` once it takes on no more.
+    ``running`` by job, ``claiming`` how many are about to be, ``ending`` how many are being settled;
+    ``draining`` once it takes on no more.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class Process:
         self.kind = "web"
         self.running: dict[int, Running] = {}
         self.claiming = 0
+        self.ending = 0
         self.draining = False
         self._lock = threading.Lock()
         self._ending = threading.Event()

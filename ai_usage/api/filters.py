@@ -13,18 +13,10 @@ from rest_framework.request import Request
 
 from ai_usage.api.params import GENERATIONS
 from ai_usage.models import AIJobUsage
-from megahub.kernel import money
-from megahub.kernel.errors import ValidationFailed
-from megahub.kernel.filters import Flag, StrictOrderingFilter
-from megahub.kernel.text import Text
+from megahub.kernel.filters import Flag, Listed, Moment, Seconds, StrictOrderingFilter, Usd
 
 Rows = QuerySet[Any]
 STATUSES = ("pending", "running", "completed", "failed", "cancelled", "timeout")
-GREATEST = 2**63 - 1
-
-
-class AnyOf(filters.BaseInFilter, filters.CharFilter):
-    """Values separated by commas."""
 
 
 class AnyChoice(filters.BaseInFilter, filters.ChoiceFilter):
@@ -42,18 +34,18 @@ class UsageFilters(filters.FilterSet):
     provider = filters.CharFilter(field_name="provider_name")
     model_name = filters.CharFilter()
     model = filters.CharFilter(field_name="model_name")
-    model__in = AnyOf(field_name="model_name", lookup_expr="in")
+    model__in = Listed(field_name="model_name", lookup_expr="in")
     model__startswith = filters.CharFilter(field_name="model_name", lookup_expr="startswith")
     generation = filters.ChoiceFilter(choices=_choices(*GENERATIONS))
     generation__in = AnyChoice(field_name="generation", lookup_expr="in", choices=_choices(*GENERATIONS))
     reasoning_effort = filters.CharFilter()
-    total_cost__gte = filters.NumberFilter(method="cost")
-    total_cost__lte = filters.NumberFilter(method="cost")
-    execution_time_seconds__gte = filters.NumberFilter(method="seconds")
-    execution_time_seconds__lte = filters.NumberFilter(method="seconds")
+    total_cost__gte = Usd(field_name="total_cost_nano_usd", lookup_expr="gte")
+    total_cost__lte = Usd(field_name="total_cost_nano_usd", lookup_expr="lte")
+    execution_time_seconds__gte = Seconds(field_name="execution_time_ms", lookup_expr="gte")
+    execution_time_seconds__lte = Seconds(field_name="execution_time_ms", lookup_expr="lte")
     success_rate__lt = filters.NumberFilter(method="below")
-    created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_at__lte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lte")
+    created_at__gte = Moment(field_name="created_at", lookup_expr="gte")
+    created_at__lte = Moment(field_name="created_at", lookup_expr="lte")
     ai_job__status = filters.ChoiceFilter(field_name="ai_job__status", choices=_choices(*STATUSES))
     ai_job__brand = filters.NumberFilter(method="followed")
     cost_efficiency__gte = filters.NumberFilter(method="efficient", min_value=0, max_value=1)
@@ -66,12 +58,7 @@ class UsageFilters(filters.FilterSet):
         fields: tuple[str, ...] = ()
 
     def filter_queryset(self, queryset: Rows) -> Rows:
-        """Bounds that cross are refused: no row could be between them."""
-        for name in ("total_cost", "execution_time_seconds", "created_at"):
-            least, most = (self.form.cleaned_data.get(f"{name}__{end}") for end in ("gte", "lte"))
-            if least is not None and most is not None and least > most:
-                message = Text("Must not be below {other}.", other=f"{name}__gte")
-                raise ValidationFailed(field_errors={f"{name}__lte": [message]}, param=f"{name}__lte")
+        """The view is told what was asked, to count by rollups where they can."""
         given = {name: value for name, value in self.form.cleaned_data.items() if value not in EMPTY_VALUES}
         self.request.parser_context["view"].filtered_by = given
         found: Rows = super().filter_queryset(queryset)
@@ -80,12 +67,6 @@ class UsageFilters(filters.FilterSet):
     def followed(self, rows: Rows, name: str, value: Any) -> Rows:
         """The view has chosen its rows by it."""
         return rows
-
-    def cost(self, rows: Rows, name: str, value: Decimal) -> Rows:
-        return rows.filter(**{f"total_cost_nano_usd__{name[-3:]}": _bounded(value * money.NANO)})
-
-    def seconds(self, rows: Rows, name: str, value: Decimal) -> Rows:
-        return rows.filter(**{f"execution_time_ms__{name[-3:]}": _bounded(value * 1000)})
 
     def below(self, rows: Rows, name: str, value: Decimal) -> Rows:
         """A job's own rate is 0 or 1."""
@@ -105,11 +86,6 @@ class UsageFilters(filters.FilterSet):
 
     def rated(self, rows: Rows, name: str, value: Decimal) -> Rows:
         return rows.filter(rated_tenths__gte=float(value * 10))
-
-
-def _bounded(value: Decimal) -> int:
-    """No more than the database's numbers hold."""
-    return int(max(Decimal(-GREATEST), min(Decimal(GREATEST), value)))
 
 
 #: Filters that the rollups know too, and by which condition of theirs.

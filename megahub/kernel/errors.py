@@ -6,7 +6,7 @@
     │   ├── ContextLengthExceeded · ModelNotSupportedHere · JobTypeNotFound
     │   └── NoApiKey · InvalidApiKey · ProviderRefused
     ├── NotAuthenticated (401)
-    │   └── InvalidToken · TokenExpired · TokenRevoked
+    │   └── InvalidCredentials · InvalidToken · TokenExpired · TokenRevoked
     ├── Forbidden (403)
     │   ├── BrandRequired · ScopeMissing
     │   └── CostLimitExceeded · O3BudgetExceeded · QuotaExceeded · ModelBlocked
@@ -27,9 +27,8 @@
             └── ProviderUnavailable (503) · ProviderTimeout (504)
                 ProviderDisconnected · ProviderMalformed (502)
 
-This module is pure: ``message`` is an English template filled from ``facts``; the surfaces translate
-the template before they fill it. What a job failed with is stored by ``as_data`` and told later by
-``restore``. Codes and statuses are those of ``reference/megahub-shapes.md``.
+Pure: ``message`` is an English template, which the surfaces translate before they fill it. What a job
+failed with is stored by ``as_data``, told later by ``restore``. Codes: ``reference/megahub-shapes.md``.
 """
 
 from __future__ import annotations
@@ -188,8 +187,6 @@ class InvalidToken(NotAuthenticated):
 
 
 class InvalidCredentials(NotAuthenticated):
-    """A wrong name or password alike: nobody learns which."""
-
     code = "INVALID_CREDENTIALS"
     message = "No active account was found with these credentials."
 

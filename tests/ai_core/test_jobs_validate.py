@@ -29,6 +29,10 @@ def test_it_works(api: Api, cast: Cast, rung: Rung) -> None:
     answer = api.as_(cast.alice).post(URL, BODY).json()
 
     most_input = 5 + 8 * 2  # bytes, and what messages add
+    # The provider's quotas come beside the company's own budget.
+    scopes = [room["scope"] for room in answer["budgets"]]
+    answer["budgets"] = [room for room in answer["budgets"] if room["scope"] == "company"]
+    assert scopes == ["company", "provider", "provider"]
     assert answer == {
         "valid": True,
         "would_be_accepted": True,
@@ -138,7 +142,7 @@ def test_a_budget_without_room_is_told_with_what_would_fit(api: Api, cast: Cast,
     real = api.as_(cast.alice).post("/ai/jobs/", {**BODY, "input_data": {**INPUT, "model": "gpt-4o"}})
 
     assert (answer["valid"], answer["would_be_accepted"]) == (True, False)
-    assert [room["fits"] for room in answer["budgets"]] == [False]
+    assert [room["scope"] for room in answer["budgets"] if not room["fits"]] == ["company"]
     assert answer["error"] == {"status": 403, **real.json()}
     assert answer["error"]["error_code"] == "COST_LIMIT_EXCEEDED"
     # What is suggested fits: 44 tokens of output do, 45 do not; and so do the alternatives.

@@ -99,7 +99,7 @@ class TestCreate:
             "usage": None,
             "quality_indicators": {"reasoning_steps": None, "confidence_score": None},
             "error": None,
-            "warnings": None,
+            "warnings": [],
         }
         loop.run(pipeline.work(row.pk))
         done = api.as_(cast.alice).get(f"{URL}{row.job_id}/").json()

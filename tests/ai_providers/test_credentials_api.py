@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from ai_providers import selectors, services
 from ai_providers.models import AICredentials, SealedKey
+from megahub.kernel import loop
 from megahub.kernel.errors import InvalidApiKey, ProviderUnavailable
 from megahub.tenancy.models import Membership
 from megahub.tenancy.selectors import forget_callers
@@ -121,11 +122,11 @@ class TestWrite:
             assert key[-5:] not in response.text
 
     def test_a_key_is_used_at_once(self, api: Api, cast: Cast) -> None:
-        assert selectors.terms_now(cast.company.pk, "gpt-4o-mini").is_sandbox
+        assert loop.run(selectors.terms(cast.company.pk, "gpt-4o-mini")).is_sandbox
 
         api.as_(cast.alice).post(URL, {"openai_api_key": OPENAI})
 
-        (access,) = selectors.terms_now(cast.company.pk, "gpt-4o-mini").accesses
+        (access,) = loop.run(selectors.terms(cast.company.pk, "gpt-4o-mini")).accesses
         assert access.api_key == OPENAI
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
@@ -227,7 +228,7 @@ class TestDelete:
         assert told["id"] is None
         (past,) = api.as_(cast.alice).get(HISTORY).json()["results"]
         assert (past["last_four"], past["retired_by"]["id"]) == ("wxyz", cast.alice.user.pk)
-        assert selectors.terms_now(cast.company.pk, "gpt-4o-mini").is_sandbox
+        assert loop.run(selectors.terms(cast.company.pk, "gpt-4o-mini")).is_sandbox
 
         again = api.as_(cast.alice).post(URL, {"openai_api_key": OTHER}).json()
         assert again["providers_configured"] == ["openai"]

@@ -198,6 +198,9 @@ class TestLimits:
         assert refused.status_code == 403
         body = refused.json()
         requested = int(body.pop("requested"))
+        # What would fit is of another provider, with a quota of its own.
+        assert "gpt-4o-mini" not in body.pop("alternatives")
+        assert body.pop("suggestions")
         assert requested > 100
         assert body == {
             "detail": "The openai quota of this company is used up.",
