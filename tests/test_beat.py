@@ -19,9 +19,8 @@ from megahub.delivery.services import endpoints, outbox
 from megahub.kernel import clock, money
 from megahub.kernel.queue import QUEUES, SYSTEM_QUEUE
 from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn
-from tests import world
+from tests import usage, world
 from tests.delivery.receiver import listening
-from tests.usage import entry
 from tests.world import Cast
 from tools.services import worker
 
@@ -153,7 +152,7 @@ def test_check_alerts(cast: Cast) -> None:
 
 
 def test_fold_rollups(cast: Cast) -> None:
-    entry(cast, clock.now() - timedelta(days=3))
+    usage.entry(cast, clock.now() - timedelta(days=3))
     # What is there was seen long ago, and no open transaction is waited for.
     until = time.monotonic() + 20
     while not UsageRollup.objects.of(cast.company.pk).exists() and time.monotonic() < until:

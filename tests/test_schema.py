@@ -55,6 +55,7 @@ ENDPOINTS = {
     "/ai/usage/cost_breakdown/": "get",
     "/ai/usage/dashboard/": "get",
     "/ai/usage/efficiency/": "get",
+    "/ai/usage/export/": "get",
     "/ai/usage/forecast/": "get",
     "/ai/usage/model_comparison/": "get",
     "/ai/usage/performance/": "get",

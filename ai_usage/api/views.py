@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
@@ -15,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ai_usage import selectors
-from ai_usage.api import serializers
+from ai_usage.api import exporting, serializers
 from ai_usage.api.filters import COUNTED, NANO_PER_TOKEN, ORDERING, UsageFilters, UsageOrdering
 from ai_usage.api.pages import UsagePages
 from ai_usage.domain import analytics
@@ -24,6 +25,7 @@ from ai_usage.selectors import Scope
 from ai_usage.services import explaining, manual
 from megahub.kernel.errors import NotFound
 from megahub.kernel.filters import StrictFilterBackend
+from megahub.kernel.shapes import read
 from megahub.tenancy.authentication import HasScope, caller_of
 
 AVERAGE_DAYS = 30
@@ -50,7 +52,7 @@ class Usage(mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsage]):
     def usage_scope(self) -> Scope:
         """Whose rows: the list may name a brand, and played or real ones; its filters check the rest."""
         caller = caller_of(self.request)
-        if self.action != "list":
+        if self.action not in ("list", "export"):
             return selectors.scope_of(caller)
         asked = self.request.query_params
         sandbox = {"true": True, "false": False}.get(asked.get("sandbox", ""))
@@ -113,6 +115,13 @@ class Usage(mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsage]):
         played = selectors.plays(caller.company_id) if played is None else played
         entry = manual.record(caller.company_id, brand_id, played, told)
         return Response(self.get_serializer(self._usage(entry.pk)).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(parameters=[exporting.Asked], responses=exporting.RESPONSES)
+    @action(detail=False, pagination_class=None, content_negotiation_class=exporting.OwnFormat)
+    def export(self, request: Request) -> HttpResponseBase:
+        """Usage as a file, with all filters of the list; its totals stand in the headers."""
+        asked = read(exporting.Asked, {"format": request.query_params.get("format", "csv")})
+        return exporting.answer(self.filter_queryset(self.get_queryset()), asked["format"])
 
     @extend_schema(responses=serializers.ChargeExplained)
     @action(detail=True, methods=["get"], filter_backends=(), pagination_class=None)

@@ -276,6 +276,8 @@ class TestHistory:
         assert found("is_live=false") == ["wxyz"]
         assert found("is_live=true&ordering=provider") == ["ijkl", "efgh"]
         assert found("created_at__lte=2020-01-01") == []
+        assert found("created_at__gte=2020-01-01&ordering=id") == ["wxyz", "ijkl", "efgh"]
+        assert found("created_at__gte=2999-01-01") == []
 
     @pytest.mark.parametrize(
         "query",

@@ -154,6 +154,60 @@ class TestEveryFigure:
         assert (real["sandbox"], real["totals"]["cost"]) == (False, "0.000007")
 
 
+def narrow(api: Api, cast: Cast, path: str, **params: Any) -> tuple[Any, Any]:
+    """A figure with and without the parameters."""
+    return get(api, cast, path, **params), get(api, cast, path)
+
+
+class TestParameters:
+    """Each parameter of each figure takes what it names, and leaves the rest out."""
+
+    @pytest.mark.parametrize(
+        ("name", "value", "fields"),
+        [
+            ("provider", "infomaniak", {"provider": "infomaniak", "model": "mixtral"}),
+            ("model", "o3", O3),
+            ("generation", "new", O3),
+            ("brand", None, {}),
+            ("brand_id", None, {}),
+            ("sandbox", "false", {"sandbox": False}),
+        ],
+    )
+    def test_whose(self, api: Api, cast: Cast, name: str, value: Any, fields: dict[str, Any]) -> None:
+        if value is None:
+            other = Brand.objects.unscoped().create(company=cast.company, name="Other")
+            value, fields = other.pk, {"brand_id": other.pk}
+        asked = {name: value}
+        nothing = {path: narrow(api, cast, path, **asked)[0] for path in FIGURES}
+        for day in range(10):
+            entry(cast, midday(day), cost=1_000_000, **fields)
+        named = {path: narrow(api, cast, path, **asked) for path in FIGURES}
+        for day in range(10):  # a token costs as much: efficiency is measured against the whole company's
+            entry(cast, midday(day), cost=3_000_000, input_tokens=30, output_tokens=15)
+
+        for path in FIGURES:
+            found, whole = narrow(api, cast, path, **asked)
+            assert found == named[path][0] != nothing[path], path
+            assert whole != named[path][1], path
+
+    @pytest.mark.parametrize(
+        ("name", "near", "far"), [("days", 1, 5), ("start_date", 1, 5), ("end_date", 5, 1)]
+    )
+    def test_when(self, api: Api, cast: Cast, name: str, near: int, far: int) -> None:
+        day = str(clock.now().date() - timedelta(days=3))
+        asked = {name: 3 if name == "days" else day}
+        paths = ("dashboard", "performance", "model_comparison", "efficiency")
+        nothing = {path: narrow(api, cast, path, **asked)[0] for path in paths}
+        entry(cast, midday(near), cost=1_000_000)
+        named = {path: narrow(api, cast, path, **asked) for path in paths}
+        entry(cast, midday(far), cost=3_000_000)
+
+        for path in paths:
+            found, whole = narrow(api, cast, path, **asked)
+            assert found == named[path][0] != nothing[path], path
+            assert whole != named[path][1], path
+
+
 class TestDashboard:
     def test_it_works(self, api: Api, cast: Cast) -> None:
         today = clock.now().date()

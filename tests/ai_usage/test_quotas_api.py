@@ -183,6 +183,17 @@ class TestLimits:
         start = month.starts_on.isoformat()
         assert rows[0] == {"provider": "openai", "sandbox": True, "last_reset_date": start, **FRESH}
 
+    def test_played_and_real(self, api: Api, cast: Cast, provider: Any) -> None:
+        provider(completion(prompt=700, output=300))
+        loop.run(pipeline.run(world.submit(cast.alice)))
+
+        played, real = (
+            api.as_(cast.bob).get(f"{URL}?sandbox={value}").json()[0] for value in ("true", "false")
+        )
+
+        assert (played["sandbox"], played["current_tokens_used"]) == (True, 1000)
+        assert (real["sandbox"], real["current_tokens_used"]) == (False, 0)
+
     def test_a_new_limit_holds_at_once(self, api: Api, cast: Cast, provider: Any) -> None:
         scripted = provider(completion())
         assert api.as_(cast.alice).post(CHAT, HELLO).status_code == 200

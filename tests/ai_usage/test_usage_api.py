@@ -103,6 +103,7 @@ class TestList:
         ("params", "wanted"),
         [
             ({"provider_name": "infomaniak"}, "c"),
+            ({"provider": "infomaniak"}, "c"),
             ({"model_name": "o3"}, "b"),
             ({"model": "o3"}, "b"),
             ({"model__in": "o3,mixtral"}, "bc"),
@@ -186,16 +187,25 @@ class TestList:
             ("reasoning_effort", "acb"),
             ("-quality_score", "bca"),
             ("total_tokens,id", "bac"),
+            ("-id", "cba"),
+            ("model", "bca"),
+            ("provider_name,id", "cab"),
+            ("execution_time", "cab"),
+            ("input_tokens", "bac"),
+            ("-output_tokens", "abc"),
+            ("success_rate,id", "bac"),
         ],
     )
     def test_orderings(self, api: Api, cast: Cast, ordering: str, wanted: str) -> None:
-        entry(cast, THEN, cost=2000, job_ref="a", **{**O3, "generation": "new"}, execution_time_ms=300)
+        entry(cast, THEN, cost=2000, job_ref="a", **O3, execution_time_ms=300, output_tokens=7)
         middle = entry(
-            cast, THEN + timedelta(days=1), cost=1000, job_ref="b", execution_time_ms=None, input_tokens=0
+            cast, THEN + timedelta(days=1), cost=1000, job_ref="b", execution_time_ms=None, input_tokens=0,
+            outcome="failed", is_success=False,
         )  # fmt: skip
         late = entry(
             cast, THEN + timedelta(days=2), cost_nano_usd=None, job_ref="c", input_tokens=99,
-            reasoning_effort="low", execution_time_ms=200, model="gpt-5",
+            reasoning_effort="low", execution_time_ms=200, model="gpt-5", output_tokens=1,
+            provider="infomaniak",
         )  # fmt: skip
         ratings.rate(cast.company.pk, middle.job_id, cast.alice.user.pk, 90, "")
         ratings.rate(cast.company.pk, late.job_id, cast.alice.user.pk, 10, "")

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from kombu import Connection
 
+from megahub.kernel.bell import Transport
+
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Any:
+    # kombu remembers for all connections of a process what was bound, whichever folders that was in.
+    Transport.global_state.clear()
     folders = {"data_folder_in": str(tmp_path), "data_folder_out": str(tmp_path)}
     options = {**folders, "control_folder": str(tmp_path / "control"), "polling_interval": 0.01}
     with Connection(
