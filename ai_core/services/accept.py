@@ -200,7 +200,7 @@ class Accept:
             return verdicts
         statement = sql.insert("ai_core_aijob", JOBS, "RETURNING job_id, id")
         jobs = session.ask(statement, [JOBS.pack(entry.row for entry in accepted)])
-        self._call(session, accepted)
+        self._insert_attempts(session, accepted)
         if not ask_first:
             # Last, so that the windows' rows are locked for as short as possible.
             budgets.require(session, [entry.budget for entry in accepted])
@@ -250,7 +250,7 @@ class Accept:
                 idempotency.give_back(session, key)
 
     @staticmethod
-    def _call(session: Session, accepted: list[Acceptance]) -> None:
+    def _insert_attempts(session: Session, accepted: list[Acceptance]) -> None:
         """The first attempts of the jobs that are called at once."""
         attempts = [
             {**entry.attempt, "job_ref": entry.row["job_id"]}

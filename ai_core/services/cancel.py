@@ -66,7 +66,7 @@ class Cancel:
             if entry.wanted:
                 told = _told(entry, facts, bool(sandbox))
                 outbox.record(session, telling.row(entry.company_id, entry.wanted, moment, told, error))
-            budgets.close(session, [(holds, bool(sandbox), Charge())])
+            budgets.charge(session, [(holds, bool(sandbox), Charge())])
             return "ended"
         flagged = session.count(FLAG_RUNNING, [now, entry.job_pk, entry.company_id])
         return "flagged" if flagged else ""

@@ -127,7 +127,7 @@ class Settle:
                 session, [_ledger_row(e, budgets.held(h)) for e, h in zip(own, holds, strict=True)]
             )
             outbox.record(session, [row for e in own if e.wanted for row in _told(e)])
-            budgets.close(session, [(h, e.sandbox, e.charge) for e, h in zip(own, holds, strict=True)])
+            budgets.charge(session, [(h, e.sandbox, e.charge) for e, h in zip(own, holds, strict=True)])
         return [entry.job_pk in ended for entry in entries]
 
     def recover(self, session: Session, entry: Settlement) -> bool | None:

@@ -146,7 +146,7 @@ def held(holds: list[list[Any]]) -> int:
     return max((amount for _, _, amount, unit in holds if unit == "nano_usd"), default=0)
 
 
-def close(session: Session, ended: list[tuple[list[list[Any]], bool, Charge]]) -> None:
+def charge(session: Session, ended: list[tuple[list[list[Any]], bool, Charge]]) -> None:
     """Give back what ended jobs held, and charge their windows: (stored holds, sandbox, charge) each.
 
     To be asked last: windows are everybody's, and stay locked until the transaction ends.

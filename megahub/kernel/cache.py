@@ -39,16 +39,32 @@ class ShortLived(Generic[K, V]):
         return self._unwrap(found)
 
     async def aget(self, key: K) -> V:
-        """The same on the event loop: a load runs in a reader thread, once for all who wait."""
+        """The same on the event loop: a load runs in a reader thread, once for all who wait.
+
+        What is in use is loaded again once half of its time is over, while requests go on with what
+        is remembered: nobody waits for it, and it never gets older than ``ttl_seconds``.
+        """
         found = self._entries.get(key)
-        if found is not None and found[0] >= time.monotonic():
-            return self._unwrap(found)
+        left = -1.0 if found is None else found[0] - time.monotonic()
+        if found is None or left < 0:
+            return await asyncio.shield(self._loaded(key))
+        if left < self.ttl_seconds / 2:
+            self._loaded(key)
+        return self._unwrap(found)
+
+    def _loaded(self, key: K) -> asyncio.Future[V]:
+        """The load of ``key`` that is under way, or a new one."""
         waiting = self._loading.get(key)
         if waiting is None or waiting.get_loop() is not asyncio.get_running_loop():
             waiting = asyncio.ensure_future(loop.in_thread(self._fetch, key))
             self._loading[key] = waiting
-            waiting.add_done_callback(lambda _: self._loading.pop(key, None))
-        return await asyncio.shield(waiting)
+            waiting.add_done_callback(lambda done: self._end(key, done))
+        return waiting
+
+    def _end(self, key: K, done: asyncio.Future[V]) -> None:
+        self._loading.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # whoever waits for it raises it; a load ahead of time may have nobody
 
     def forget(self, key: K | None = None) -> None:
         """Forget one key, or everything."""
