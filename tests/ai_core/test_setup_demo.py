@@ -125,3 +125,12 @@ def test_what_somebody_changed_is_left() -> None:
 def test_a_password_is_needed() -> None:
     with pytest.raises(CommandError, match="--password"):
         call_command("setup_demo")
+
+
+def test_a_password_may_begin_with_a_dash(api: Api) -> None:
+    """As one in 64 of those that the launcher makes does."""
+    setup_demo("-X9_starts-with-a-dash")
+
+    signed_in = api.post("/auth/token/", {"username": "bob", "password": "-X9_starts-with-a-dash"})
+
+    assert signed_in.status_code == 200

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from decimal import Decimal
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from ai_providers import services
@@ -31,10 +31,13 @@ class Command(BaseCommand):
     help = "Make the demo companies Demo (alice, bob) and Elsewhere (charlie); repeatable."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--password", required=True, help="the password of all demo users")
+        # Not argparse's to require: call_command would parse a password that begins with a dash.
+        parser.add_argument("--password", help="the password of all demo users (needed)")
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["password"]:
+            raise CommandError("Give the demo users a --password.")
         people = [self._person(*row, options["password"]) for row in PEOPLE]
         self.stdout.write(json.dumps({"users": people}))
 
