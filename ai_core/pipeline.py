@@ -68,7 +68,7 @@ Emit = Callable[[dict[str, Any] | None], None]
 async def submit(order: Order) -> Job | Replay:
     """Check a request and accept it as a job; a job for later is rung for.
 
-    Raises the HubError that names what is wrong; then nothing was written. A Replay is the answer to
+    Raises the HubError that names what is wrong; then no job was written. A Replay is the answer to
     an Idempotency-Key that was used before with the same body.
     """
     job, entry = await _checked(order)
@@ -94,7 +94,7 @@ async def _advised(writer: journal.Writer, entry: Any, accepted: Acceptance) -> 
     try:
         return await journal.write(writer, entry)
     except alternatives.ADVISED as error:
-        raise await loop.in_thread(alternatives.advise, error, accepted.job) from None
+        raise await alternatives.advised(error, accepted.job) from None
 
 
 async def _checked(order: Order) -> tuple[Job, Acceptance]:

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Avg, Exists, FloatField, OuterRef, Q, QuerySet, Subquery, Sum
 
+from ai_providers import selectors as providers
 from ai_providers.catalogue import loading
-from ai_providers.models import AICredentials, SealedKey
 from ai_usage.domain import spending
 from ai_usage.domain.analytics import SUMS, Tally
 from ai_usage.domain.comparison import Known
 from ai_usage.models import AIJobUsage, Budget, BudgetWindow, JobRating, LedgerEntry, RollupCursor, UsageDay
 from megahub.kernel import clock, money
 from megahub.kernel.errors import BrandNotFound
-from megahub.tenancy.models import ApiKey, Brand, Company, Membership
-from megahub.tenancy.selectors import Caller
+from megahub.tenancy.models import Brand
+from megahub.tenancy.selectors import Caller, bound_brands
 
 COSTLIEST = 5
 
@@ -52,35 +51,14 @@ def scope_of(caller: Caller, sandbox: bool | None = None, brand_id: int | None =
     entered.
     """
     caller.require_brand()
-    brands = _enterable(caller)
+    brands = bound_brands(caller)
     if brand_id is not None:
         known = Brand.objects.of(caller.company_id).filter(pk=brand_id).exists()
         if not known or (brands is not None and brand_id not in brands):
             raise BrandNotFound(brand_id=str(brand_id)[:40])
         brands = frozenset((brand_id,))
-    played = plays(caller.company_id) if sandbox is None else sandbox
+    played = providers.plays(caller.company_id) if sandbox is None else sandbox
     return Scope(caller.company_id, brands, played, caller.timezone)
-
-
-def _enterable(caller: Caller) -> frozenset[int] | None:
-    """The brands that the caller is bound to; None when they may enter all of the company's."""
-    if caller.api_key_id is not None:
-        key = ApiKey.objects.of(caller.company_id).filter(pk=caller.api_key_id).first()
-        if key is not None and key.brand_id is not None:
-            return frozenset((key.brand_id,))
-    membership = Membership.objects.of(caller.company_id).filter(user_id=caller.user_id).first()
-    named = frozenset(membership.brands.values_list("pk", flat=True)) if membership else frozenset()
-    return named or None
-
-
-def plays(company_id: int) -> bool:
-    """Whether a company's jobs are answered by the sandbox: it has no real key of any kind."""
-    if SealedKey.objects.of(company_id).filter(retired_at=None).exists():
-        return False
-    shares = AICredentials.objects.of(company_id).filter(use_global_fallback=True).exists()
-    if shares and any(each.get("api_key") for each in settings.HUB_PROVIDERS.values()):
-        return False
-    return bool(Company.objects.filter(pk=company_id, use_sandbox=True).exists())
 
 
 def days_of(scope: Scope) -> QuerySet[UsageDay]:
@@ -240,7 +218,7 @@ def _outlook(budget: Budget, scope: Scope, paces: list[Tally]) -> dict[str, Any]
     series = spending.Series((), 0)
     if own is not None:
         series = spending.series_of(spending.daily(own, budget.unit), scope.today)
-    room = budget.limit - window.spent - window.reserved
+    room = budget.limit - window.used - window.reserved
     return {
         "id": budget.pk,
         "scope": budget.scope,

@@ -148,3 +148,22 @@ def test_filters_of_deliveries(api: Api, cast: Cast, query: str, wanted: set[str
     found = rows(api, cast, path, **{name: value.format(day=day)})
 
     assert {row["event_id"] for row in found} == wanted
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/ai/openai/jobs/?temperature__gte=1e400",
+        "/ai/openai/jobs/?quality_score__lte=-1e400",
+        "/ai/openai/jobs/?created_at__gte=0001-01-01T00:00:00%2B14:00",
+        "/ai/usage/?created_at__lte=0001-01-01T00:00:00%2B14:00",
+        "/ai/usage/?ai_job__brand=1e400",
+        "/ai/alerts/?created_at__gte=0001-01-01T00:00:00%2B14:00",
+        "/ai/credentials/history/?created_at__gte=0001-01-01T00:00:00%2B14:00",
+    ],
+)
+def test_what_no_column_could_hold_is_refused(api: Api, cast: Cast, query: str) -> None:
+    response = api.as_(cast.alice).get(query)
+
+    assert response.status_code == 400, response.text
+    assert list(response.json()["field_errors"]) == [query.split("?")[1].split("=", maxsplit=1)[0]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from ai_core.services.accept import subject_of
 from ai_core.services.job import Job
@@ -12,11 +13,12 @@ from ai_providers.domain import pricing
 from ai_providers.domain.params import LIMITS
 from ai_providers.domain.pricing import Estimate
 from ai_providers.domain.tokens import most_input
-from ai_providers.selectors import Offer
+from ai_providers.selectors import Offer, Terms
 from ai_usage.domain.budgets import Limit, Subject
 from ai_usage.services import limits, room
 from ai_usage.services.room import Windows
 from megahub.kernel import clock
+from megahub.kernel.cache import ShortLived
 from megahub.kernel.errors import (
     CostLimitExceeded,
     HubError,
@@ -29,6 +31,7 @@ from megahub.tenancy.selectors import Caller
 
 ADVISED = (CostLimitExceeded, O3BudgetExceeded, QuotaExceeded, ReasoningQuotaExceeded)
 MOST = 3
+ADVICE_TTL_SECONDS = 1.0
 #: An answer of fewer tokens is no answer.
 LEAST_OUTPUT_TOKENS = 16
 QUALITIES = ("basic", "good", "high", "highest")
@@ -57,50 +60,90 @@ class Budgets:
         return all(found.fits for found in self.rooms(subject, estimate))
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What advice depends on besides the budgets; of a request's texts only their length is kept.
+
+    ``incoming`` bounds the input for any model, ``limits`` are the parameters that bound the output.
+    """
+
+    subject: Subject
+    endpoint: str
+    incoming: int
+    limits: tuple[tuple[str, Any], ...]
+    caller: Caller = field(compare=False)
+    terms: Terms = field(compare=False)
+
+    @classmethod
+    def of(cls, job: Job) -> Question:
+        params = job.call.params
+        limits = tuple((name, params[name]) for name in (*LIMITS, "n") if name in params)
+        incoming = most_input(params)
+        return cls(subject_of(job), job.call.endpoint, incoming, limits, job.order.caller, job.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Models that would fit, and the most output tokens that would."""
+
+    models: list[str]
+    tokens: int | None
+
+
+async def advised(error: HubError, job: Job) -> HubError:
+    """``advise`` on the event loop. Whoever asks again and again is told what they were told."""
+    return _told(error, job, await _advice.aget(Question.of(job)))
+
+
 def advise(error: HubError, job: Job) -> HubError:
     """The refusal with ``alternatives`` and ``suggestions``; any other error as it is. Reads rows."""
-    if not isinstance(error, ADVISED):
-        return error
-    budgets = Budgets.read(job.order.caller)
-    models = models_that_fit(job, budgets)
-    error.facts["alternatives"] = models
-    advice: list[str] = [Text("Use {model} for cost optimization", model=models[0])] if models else []
-    tokens = output_that_fits(job, budgets)
-    if tokens is not None:
+    return _told(error, job, _work_out(Question.of(job))) if isinstance(error, ADVISED) else error
+
+
+def _told(error: HubError, job: Job, advice: Advice) -> HubError:
+    error.facts["alternatives"] = advice.models
+    error.suggestions = []
+    if advice.models:
+        error.suggestions.append(Text("Use {model} for cost optimization", model=advice.models[0]))
+    if advice.tokens is not None:
         name = next((n for n in LIMITS if n in job.call.params), job.terms.spec.output_limit_param)
-        advice.append(Text("Reduce {param} to {limit} or less", param=name, limit=tokens))
-    error.suggestions = advice
+        text = Text("Reduce {param} to {limit} or less", param=name, limit=advice.tokens)
+        error.suggestions.append(text)
     return error
 
 
-def models_that_fit(job: Job, budgets: Budgets) -> list[str]:
+def _work_out(question: Question) -> Advice:
+    budgets = Budgets.read(question.caller)
+    return Advice(models_that_fit(question, budgets), output_that_fits(question, budgets))
+
+
+def models_that_fit(question: Question, budgets: Budgets) -> list[str]:
     """Callable models whose estimate for this request fits: of the same provider first, the best first."""
     fitting = []
-    incoming = most_input(job.call.params)
-    own = job.terms.spec
-    for offer in providers.offers(job.company_id):
+    own, incoming, params = question.terms.spec, question.incoming, dict(question.limits)
+    for offer in providers.offers(question.subject.company_id):
         spec = offer.spec
         too_long = spec.context_window is not None and incoming > spec.context_window
-        if spec.kind != job.call.endpoint or spec.id == own.id or too_long:
+        if spec.kind != question.endpoint or spec.id == own.id or too_long:
             continue
-        outgoing = pricing.output_bound(spec, job.call.params)
+        outgoing = pricing.output_bound(spec, params)
         estimate = pricing.estimate_of(incoming, outgoing, offer.price, offer.rate)
-        if budgets.have_room(_subject(offer, job), estimate):
+        if budgets.have_room(_subject(offer, question.subject), estimate):
             quality = QUALITIES.index(spec.profile.quality)
             fitting.append((spec.provider != own.provider, -quality, estimate.usd_nano, spec.id))
     return [model for *_, model in sorted(fitting)[:MOST]]
 
 
-def output_that_fits(job: Job, budgets: Budgets) -> int | None:
+def output_that_fits(question: Question, budgets: Budgets) -> int | None:
     """The most output tokens with which the same request would fit; None when none would be of use."""
-    spec, terms, choices = job.terms.spec, job.terms, int(job.call.params.get("n") or 1)
-    subject = subject_of(job)
-    incoming = pricing.input_bound(spec, job.call.params)
-    asked = pricing.output_bound(spec, job.call.params) // choices
+    terms, params = question.terms, dict(question.limits)
+    spec, choices = terms.spec, int(params.get("n") or 1)
+    incoming = min(question.incoming, spec.context_window or question.incoming)
+    asked = pricing.output_bound(spec, params) // choices
 
     def fits(tokens: int) -> bool:
         estimate = pricing.estimate_of(incoming, tokens * choices, terms.price, terms.rate)
-        return budgets.have_room(subject, estimate)
+        return budgets.have_room(question.subject, estimate)
 
     if spec.kind != "chat" or not fits(LEAST_OUTPUT_TOKENS):
         return None
@@ -111,12 +154,16 @@ def output_that_fits(job: Job, budgets: Budgets) -> int | None:
     return low if low < asked else None
 
 
-def _subject(offer: Offer, job: Job) -> Subject:
+def _subject(offer: Offer, own: Subject) -> Subject:
     return replace(
-        subject_of(job),
+        own,
         provider=offer.spec.provider,
         model=offer.spec.id,
         model_name=offer.spec.profile.name,
         is_reasoning=offer.spec.is_reasoning,
         sandbox=offer.is_sandbox,
     )
+
+
+#: A refusal costs some 40 estimates: not for each of a thousand in a second.
+_advice: ShortLived[Question, Advice] = ShortLived(_work_out, ADVICE_TTL_SECONDS)

@@ -61,6 +61,7 @@ async def submit(orders: list[Order], analysis_type: str, description: str, clai
     entries = []
     for drafted in drafts:
         drafted.job.warnings, drafted.job.is_async = first.warnings, True
+        drafted.job.created_at = first.created_at  # or midnight could part what is held as one
         entries.append(acceptance(drafted.job, drafted.kind.pk, drafted.estimate, own, None))
     row = {
         "batch_id": f"ai_batch_{secrets.token_hex(12)}",

@@ -26,7 +26,7 @@ TAKE = (
     " WHERE id IN (SELECT r.id FROM {source}) AND status = 'pending' AND run_at <= %s"
     " AND cancel_requested_at IS NULL AND deleted_at IS NULL"
     " RETURNING id, job_id, company_id, brand_id, created_by_id, api_key_id, endpoint, model,"
-    " provider, sandbox, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts"
+    " provider, generation, sandbox, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts"
 )
 NEXT = (
     "UPDATE ai_core_aijob SET attempt_no = attempt_no + 1, revision = revision + 1"
@@ -61,6 +61,7 @@ class Claimed:
     endpoint: Endpoint
     model: str
     provider: str
+    generation: str
     sandbox: bool
     with_defaults: bool
     input_data: dict[str, Any]
@@ -130,8 +131,8 @@ class Claim:
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
     values = list(row)
-    values[9], values[10] = bool(values[9]), bool(values[10])
-    values[11] = orjson.loads(values[11])
+    values[10], values[11] = bool(values[10]), bool(values[11])
+    values[12] = orjson.loads(values[12])
     return Claimed(*values)
 
 

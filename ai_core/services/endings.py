@@ -12,7 +12,6 @@ from ai_core.domain.states import Event, advance
 from ai_core.services.claim import GIVE_BACK_JOB, Claimed, Return
 from ai_core.services.job import Job
 from ai_core.services.settle import SETTLE, Settlement
-from ai_providers.catalogue import loading
 from ai_providers.domain import pricing
 from ai_providers.domain.wire import Completion
 from megahub.delivery import selectors as webhooks
@@ -156,7 +155,6 @@ async def return_claimed(claimed: Claimed) -> None:
 
 async def fail_claimed(claimed: Claimed, error: HubError) -> None:
     """End a claimed job that can no longer be run: its model was blocked, its key removed."""
-    spec = loading.models().get(claimed.model)
     settlement = Settlement(
         job_pk=claimed.pk,
         job_ref=claimed.job_ref,
@@ -165,7 +163,7 @@ async def fail_claimed(claimed: Claimed, error: HubError) -> None:
         brand_id=claimed.brand_id,
         provider=claimed.provider,
         model=claimed.model,
-        generation=spec.generation if spec else "new",
+        generation=claimed.generation,
         reasoning_effort=None,
         sandbox=claimed.sandbox,
         status=advance("running", "fail"),

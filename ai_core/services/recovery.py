@@ -15,7 +15,6 @@ from ai_core.services.claim import GIVE_BACK_JOB, Return
 from ai_core.services.endings import event_of
 from ai_core.services.sessions import STALE_SECONDS
 from ai_core.services.settle import SETTLE, Settlement
-from ai_providers.catalogue import loading
 from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal, queue
 from megahub.kernel.errors import (
@@ -95,7 +94,6 @@ def take_back(attempt: Attempt) -> bool:
 def _end(attempt: Attempt, error: HubError) -> bool:
     now = clock.now()
     job = attempt.job
-    spec = loading.models().get(job.model)
     started = job.started_at or job.created_at
     settlement = Settlement(
         job_pk=job.pk,
@@ -105,7 +103,7 @@ def _end(attempt: Attempt, error: HubError) -> bool:
         brand_id=job.brand_id,
         provider=job.provider,
         model=job.model,
-        generation=spec.generation if spec else "new",
+        generation=job.generation,
         reasoning_effort=None,
         sandbox=job.sandbox,
         status=advance("running", event_of(error)),

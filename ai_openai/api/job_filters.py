@@ -12,16 +12,12 @@ from ai_core.models import AIJob
 from ai_core.selectors.search import PromptHolds
 from ai_openai.models import OpenAIJob
 from ai_providers import selectors as providers
-from megahub.kernel.filters import Flag, Listed, Seconds, Usd, Whole
+from megahub.kernel.filters import Chosen, Flag, Listed, Moment, Number, Seconds, Usd, Whole
 
 TIERS = [(tier, tier) for tier in ("basic", "good", "high", "highest")]
 COST = "ai_job__usage__total_cost_nano_usd"
 TOKENS = "ai_job__usage__total_tokens"
 TIME = "ai_job__usage__execution_time_ms"
-
-
-class ChoicesFilter(filters.BaseInFilter, filters.ChoiceFilter):
-    """Some of a closed choice, between commas."""
 
 
 class OpenAIJobFilters(filters.FilterSet):
@@ -31,10 +27,10 @@ class OpenAIJobFilters(filters.FilterSet):
     model__in = Listed(field_name="model", lookup_expr="in")
     model__startswith = filters.CharFilter(field_name="model", lookup_expr="startswith")
     generation = filters.ChoiceFilter(choices=GENERATIONS)
-    generation__in = ChoicesFilter(field_name="generation", lookup_expr="in", choices=GENERATIONS)
+    generation__in = Chosen(field_name="generation", lookup_expr="in", choices=GENERATIONS)
     reasoning_effort = filters.CharFilter()
-    temperature__gte = filters.NumberFilter(field_name="temperature", lookup_expr="gte")
-    temperature__lte = filters.NumberFilter(field_name="temperature", lookup_expr="lte")
+    temperature__gte = Number(field_name="temperature", lookup_expr="gte")
+    temperature__lte = Number(field_name="temperature", lookup_expr="lte")
     total_tokens__gte = Whole(field_name=TOKENS, lookup_expr="gte")
     total_tokens__lte = Whole(field_name=TOKENS, lookup_expr="lte")
     has_tools = Flag()
@@ -42,13 +38,13 @@ class OpenAIJobFilters(filters.FilterSet):
     ai_job__status = filters.ChoiceFilter(choices=AIJob.Status.choices)
     cost_usd__gte = Usd(field_name=COST, lookup_expr="gte")
     cost_usd__lte = Usd(field_name=COST, lookup_expr="lte")
-    quality_score__gte = filters.NumberFilter(field_name="quality_score", lookup_expr="gte")
-    quality_score__lte = filters.NumberFilter(field_name="quality_score", lookup_expr="lte")
+    quality_score__gte = Number(field_name="quality_score", lookup_expr="gte")
+    quality_score__lte = Number(field_name="quality_score", lookup_expr="lte")
     performance_tier = filters.ChoiceFilter(choices=TIERS, method="by_tier")
     execution_time_seconds__gte = Seconds(field_name=TIME, lookup_expr="gte")
     execution_time_seconds__lte = Seconds(field_name=TIME, lookup_expr="lte")
-    created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_at__lte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lte")
+    created_at__gte = Moment(field_name="created_at", lookup_expr="gte")
+    created_at__lte = Moment(field_name="created_at", lookup_expr="lte")
     sandbox = Flag(field_name="ai_job__sandbox")
     search = filters.CharFilter(method="find", max_length=200)
 

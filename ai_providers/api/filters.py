@@ -8,7 +8,7 @@ import django_filters as filters
 
 from ai_providers.models import SealedKey
 from ai_providers.services.keys import KEY_FORMS
-from megahub.kernel.filters import Flag
+from megahub.kernel.filters import Flag, Moment
 
 
 class HistoryFilters(filters.FilterSet):
@@ -16,8 +16,8 @@ class HistoryFilters(filters.FilterSet):
 
     provider = filters.ChoiceFilter(choices=[(name, name) for name in KEY_FORMS])
     is_live = Flag(field_name="retired_at", lookup_expr="isnull")
-    created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_at__lte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lte")
+    created_at__gte = Moment(field_name="created_at", lookup_expr="gte")
+    created_at__lte = Moment(field_name="created_at", lookup_expr="lte")
 
     class Meta:
         model = SealedKey

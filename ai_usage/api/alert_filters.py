@@ -7,7 +7,7 @@ from typing import Any
 import django_filters as filters
 
 from ai_usage.models import AIUsageAlert
-from megahub.kernel.filters import Flag
+from megahub.kernel.filters import Flag, Moment
 
 
 class AlertFilters(filters.FilterSet):
@@ -16,8 +16,8 @@ class AlertFilters(filters.FilterSet):
     provider_name = filters.CharFilter()
     is_resolved = Flag()
     sandbox = Flag()
-    created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_at__lte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lte")
+    created_at__gte = Moment(field_name="created_at", lookup_expr="gte")
+    created_at__lte = Moment(field_name="created_at", lookup_expr="lte")
 
     class Meta:
         model = AIUsageAlert

@@ -13,14 +13,10 @@ from rest_framework.request import Request
 
 from ai_usage.api.params import GENERATIONS
 from ai_usage.models import AIJobUsage
-from megahub.kernel.filters import Flag, Listed, Moment, Seconds, StrictOrderingFilter, Usd
+from megahub.kernel.filters import Chosen, Flag, Listed, Moment, Number, Seconds, StrictOrderingFilter, Usd
 
 Rows = QuerySet[Any]
 STATUSES = ("pending", "running", "completed", "failed", "cancelled", "timeout")
-
-
-class AnyChoice(filters.BaseInFilter, filters.ChoiceFilter):
-    """Choices separated by commas."""
 
 
 def _choices(*values: str) -> list[tuple[str, str]]:
@@ -37,19 +33,19 @@ class UsageFilters(filters.FilterSet):
     model__in = Listed(field_name="model_name", lookup_expr="in")
     model__startswith = filters.CharFilter(field_name="model_name", lookup_expr="startswith")
     generation = filters.ChoiceFilter(choices=_choices(*GENERATIONS))
-    generation__in = AnyChoice(field_name="generation", lookup_expr="in", choices=_choices(*GENERATIONS))
+    generation__in = Chosen(field_name="generation", lookup_expr="in", choices=_choices(*GENERATIONS))
     reasoning_effort = filters.CharFilter()
     total_cost__gte = Usd(field_name="total_cost_nano_usd", lookup_expr="gte")
     total_cost__lte = Usd(field_name="total_cost_nano_usd", lookup_expr="lte")
     execution_time_seconds__gte = Seconds(field_name="execution_time_ms", lookup_expr="gte")
     execution_time_seconds__lte = Seconds(field_name="execution_time_ms", lookup_expr="lte")
-    success_rate__lt = filters.NumberFilter(method="below")
+    success_rate__lt = Number(method="below")
     created_at__gte = Moment(field_name="created_at", lookup_expr="gte")
     created_at__lte = Moment(field_name="created_at", lookup_expr="lte")
     ai_job__status = filters.ChoiceFilter(field_name="ai_job__status", choices=_choices(*STATUSES))
-    ai_job__brand = filters.NumberFilter(method="followed")
-    cost_efficiency__gte = filters.NumberFilter(method="efficient", min_value=0, max_value=1)
-    quality_score__gte = filters.NumberFilter(method="rated", min_value=0, max_value=10)
+    ai_job__brand = Number(method="followed")
+    cost_efficiency__gte = Number(method="efficient", min_value=0, max_value=1)
+    quality_score__gte = Number(method="rated", min_value=0, max_value=10)
     sandbox = Flag(method="followed")
     cursor = filters.CharFilter(method="followed")
 

@@ -9,29 +9,14 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from megahub.kernel.errors import UnknownParameter
+from megahub.kernel.shapes import StrictQuery
 from megahub.kernel.text import Text
 
 MOST_DAYS = 366
 GENERATIONS = ("new", "legacy")
 
 
-class Strict(serializers.Serializer[Any]):
-    """Refuses what it does not know."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(set(data) - set(self.fields))
-        if unknown:
-            raise UnknownParameter(
-                "Unknown filter: {invalid_params}.",
-                param=unknown[0],
-                suggestions=sorted(self.fields),
-                invalid_params=unknown,
-            )
-        return super().to_internal_value(data)
-
-
-class Whose(Strict):
+class Whose(StrictQuery):
     """Which of the company's figures."""
 
     brand_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
@@ -126,7 +111,7 @@ class Trend(Filtered):
     metric = serializers.ChoiceField(required=False, choices=("cost", "tokens", "jobs"), default="cost")
 
 
-def asked_of(request: Request, shape: type[Strict]) -> dict[str, Any]:
+def asked_of(request: Request, shape: type[StrictQuery]) -> dict[str, Any]:
     """The checked parameters of a request."""
     params = shape(data=request.query_params.dict())
     params.is_valid(raise_exception=True)

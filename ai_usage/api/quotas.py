@@ -15,7 +15,8 @@ from ai_providers.catalogue import loading
 from ai_usage.api import quota_shapes as shapes
 from ai_usage.services import quotas
 from megahub.kernel import clock
-from megahub.kernel.errors import UnknownParameter, ValidationFailed
+from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.shapes import refuse_unknown
 from megahub.kernel.text import Text
 from megahub.tenancy.authentication import HasScope, caller_of
 
@@ -82,14 +83,7 @@ class QuotasView(APIView):
 
 def _asked(request: Request, *known: str) -> dict[str, Any]:
     """The query's parameters. Raises UnknownParameter for one that is not ``known``."""
-    unknown = sorted(set(request.query_params) - set(known))
-    if unknown:
-        raise UnknownParameter(
-            "Unknown filter: {invalid_params}.",
-            param=unknown[0],
-            suggestions=sorted(known),
-            invalid_params=unknown,
-        )
+    refuse_unknown(request.query_params, known, in_query=True)
     return dict(request.query_params.items())
 
 

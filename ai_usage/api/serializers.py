@@ -13,7 +13,7 @@ from ai_usage.api.shapes import Cash, Shape, Whole
 from ai_usage.domain.analytics import cost_efficiency
 from ai_usage.models import AIJobUsage
 from megahub.kernel import clock, money
-from megahub.kernel.errors import UnknownParameter
+from megahub.kernel.shapes import Strict
 from megahub.kernel.text import Text
 
 MOST_TOKENS = 10**12
@@ -142,7 +142,7 @@ class UsageRow(serializers.ModelSerializer[AIJobUsage]):
         return cost_efficiency(own, self.context.get("average_nano_per_token"))
 
 
-class ManualUsage(Shape[Any]):
+class ManualUsage(Strict):
     """The body of ``POST /ai/usage/``: work done outside the hub.
 
     Without ``total_cost`` it is priced by the catalogue. ``reference`` is its maker's own and taken once.
@@ -168,14 +168,6 @@ class ManualUsage(Shape[Any]):
     is_success = serializers.BooleanField(default=True)
     sandbox = serializers.BooleanField(required=False, allow_null=True, default=None)
     created_at = serializers.DateTimeField(required=False)
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise UnknownParameter(
-                param=unknown[0], suggestions=sorted(self.fields), invalid_params=unknown
-            )
-        return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         errors = {}

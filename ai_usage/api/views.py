@@ -15,6 +15,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ai_providers import selectors as providers
 from ai_usage import selectors
 from ai_usage.api import exporting, serializers
 from ai_usage.api.filters import COUNTED, NANO_PER_TOKEN, ORDERING, UsageFilters, UsageOrdering
@@ -112,7 +113,7 @@ class Usage(mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsage]):
         told = shape.validated_data
         caller, played = caller_of(request), told.pop("sandbox")
         brand_id = caller.require_brand()
-        played = selectors.plays(caller.company_id) if played is None else played
+        played = providers.plays(caller.company_id) if played is None else played
         entry = manual.record(caller.company_id, brand_id, played, told)
         return Response(self.get_serializer(self._usage(entry.pk)).data, status=status.HTTP_201_CREATED)
 

@@ -45,7 +45,8 @@ class Column:
     kind: Kind = "text"
 
 
-#: In this order; the README says what they mean where their names do not.
+#: In this order. Tokens and costs are those of ``GET /ai/usage/``; a manual entry has its reference for
+#: a ``job_id``.
 COLUMNS = (
     Column("created_at", "created_at", "time"),
     Column("job_id", "reference"),

@@ -2,7 +2,7 @@
 to within half of that. Pure.
 
 Bucket 0 holds what took less than a millisecond, bucket n > 0 the times from 1.05**(n-1) to 1.05**n
-milliseconds. The views of migration 0005 count into the same buckets.
+milliseconds. The views of migration 0007 count into the same buckets.
 """
 
 from __future__ import annotations

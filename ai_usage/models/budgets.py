@@ -83,5 +83,10 @@ class BudgetWindow(models.Model):
             models.CheckConstraint(condition=Q(spent__gte=0), name="spent_not_negative"),
         ]
 
+    @property
+    def used(self) -> int:
+        """What counts against the limit: spent, without what was forgiven."""
+        return max(0, self.spent - self.forgiven)
+
     def __str__(self) -> str:
         return gettext("%(budget)s from %(day)s") % {"budget": self.budget, "day": self.starts_on}

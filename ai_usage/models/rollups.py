@@ -68,7 +68,7 @@ class UsageRollup(Figures):
 class UsageDay(Figures):
     """The rollups and, one by one, what has not been folded yet: true to the last job.
 
-    A view (migration 0004). ``entry_id`` is the unfolded row's number (the greatest number of all for
+    A view (migration 0007). ``entry_id`` is the unfolded row's number (the greatest number of all for
     a rollup): asking for those above a cursor read a moment ago changes no result, and tells the
     planner how few they are.
     """

@@ -51,7 +51,7 @@ def _budgets(company_id: int, zone_name: str, now: datetime) -> Iterable[BudgetS
                 period=budget.period,
                 unit=budget.unit,
                 limit=budget.limit,
-                spent=window.spent,
+                spent=window.used,
                 starts_on=window.starts_on,
                 sandbox=window.sandbox,
             )

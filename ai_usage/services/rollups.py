@@ -1,6 +1,6 @@
 """Folding the ledger into a row per day and kind of usage, rebuilding the rows, checking them.
 
-What an entry adds to its day is said once, by the views of migration 0005; folding groups it, readers
+What an entry adds to its day is said once, by the views of migration 0007; folding groups it, readers
 add the entries that are past the cursor. An entry may be folded when nothing below it can appear any
 more: what was there a while ago, once every transaction that was open then has ended.
 """

@@ -13,7 +13,7 @@ from ai_usage.models import BudgetWindow
 from megahub.kernel import clock, money
 from megahub.kernel.errors import HubError
 
-#: (spent, reserved) by (budget id, first day, sandbox).
+#: (used, reserved) by (budget id, first day, sandbox).
 Windows = dict[tuple[int, date, bool], tuple[int, int]]
 
 
@@ -63,9 +63,8 @@ def open_windows(limits: tuple[Limit, ...], moment: datetime, zone: str) -> Wind
     for limit in limits:
         starts_on = clock.window_start(limit.period, moment, zone)
         wanted |= Q(budget_id=limit.id, starts_on=starts_on)
-    rows = BudgetWindow.objects.filter(wanted)
-    values = rows.values_list("budget_id", "starts_on", "sandbox", "spent", "reserved")
-    return {(pk, day, sandbox): (spent, reserved) for pk, day, sandbox, spent, reserved in values}
+    windows = BudgetWindow.objects.filter(wanted)
+    return {(each.budget_id, each.starts_on, each.sandbox): (each.used, each.reserved) for each in windows}
 
 
 def rooms(

@@ -29,6 +29,7 @@ class ShortLived(Generic[K, V]):
         self.size = size
         self._entries: dict[K, tuple[float, V | None, HubError | None]] = {}
         self._loading: dict[K, asyncio.Future[V]] = {}
+        self._forgotten = 0
         _all.append(self)
 
     def get(self, key: K) -> V:
@@ -62,28 +63,34 @@ class ShortLived(Generic[K, V]):
         return waiting
 
     def _end(self, key: K, done: asyncio.Future[V]) -> None:
-        self._loading.pop(key, None)
+        if self._loading.get(key) is done:
+            del self._loading[key]
         if not done.cancelled():
             done.exception()  # whoever waits for it raises it; a load ahead of time may have nobody
 
     def forget(self, key: K | None = None) -> None:
-        """Forget one key, or everything."""
+        """Forget one key, or everything; what is being loaded at this moment is not remembered."""
+        self._forgotten += 1
         if key is None:
             self._entries.clear()
+            self._loading.clear()
         else:
             self._entries.pop(key, None)
+            self._loading.pop(key, None)
 
     def _fetch(self, key: K) -> V:
-        until = time.monotonic() + self.ttl_seconds
+        until, forgotten = time.monotonic() + self.ttl_seconds, self._forgotten
         try:
             value = self.load(key)
         except HubError as error:
-            self._remember(key, (until, None, error))
+            self._remember(key, (until, None, error), forgotten)
             raise
-        self._remember(key, (until, value, None))
+        self._remember(key, (until, value, None), forgotten)
         return value
 
-    def _remember(self, key: K, entry: tuple[float, V | None, HubError | None]) -> None:
+    def _remember(self, key: K, entry: tuple[float, V | None, HubError | None], forgotten: int) -> None:
+        if forgotten != self._forgotten:
+            return
         if len(self._entries) >= self.size:
             self._entries.clear()
         self._entries[key] = entry

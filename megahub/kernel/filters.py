@@ -8,14 +8,22 @@ from typing import Any, cast
 
 from django import forms
 from django.db.models import F, OrderBy, QuerySet
-from django_filters import BaseInFilter, CharFilter, IsoDateTimeFilter, NumberFilter, TypedChoiceFilter
+from django_filters import (
+    BaseInFilter,
+    CharFilter,
+    ChoiceFilter,
+    IsoDateTimeFilter,
+    NumberFilter,
+    TypedChoiceFilter,
+)
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
 from megahub.kernel import money
-from megahub.kernel.errors import UnknownParameter, ValidationFailed
+from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.shapes import refuse_unknown
 from megahub.kernel.text import Text
 
 #: Query parameters that belong to pagination, ordering and format, not to a filter set.
@@ -84,6 +92,17 @@ class Seconds(NumberFilter):
         return cast(QuerySet[Any], super().filter(qs, ms))
 
 
+class Number(NumberFilter):
+    """A number; one that no column could hold is refused."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": -MOST, "max_value": MOST, **kwargs})
+
+
+class Chosen(BaseInFilter, ChoiceFilter):
+    """Some of a closed choice, between commas."""
+
+
 class Listed(BaseInFilter, CharFilter):
     """Texts between commas: one of them."""
 
@@ -94,14 +113,7 @@ class StrictFilterBackend(DjangoFilterBackend):
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         filterset = self.get_filterset(request, queryset, view)
         known = set(filterset.filters) if filterset is not None else set()
-        unknown = sorted(set(request.query_params) - known - RESERVED)
-        if unknown:
-            raise UnknownParameter(
-                "Unknown filter: {invalid_params}.",
-                param=unknown[0],
-                suggestions=sorted(known),
-                invalid_params=unknown,
-            )
+        refuse_unknown(set(request.query_params) - RESERVED, known, in_query=True)
         if filterset is None:
             return queryset
         if not filterset.is_valid():

@@ -161,12 +161,12 @@ class PostgresSession:
     def _connect(self) -> None:
         connection.ensure_connection()
         if self._raw is not connection.connection:
+            connection.connection.execute(PLAN_BY_KEY)
             self._raw = connection.connection
             self._libpq = self._raw.pgconn
             self._adapt = Transformer(self._raw)
             self._names.clear()
             self._transactions = 0
-            self._raw.execute(PLAN_BY_KEY)
         self._transactions += 1
         if self._transactions in PLAN_AGAIN_AFTER:
             self._raw.execute("DISCARD PLANS")

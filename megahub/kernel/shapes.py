@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers
@@ -9,17 +10,32 @@ from rest_framework import serializers
 from megahub.kernel.errors import UnknownParameter
 
 
+def refuse_unknown(given: Iterable[str], known: Iterable[str], *, in_query: bool = False) -> None:
+    """Raise UnknownParameter for names that are not known, with those that are."""
+    unknown = sorted(set(given) - set(known))
+    if not unknown:
+        return
+    facts: dict[str, Any] = {"param": unknown[0], "suggestions": sorted(known), "invalid_params": unknown}
+    if in_query:
+        raise UnknownParameter("Unknown filter: {invalid_params}.", **facts)
+    raise UnknownParameter(**facts)
+
+
 class Strict(serializers.Serializer[Any]):
-    """A serializer that raises UnknownParameter for a name that it does not have."""
+    """A body's serializer that raises UnknownParameter for a name that it does not have."""
+
+    in_query = False
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):  # a QueryDict too
-            unknown = sorted(set(data) - set(self.fields))
-            if unknown:
-                raise UnknownParameter(
-                    param=unknown[0], suggestions=sorted(self.fields), invalid_params=unknown
-                )
+            refuse_unknown(data, self.fields, in_query=self.in_query)
         return super().to_internal_value(data)
+
+
+class StrictQuery(Strict):
+    """The same for a query's parameters."""
+
+    in_query = True
 
 
 def read(shape: type[Strict], data: Any) -> dict[str, Any]:

@@ -213,17 +213,31 @@ def enterable(membership: Membership) -> QuerySet[Brand]:
     return brands.filter(pk__in=named) if named.exists() else brands
 
 
+def bound_brands(caller: Caller) -> frozenset[int] | None:
+    """The brands that the caller's key or membership names; None when neither is bound to any."""
+    own = _brand_of_key(caller)
+    if own is not None:
+        return frozenset((own,))
+    membership = Membership.objects.of(caller.company_id).filter(user_id=caller.user_id).first()
+    named = frozenset(membership.brands.values_list("pk", flat=True)) if membership else frozenset()
+    return named or None
+
+
 def brands_of(caller: Caller) -> list[int]:
     """The ids of the active brands that a caller may enter."""
     membership = Membership.objects.of(caller.company_id).filter(user_id=caller.user_id).first()
     if membership is None:
         return []
-    brands = enterable(membership)
-    if caller.api_key_id is not None:
-        bound = ApiKey.objects.of(caller.company_id).filter(pk=caller.api_key_id).first()
-        if bound is not None and bound.brand_id is not None:
-            brands = brands.filter(pk=bound.brand_id)
-    return list(brands.values_list("pk", flat=True))
+    own, brands = _brand_of_key(caller), enterable(membership)
+    return list((brands if own is None else brands.filter(pk=own)).values_list("pk", flat=True))
+
+
+def _brand_of_key(caller: Caller) -> int | None:
+    """The brand that the caller's API key is bound to."""
+    if caller.api_key_id is None:
+        return None
+    keys = ApiKey.objects.of(caller.company_id).filter(pk=caller.api_key_id)
+    return keys.values_list("brand_id", flat=True).first()
 
 
 def _key_allows(standing: Standing, brand: Brand) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -75,6 +76,32 @@ class TestCreate:
         work(made(api, cast, instructions="Count the words."))
 
         assert scripted.calls[0][0].params["messages"][0]["content"] == "Count the words."
+
+    def test_midnight_does_not_part_what_is_held(
+        self, api: Api, cast: Cast, rung: Rung, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is held as one must be given back by each job to the window that it was held in."""
+        budget = world.make_budget(cast.company, "5", period="day")
+        midnight = datetime(2030, 1, 2, tzinfo=UTC)
+        moments = iter((midnight - timedelta(seconds=1), midnight))
+        draft = pipeline.draft
+
+        async def drafted_at_midnight(order: Any) -> Any:
+            drafted = await draft(order)
+            drafted.job.created_at = next(moments)
+            return drafted
+
+        monkeypatch.setattr(pipeline, "draft", drafted_at_midnight)
+
+        batch = made(api, cast)
+
+        days = {job.holds[0][1] for job in AIJob.objects.of(cast.company.pk)}
+        assert len(days) == 1
+        for job in batch["jobs"]:
+            assert api.as_(cast.alice).post(f"/ai/jobs/{job['job_id']}/cancel/", {}).status_code == 200
+        window = world.window(budget)
+        assert window is not None
+        assert (window.reserved, window.spent) == (0, 0)
 
     def test_the_same_key_makes_one_batch(self, api: Api, cast: Cast, rung: Rung) -> None:
         client = api.as_(cast.alice, idempotency_key="once")

@@ -9,6 +9,7 @@ import pytest
 
 from ai_core import pipeline
 from ai_core.models import AIJob
+from ai_core.services.alternatives import Budgets
 from ai_usage.models import AIUsageAlert
 from megahub.kernel import loop
 from tests import world
@@ -180,3 +181,20 @@ def test_who_may(api: Api, cast: Cast) -> None:
     assert api.post(URL, BODY).status_code == 401
     refused = api.as_(cast.alice.api_key("jobs:read")).post(URL, BODY)
     assert refused.json()["error_code"] == "SCOPE_MISSING"
+
+
+def test_who_asks_again_and_again_is_advised_once(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company without room must not keep the process from the others."""
+    world.make_budget(cast.company, "0.0005")
+    body = {**INPUT, "model": "gpt-4o"}
+    read, readings = Budgets.read, []
+    monkeypatch.setattr(Budgets, "read", lambda caller: readings.append(caller) or read(caller))
+
+    answers = [api.as_(cast.alice).post("/v1/chat/completions", body) for _ in range(5)]
+    other = api.as_(cast.alice).post("/v1/chat/completions", {**body, "max_tokens": 50})
+
+    assert {answer.status_code for answer in (*answers, other)} == {403}
+    assert len({answer.text for answer in answers}) == 1
+    assert len(readings) == 2

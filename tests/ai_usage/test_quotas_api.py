@@ -316,6 +316,25 @@ class TestReset:
         assert (refused["current_usage"], refused["remaining_quota"]) == ("1000", "50")
         assert quotas.reset(cast.charlie.company.pk, "openai", "UTC") == 0
 
+    def test_whoever_looks_at_a_window_sees_it(self, api: Api, cast: Cast, provider: Any) -> None:
+        """Dry runs, forecasts and alerts must say what a job would be told."""
+        provider(completion(prompt=700, output=300))
+        quotas.set_limits(cast.company.pk, "openai", {"tokens": 1050})
+        assert api.as_(cast.alice).post(CHAT, HELLO).status_code == 200
+        quotas.set_limits(cast.company.pk, "openai", {"tokens": 1000})  # all of it is used up now
+
+        quotas.reset(cast.company.pk, "openai", "UTC")
+
+        alice = api.as_(cast.alice)
+        dry = alice.post("/ai/jobs/validate/", {"job_type": "chat_completion", "input_data": HELLO}).json()
+        tokens = next(room for room in dry["budgets"] if room["unit"] == "tokens")
+        assert (tokens["spent"], tokens["remaining"]) == (0, 1000)
+        outlook = alice.get("/ai/usage/forecast/").json()["budgets"]
+        own = next(row for row in outlook if row["id"] == budgets(cast)["tokens"].pk)
+        assert own["days_until_exhausted"] != 0
+        check = alice.post("/ai/alerts/check_alerts/", {}).json()
+        assert not [each for each in check["new_alerts"] if each["type"].startswith("quota")]
+
 
 class TestArithmetic:
     """Without a database."""

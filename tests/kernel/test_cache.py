@@ -111,3 +111,24 @@ def test_forgotten(loads: Loads) -> None:
     cache.forget("a")
 
     assert (cache.get("a"), cache.get("b")) == ("a3", "b2")
+
+
+@pytest.mark.parametrize("key", ["a", None])
+def test_what_was_forgotten_while_it_was_loaded_is_loaded_again(loads: Loads, key: str | None) -> None:
+    """The load may have read what the change was about to replace."""
+    cache = ShortLived(loads, TTL)
+
+    async def ask() -> list[str]:
+        loads.gate.clear()
+        before = asyncio.ensure_future(cache.aget("a"))
+        while not loads.count:
+            await asyncio.sleep(0.005)
+        cache.forget(key)
+        after = asyncio.ensure_future(cache.aget("a"))
+        while loads.count < 2:
+            await asyncio.sleep(0.005)
+        loads.gate.set()
+        return [await before, await after]
+
+    assert loop.run(ask()) == ["a1", "a2"]
+    assert cache.get("a") != "a1"

@@ -7,7 +7,7 @@ from typing import Any
 import django_filters as filters
 
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
-from megahub.kernel.filters import Flag
+from megahub.kernel.filters import Flag, Moment
 
 
 class EndpointFilters(filters.FilterSet):
@@ -23,8 +23,8 @@ class DeliveryFilters(filters.FilterSet):
     state = filters.ChoiceFilter(choices=WebhookDelivery.State.choices)
     event_type = filters.CharFilter()
     event_id = filters.CharFilter()
-    created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_at__lte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lte")
+    created_at__gte = Moment(field_name="created_at", lookup_expr="gte")
+    created_at__lte = Moment(field_name="created_at", lookup_expr="lte")
 
     class Meta:
         model = WebhookDelivery
