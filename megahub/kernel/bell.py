@@ -23,11 +23,11 @@ class Channel(filesystem.Channel):
     what is read and changed by one process at a time.
     """
 
-    def _put(self, queue: str, message: Any, **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         folder = Path(self.data_folder_out)
         growing = folder / f"{name}.part"
-        growing.write_text(dumps(message))  # type: ignore[no-untyped-call]
+        growing.write_text(dumps(payload))  # type: ignore[no-untyped-call]
         growing.rename(folder / name)
 
     def get_table(self, exchange: str) -> Any:
