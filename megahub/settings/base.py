@@ -104,6 +104,20 @@ else:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 
+#: Where uploads, exports and results are kept, through Django's storages.
+HUB_FILES_DIR = Path(env.text("HUB_FILES_DIR", str(VAR_DIR / "files"))).resolve()
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": str(HUB_FILES_DIR),
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
 REDIS_URL = env.text("REDIS_URL")
 
 # Celery: the broker is only a doorbell (docs/architecture.md); it carries job ids, never results.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from megahub.settings import env
 from megahub.settings.base import *  # noqa: F403
+from megahub.settings.base import STORAGES
 
 HUB_KEYS_ARE_OWN = True
 SECURE_SSL_REDIRECT = env.flag("HUB_TLS_REDIRECT", True)
@@ -16,7 +17,7 @@ SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 CSRF_TRUSTED_ORIGINS = env.words("HUB_TRUSTED_ORIGINS")
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    **STORAGES,
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = False
