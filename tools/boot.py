@@ -23,17 +23,18 @@ sys.path.insert(0, str(ROOT))
 from tools import down  # noqa: E402
 from tools.report import Fault, reason, say  # noqa: E402
 
-USAGE = """usage: ./hub up | demo | test [pytest arguments] | check | down
+USAGE = """usage: ./hub up | demo | test [pytest arguments] | check | chaos [--help] | down
 
   up     start a hub here and keep it running
   demo   start it, run a job through it, print the job as JSON, end it
   test   run the tests beside a PostgreSQL and a Redis of their own
   check  formatting, lint, types, imports, migrations, deployment checks
+  chaos  break a hub of its own at random and judge what is left (--seed, --long)
   down   end what runs or was left behind
 
 docs/launching.md tells of HUB_PORT, HUB_VAR, DATABASE_URL, REDIS_URL and the rest."""
-COMMANDS = ("up", "demo", "test", "check", "down")
-WITH_ARGUMENTS = ("test",)
+COMMANDS = ("up", "demo", "test", "check", "chaos", "down")
+WITH_ARGUMENTS = ("test", "chaos")
 WITH_DEVELOPERS_PACKAGES = ("test", "check")
 HAS_EMBEDDED_REDIS = ("Linux", "x86_64")
 IS_SOUND = "import os, pip, sysconfig; assert os.path.isdir(sysconfig.get_path('purelib'))"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tools import check, demo, keys, places, processes, services
+from tools.chaos import run as chaos
 from tools.launch import Launch
 from tools.report import ROOT, Fault, Stopped, say
 
@@ -35,6 +36,8 @@ def main(arguments: list[str]) -> int:
             return check.run()
         if command == "test":
             return test(rest)
+        if command == "chaos":
+            return chaos.main(rest)
         return hub(stays=command == "up")
     except (Stopped, KeyboardInterrupt):
         with suppress(OSError):  # the terminal may be gone, too
