@@ -127,6 +127,17 @@ class AIJob(CompanyOwned):
         return self.job_id
 
     @property
+    def job_ref(self) -> str:
+        """Its public name, as everything that runs it calls it."""
+        return self.job_id
+
+    @property
+    def reasoning_effort(self) -> str | None:
+        """The effort that it was accepted with."""
+        effort: str | None = self.params.get("reasoning_effort")
+        return effort
+
+    @property
     def execution_time_seconds(self) -> float | None:
         """Seconds in running, None before the end."""
         return None if self.execution_time_ms is None else self.execution_time_ms / 1000

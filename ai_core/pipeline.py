@@ -35,7 +35,7 @@ from ai_providers.domain.pricing import Estimate
 from ai_providers.domain.wire import Call
 from ai_usage.services import limits
 from megahub.delivery import selectors as webhooks
-from megahub.kernel import clock, journal, loop, queue
+from megahub.kernel import clock, connection, journal, loop, queue
 from megahub.kernel.errors import (
     CredentialsChanged,
     HubError,
@@ -161,13 +161,18 @@ async def execute(job: Job) -> AsyncIterator[dict[str, Any]]:
     said: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
     producing = asyncio.create_task(_produce(job, said.put_nowait))
     producing.add_done_callback(lambda _: said.put_nowait(None))
+    by_client = True
     try:
         while (data := await said.get()) is not None:
             yield data
+    except asyncio.CancelledError:
+        by_client = False
+        raise
     finally:
         if (running := PROCESS.running.get(job.pk)) is not None:
-            running.cancelled = True
-            producing.cancel("the client hung up")
+            # A stream that the server cuts, since its grace is over, was cancelled by nobody.
+            running.cancelled = running.cancelled or connection.hung_up(otherwise=by_client)
+            producing.cancel()
         await asyncio.shield(producing)
     if job.error is not None:
         raise job.error
@@ -335,6 +340,7 @@ async def _call(job: Job, emit: Emit) -> None:
     name = f"{job.job_ref}-{job.attempt_no}"
     job.gathered = Gathered(job.call) if job.call.stream else None
     chunks = adapter.stream(job.call, job.access, job.terms.spec, name)
+    job.was_sent = True
     async with calls.watched(job.access), aclosing(chunks) as stream:  # type: ignore[type-var]
         async for chunk in stream:
             if job.first_byte_ms is None:
@@ -346,6 +352,8 @@ async def _call(job: Job, emit: Emit) -> None:
             elif chunk.data is not None and job.gathered is not None:
                 job.gathered.add(chunk.data)
                 job.has_spoken = True
+                if chunk.data.get("usage") and not chunk.data.get("choices"):
+                    endings.note_usage(job)
                 emit(chunk.data)
     if job.gathered is not None:
         job.completion = job.gathered.completion()

@@ -10,7 +10,7 @@ from celery import shared_task, signals
 from django.conf import settings
 
 from ai_core import pipeline
-from ai_core.services import recovery
+from ai_core.services import recovery, spooling
 from ai_core.services.sessions import PROCESS
 from ai_providers.adapters import http
 from megahub.kernel import journal, loop
@@ -74,4 +74,5 @@ def _drain() -> None:
     loop.run(pipeline.drain(settings.HUB_DRAIN_SECONDS))
     journal.stop()
     PROCESS.end()
+    spooling.close()
     loop.run(http.close())

@@ -218,7 +218,7 @@ def _outlook(budget: Budget, scope: Scope, paces: list[Tally]) -> dict[str, Any]
     series = spending.Series((), 0)
     if own is not None:
         series = spending.series_of(spending.daily(own, budget.unit), scope.today)
-    room = budget.limit - window.used - window.reserved
+    room = budget.limit - window.used - window.held
     return {
         "id": budget.pk,
         "scope": budget.scope,
@@ -227,7 +227,7 @@ def _outlook(budget: Budget, scope: Scope, paces: list[Tally]) -> dict[str, Any]
         "unit": budget.unit,
         "limit": show(budget.limit),
         "spent": show(window.spent),
-        "reserved": show(window.reserved),
+        "reserved": show(window.held),
         **spending.exhaustion(series, room, scope.today, last),
     }
 

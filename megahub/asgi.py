@@ -22,6 +22,7 @@ from django.conf import settings  # noqa: E402
 from django.db import DatabaseError  # noqa: E402
 
 from ai_core import pipeline  # noqa: E402
+from ai_core.services import spooling  # noqa: E402
 from ai_core.services.sessions import PROCESS  # noqa: E402
 from ai_providers.adapters import http  # noqa: E402
 from megahub import celery  # noqa: E402, F401  (its application is everybody's)
@@ -79,5 +80,6 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await pipeline.drain(settings.HUB_DRAIN_SECONDS)
     await loop.in_thread(journal.stop)
     await loop.in_thread(PROCESS.end)
+    spooling.close()
     await http.close()
     await send({"type": "lifespan.shutdown.complete"})

@@ -26,8 +26,16 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["ai_core", "ai_usage", "megahub.delivery", "megahub.tenancy"])
 app.conf.task_queues = [Queue(name) for name in (SYSTEM_QUEUE, *QUEUES)]
 app.conf.beat_schedule = {
-    "ring-again": {"task": "ai_core.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
-    "take-back": {"task": "ai_core.reap", "schedule": 10.0, "options": {"queue": SYSTEM_QUEUE}},
+    "ring-again": {
+        "task": "ai_core.relay",
+        "schedule": settings.HUB_RELAY_SECONDS,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "take-back": {
+        "task": "ai_core.reap",
+        "schedule": settings.HUB_REAP_SECONDS,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
     "tell": {"task": "delivery.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
     "check-alerts": {
         "task": "ai_usage.check_alerts",

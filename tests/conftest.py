@@ -55,12 +55,14 @@ def database(
     with django_db_blocker.unblock():
         created = setup_databases(verbosity=0, interactive=False)
         yield
+        from ai_core.services import spooling
         from ai_core.services.sessions import PROCESS
         from megahub.kernel import journal, loop
 
         close_provider_connections()
         journal.stop()
         PROCESS.end()
+        spooling.close()
         loop.close_reader_connections()
         end_other_sessions()
         teardown_databases(created, verbosity=0)

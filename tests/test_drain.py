@@ -20,7 +20,7 @@ from tools import servers
 
 DRAIN_SECONDS = 3
 QUICK, STREAM = "[sandbox: delay=1500ms] quick", "[sandbox: delay=1500ms] stream"
-LONG = "[sandbox: delay=60s] long"
+LONG, LONG_STREAM = "[sandbox: delay=60s] long", "[sandbox: delay=60s] stream"
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_web_process(hub: Hub, cast: Cast) -> None:
     web = hub.web(patience_seconds=DRAIN_SECONDS)
     hub.ready(web)
     wait_for(hub.listens)
-    bodies = (chat(QUICK), chat(STREAM, stream=True), chat(LONG))
+    bodies = (chat(QUICK), chat(STREAM, stream=True), chat(LONG), chat(LONG_STREAM, stream=True))
 
     with ThreadPoolExecutor(len(bodies)) as clients:
         asked: list[Future[httpx2.Response]] = [
@@ -65,7 +65,7 @@ def test_a_web_process(hub: Hub, cast: Cast) -> None:
         told = clock.now()
         web.send_signal(signal.SIGTERM)
         wait_for(lambda: not hub.listens())
-        quick, stream, long = (answer.result() for answer in asked)
+        quick, stream, long, cut = (answer.result() for answer in asked)
 
     assert web.wait(10) == -signal.SIGTERM
     # What ends in time is answered and settled …
@@ -76,9 +76,11 @@ def test_a_web_process(hub: Hub, cast: Cast) -> None:
         assert job_with(cast, text).completed_at > told
     # … and what does not is told that nobody knows, and holds nothing.
     assert (long.status_code, long.json()["error"]["code"]) == (502, "outcome_unknown")
-    lost = job_with(cast, LONG)
-    assert (lost.status, lost.error["code"]) == ("failed", "OUTCOME_UNKNOWN")
-    assert Attempt.objects.get(job=lost).phase == "unknown"
+    assert not cut.text.endswith("data: [DONE]\n\n")
+    for text in (LONG, LONG_STREAM):
+        lost = job_with(cast, text)
+        assert (lost.status, lost.error["code"]) == ("failed", "OUTCOME_UNKNOWN")
+        assert Attempt.objects.get(job=lost).phase == "unknown"
     window = world.window(budget)
     assert window is not None
     charged = sum(entry.charged_nano_usd for job in jobs_of(cast) for entry in world.ledger(job.pk))

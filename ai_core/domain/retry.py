@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from megahub.kernel.errors import HubError
 
@@ -12,6 +14,8 @@ CEILING_SECONDS = 60.0
 LONGEST = timedelta(hours=1)
 #: A call whose outcome is unknown may have been paid for: it is repeated once at most.
 MAX_UNKNOWN_REPEATS = 1
+#: Tools that a model only asks for: its caller runs them, or does not.
+WRITTEN_ONLY = frozenset(("function", "custom"))
 
 
 def may_retry(error: HubError, attempt_no: int, max_attempts: int, unknown_before: int) -> bool:
@@ -19,6 +23,15 @@ def may_retry(error: HubError, attempt_no: int, max_attempts: int, unknown_befor
     if not error.retryable or attempt_no >= max_attempts:
         return False
     return not error.outcome_unknown or unknown_before < MAX_UNKNOWN_REPEATS
+
+
+def may_repeat(is_async: bool, params: Mapping[str, Any]) -> bool:
+    """Whether a call whose outcome is unknown may be made again: nobody waits for it, and all that it
+    can have done is to write an answer. Tools that the provider runs may have acted on the world.
+    """
+    tools = params.get("tools") or ()
+    kinds = {tool.get("type") for tool in tools if isinstance(tool, dict)}
+    return is_async and kinds <= WRITTEN_ONLY
 
 
 def run_at(

@@ -76,8 +76,6 @@ INSERT_ATTEMPTS = (
 
 #: Parameters that ``input_data`` has already, and at length.
 TEXTS = frozenset(("messages", "input"))
-#: A bell that was lost is rung for again after this long.
-RING_AGAIN = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,8 @@ def acceptance(
     request = budgets.Request(subject, limits, asked)
     row = _row(job, job_type_id) | {"holds": budgets.as_stored(request)}
     if session_id is None:
-        waiting = {"status": "pending", "attempt_no": 0, "ring_at": job.created_at + RING_AGAIN}
+        again = timedelta(seconds=settings.HUB_RING_AGAIN_SECONDS)
+        waiting = {"status": "pending", "attempt_no": 0, "ring_at": job.created_at + again}
         return Acceptance(job, row | waiting, request, None)
     deadline = job.created_at + timedelta(seconds=settings.HUB_JOB_DEADLINE_SECONDS)
     called = {

@@ -45,14 +45,22 @@ class Cancel:
     keep = False
 
     def write(self, session: Session, entries: list[Cancellation]) -> list[str]:
-        return [self._cancel(session, entry) for entry in entries]
+        released: list[tuple[list[list[Any]], bool, Charge]] = []
+        outcomes = [self._cancel(session, entry, released) for entry in entries]
+        budgets.charge(session, released)
+        return outcomes
 
     def recover(self, session: Session, entry: Cancellation) -> str | None:
         """ "ended" when the job is voided already."""
         query = "SELECT 1 FROM ai_usage_ledgerentry WHERE job_id = %s AND kind = 'void'"
         return "ended" if session.rows(query, [entry.job_pk]) else None
 
-    def _cancel(self, session: Session, entry: Cancellation) -> str:
+    def _cancel(
+        self,
+        session: Session,
+        entry: Cancellation,
+        released: list[tuple[list[list[Any]], bool, Charge]],
+    ) -> str:
         moment = clock.now()
         now = session.time(moment)
         error = JobCancelled().as_data()
@@ -66,7 +74,7 @@ class Cancel:
             if entry.wanted:
                 told = _told(entry, facts, bool(sandbox))
                 outbox.record(session, telling.row(entry.company_id, entry.wanted, moment, told, error))
-            budgets.charge(session, [(holds, bool(sandbox), Charge())])
+            released.append((holds, bool(sandbox), Charge()))
             return "ended"
         flagged = session.count(FLAG_RUNNING, [now, entry.job_pk, entry.company_id])
         return "flagged" if flagged else ""

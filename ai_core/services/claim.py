@@ -15,6 +15,8 @@ from ai_core.domain.kinds import JOB_KEYS, KINDS, body_of
 from ai_core.services.accept import ATTEMPTS, INSERT_ATTEMPTS
 from ai_core.services.job import Order
 from ai_providers.domain.wire import Endpoint
+from ai_usage.services import exposures
+from ai_usage.services.exposures import Exposure
 from megahub.kernel import clock, sql
 from megahub.kernel.session import Session
 from megahub.tenancy.selectors import Caller
@@ -31,12 +33,13 @@ TAKE = (
 NEXT = (
     "UPDATE ai_core_aijob SET attempt_no = attempt_no + 1, revision = revision + 1"
     " WHERE id = %s AND status = 'running' AND attempt_no = %s"
+    " RETURNING company_id, sandbox, holds"
 )
 GIVE_BACK = (
     "UPDATE ai_core_aijob SET status = 'pending', run_at = %s, ring_at = %s,"
     " deadline_at = NULL, progress_percentage = 0, unknown_attempts = unknown_attempts + %s,"
     " revision = revision + 1 WHERE id = %s AND status = 'running' AND attempt_no = %s"
-    " AND cancel_requested_at IS NULL"
+    " AND cancel_requested_at IS NULL RETURNING company_id, sandbox, holds"
 )
 END_ATTEMPT = (
     "UPDATE ai_core_attempt SET phase = %s, error_code = %s, ended_at = %s"
@@ -68,6 +71,12 @@ class Claimed:
     attempt_no: int
     max_attempts: int
     unknown_attempts: int
+
+    @property
+    def reasoning_effort(self) -> str | None:
+        """The effort that was asked for by name."""
+        effort = self.input_data.get("reasoning_effort")
+        return effort if isinstance(effort, str) else None
 
     def as_order(self) -> Order:
         """What was asked for, as far as running it needs. Raises what its input is refused with."""
@@ -156,8 +165,11 @@ class NextAttempt:
     keep = False
 
     def write(self, session: Session, entries: list[Move]) -> list[bool]:
-        moment = session.time(clock.now())
-        return [self._move(session, entry, moment) for entry in entries]
+        moment = clock.now()
+        unknown: list[Exposure] = []
+        moved = [self._move(session, entry, moment, unknown) for entry in entries]
+        exposures.hold(session, unknown, moment)
+        return moved
 
     def recover(self, session: Session, entry: Move) -> bool | None:
         """True when the next attempt is there."""
@@ -165,15 +177,18 @@ class NextAttempt:
         return True if session.rows(query, [entry.job_pk, entry.attempt_no + 1]) else None
 
     @staticmethod
-    def _move(session: Session, entry: Move, moment: Any) -> bool:
-        if session.count(NEXT, [entry.job_pk, entry.attempt_no]) != 1:
+    def _move(session: Session, entry: Move, moment: datetime, unknown: list[Exposure]) -> bool:
+        rows = session.rows(NEXT, [entry.job_pk, entry.attempt_no])
+        if not rows:
             return False
-        ended = [entry.phase, entry.error_code, moment, entry.job_pk, entry.attempt_no]
+        unknown += _exposed(entry, rows[0])
+        now = session.time(moment)
+        ended = [entry.phase, entry.error_code, now, entry.job_pk, entry.attempt_no]
         session.execute(END_ATTEMPT, ended)
         number = entry.attempt_no + 1
         session.execute(
             INSERT_ATTEMPT,
-            [entry.job_pk, number, entry.session_id, entry.provider, entry.source, moment],
+            [entry.job_pk, number, entry.session_id, entry.provider, entry.source, now],
         )
         return True
 
@@ -199,23 +214,34 @@ class GiveBack:
     keep = True
 
     def write(self, session: Session, entries: list[Return]) -> list[bool]:
-        moment = session.time(clock.now())
-        return [self._give_back(session, entry, moment) for entry in entries]
+        moment = clock.now()
+        unknown: list[Exposure] = []
+        given = [self._give_back(session, entry, moment, unknown) for entry in entries]
+        exposures.hold(session, unknown, moment)
+        return given
 
     def recover(self, session: Session, entry: Return) -> None:
         """Given back twice is given back once: the second time finds it pending."""
 
     @staticmethod
-    def _give_back(session: Session, entry: Return, moment: Any) -> bool:
+    def _give_back(session: Session, entry: Return, moment: datetime, unknown: list[Exposure]) -> bool:
         later = session.time(entry.run_at)
-        unknown = 1 if entry.phase == "unknown" else 0
-        params = [later, later, unknown, entry.job_pk, entry.attempt_no]
-        if session.count(GIVE_BACK, params) != 1:
+        params = [later, later, int(entry.phase == "unknown"), entry.job_pk, entry.attempt_no]
+        rows = session.rows(GIVE_BACK, params)
+        if not rows:
             return False
-        session.execute(
-            END_ATTEMPT, [entry.phase, entry.error_code, moment, entry.job_pk, entry.attempt_no]
-        )
+        unknown += _exposed(entry, rows[0])
+        now = session.time(moment)
+        session.execute(END_ATTEMPT, [entry.phase, entry.error_code, now, entry.job_pk, entry.attempt_no])
         return True
+
+
+def _exposed(entry: Move | Return, row: tuple[Any, ...]) -> list[Exposure]:
+    """What an attempt of unknown outcome may still cost, beside what the job holds for its next one."""
+    if entry.phase != "unknown":
+        return []
+    company_id, sandbox, holds = row
+    return [Exposure(company_id, entry.job_pk, entry.attempt_no, bool(sandbox), orjson.loads(holds))]
 
 
 CLAIM = Claim()

@@ -52,7 +52,9 @@ class Amend:
         )
         if not found:
             return JobNotEditable(words={"fields": "input_data"}, current_status="running")
-        budgets.charge(session, [(orjson.loads(found[0][0]), bool(found[0][1]), Charge())])
+        holds, sandbox = orjson.loads(found[0][0]), bool(found[0][1])
+        budgets.lock(session, [entry.new.budget], [(holds, sandbox)])
+        budgets.charge(session, [(holds, sandbox, Charge())])
         (refusal,) = budgets.reserve(session, [entry.new.budget], clock.now())
         if refusal is not None:
             raise refusal  # the whole transaction goes, what the job held stays held

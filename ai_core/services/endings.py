@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from ai_core.domain import retry
-from ai_core.domain.states import Event, advance
+from ai_core.domain.states import advance
+from ai_core.services import spooling
 from ai_core.services.claim import GIVE_BACK_JOB, Claimed, Return
-from ai_core.services.job import Job
+from ai_core.services.closing import event_of, settlement
+from ai_core.services.job import Job, Mark
 from ai_core.services.settle import SETTLE, Settlement
 from ai_providers.domain import pricing
-from ai_providers.domain.wire import Completion
 from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal
 from megahub.kernel.errors import (
@@ -21,7 +21,6 @@ from megahub.kernel.errors import (
     HubError,
     JobCancelled,
     OutcomeUnknown,
-    ProviderTimeout,
     ServerError,
 )
 
@@ -37,14 +36,18 @@ async def end(job: Job) -> None:
         # Its owner has cancelled it meanwhile (or it is not ours any more, which the settlement finds).
         job.error = JobCancelled()
     _close(job)
-    if not await _patiently(_settled(job), job):
+    ended = _settlement(job)
+    job.marks.append(spooling.keep(ended))
+    if not await _patiently(_settled(ended, job.marks), job):
         # Somebody else has ended this job: what came of this call is kept with its attempt.
         job.error = OutcomeUnknown()
 
 
 def _may_retry(job: Job, error: HubError) -> bool:
     """Only what nobody waits for on an open connection is tried again later."""
-    return job.is_async and retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts)
+    if not job.is_async or (error.outcome_unknown and not retry.may_repeat(True, job.call.params)):
+        return False
+    return retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts)
 
 
 async def _give_back(job: Job, error: HubError) -> bool:
@@ -56,10 +59,12 @@ async def _give_back(job: Job, error: HubError) -> bool:
     return bool(given)
 
 
-async def _settled(job: Job) -> bool:
+async def _settled(ended: Settlement, marks: list[Mark]) -> bool:
     """Write the settlement; one task with the look-up before it, which a cancelled caller leaves alone."""
-    wanted = await webhooks.wanted(job.company_id)
-    return bool(await journal.write(SETTLE, _settlement(job, wanted)))
+    wanted = await webhooks.wanted(ended.company_id)
+    in_time = bool(await journal.write(SETTLE, replace(ended, wanted=wanted) if wanted else ended))
+    spooling.done(marks)
+    return in_time
 
 
 async def _patiently(writing: Any, job: Job) -> bool:
@@ -88,20 +93,11 @@ def _close(job: Job) -> None:
             job.cost = pricing.cost(job.terms.price, completion.usage, job.terms.rate)
 
 
-def event_of(error: HubError | None) -> Event:
-    """Which move of a running job an error (or none) makes."""
-    if error is None:
-        return "complete"
-    if isinstance(error, JobCancelled):
-        return "cancel"
-    return "expire" if isinstance(error, ProviderTimeout) else "fail"
-
-
 def _phase(job: Job) -> str:
     if job.error is None:
         return "done"
-    called = isinstance(job.error, JobCancelled) and job.completion is None
-    return "unknown" if job.error.outcome_unknown or called else "failed"
+    unheard = isinstance(job.error, JobCancelled) and job.completion is None
+    return "unknown" if job.was_sent and (job.error.outcome_unknown or unheard) else "failed"
 
 
 def _charged(job: Job) -> int:
@@ -113,33 +109,25 @@ def _charged(job: Job) -> int:
     return pricing.cost(job.terms.price, job.usage, job.terms.rate).usd_nano
 
 
-def _settlement(job: Job, wanted: frozenset[str]) -> Settlement:
-    completion: Completion | None = job.completion
-    return Settlement(
-        job_pk=job.pk,
-        job_ref=job.job_ref,
-        attempt_no=job.attempt_no,
-        company_id=job.company_id,
-        brand_id=job.brand_id,
-        provider=job.terms.spec.provider,
-        model=job.terms.spec.id,
-        generation=job.terms.spec.generation,
-        reasoning_effort=job.reasoning_effort,
-        sandbox=job.terms.is_sandbox,
-        status=job.status,
+def _settlement(job: Job) -> Settlement:
+    return settlement(
+        job,
+        job.error,
         phase=_phase(job),
         source=job.access.source if job.access else "",
-        ended_at=clock.now(),
         execution_time_ms=job.execution_time_ms or 0,
         first_byte_ms=job.first_byte_ms,
-        response=orjson.dumps(completion.body) if completion else None,
-        error=job.error.as_data() if job.error else None,
-        usage=job.usage,
+        completion=job.completion,
         cost=job.cost,
         charged_nano_usd=_charged(job),
-        provider_ref=completion.provider_id if completion else None,
-        wanted=wanted,
     )
+
+
+def note_usage(job: Job) -> None:
+    """A stream has told its usage: should the process die before its end, this is what is known of it."""
+    said = replace(job, completion=job.gathered.completion()) if job.gathered is not None else job
+    _close(said)
+    job.marks.append(spooling.keep(_settlement(said)))
 
 
 async def return_claimed(claimed: Claimed) -> None:
@@ -155,23 +143,5 @@ async def return_claimed(claimed: Claimed) -> None:
 
 async def fail_claimed(claimed: Claimed, error: HubError) -> None:
     """End a claimed job that can no longer be run: its model was blocked, its key removed."""
-    settlement = Settlement(
-        job_pk=claimed.pk,
-        job_ref=claimed.job_ref,
-        attempt_no=claimed.attempt_no,
-        company_id=claimed.company_id,
-        brand_id=claimed.brand_id,
-        provider=claimed.provider,
-        model=claimed.model,
-        generation=claimed.generation,
-        reasoning_effort=None,
-        sandbox=claimed.sandbox,
-        status=advance("running", "fail"),
-        phase="failed",
-        source="",
-        ended_at=clock.now(),
-        execution_time_ms=0,
-        error=error.as_data(),
-        wanted=await webhooks.wanted(claimed.company_id),
-    )
-    await journal.write(SETTLE, settlement)
+    wanted = await webhooks.wanted(claimed.company_id)
+    await journal.write(SETTLE, settlement(claimed, error, phase="failed", wanted=wanted))

@@ -14,8 +14,11 @@ from ai_providers.domain.pricing import Cost
 from ai_providers.domain.wire import Access, Call, Completion, Endpoint, Usage
 from ai_providers.selectors import Terms
 from megahub.kernel.errors import HubError
+from megahub.kernel.spool import Segment
 from megahub.tenancy.idempotency import Claim
 from megahub.tenancy.selectors import Caller
+
+Mark = Segment | None
 
 
 def new_job_id() -> str:
@@ -73,6 +76,8 @@ class Job:
     warnings: list[dict[str, Any]] = field(default_factory=list)
 
     access: Access | None = None
+    #: Whether its attempt has been sent to a provider: what was never sent is never unknown.
+    was_sent: bool = False
     gathered: Gathered | None = None
     has_spoken: bool = False
     completion: Completion | None = None
@@ -83,10 +88,28 @@ class Job:
     began: float = 0.0
     first_byte_ms: int | None = None
     execution_time_ms: int | None = None
+    #: What the spool holds of it, until it is settled.
+    marks: list[Mark] = field(default_factory=list)
 
     @property
     def company_id(self) -> int:
         return self.order.caller.company_id
+
+    @property
+    def provider(self) -> str:
+        return self.terms.spec.provider
+
+    @property
+    def model(self) -> str:
+        return self.terms.spec.id
+
+    @property
+    def generation(self) -> str:
+        return self.terms.spec.generation
+
+    @property
+    def sandbox(self) -> bool:
+        return self.terms.is_sandbox
 
     @property
     def elapsed_ms(self) -> int:

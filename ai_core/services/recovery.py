@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
+from django.conf import settings
 from django.db.models import F, Q
 
 from ai_core.domain import retry
-from ai_core.domain.states import advance
 from ai_core.models import AIJob, Attempt, WorkerSession
-from ai_core.services.accept import RING_AGAIN
+from ai_core.services import spooling
 from ai_core.services.claim import GIVE_BACK_JOB, Return
-from ai_core.services.endings import event_of
-from ai_core.services.sessions import STALE_SECONDS
-from ai_core.services.settle import SETTLE, Settlement
+from ai_core.services.closing import settlement
+from ai_core.services.sessions import silent_since
+from ai_core.services.settle import SETTLE
+from ai_usage.services import exposures
 from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal, queue
 from megahub.kernel.errors import (
@@ -41,7 +42,7 @@ def relay() -> int:
     rung = 0
     for job in due.order_by("ring_at").only("pk", "priority", "ring_at", "run_at")[:RING_AT_ONCE]:
         waited = now - job.run_at
-        again = now + min(RING_AGAIN + waited, RING_AGAIN_AT_MOST)
+        again = now + min(timedelta(seconds=settings.HUB_RING_AGAIN_SECONDS) + waited, RING_AGAIN_AT_MOST)
         if AIJob.objects.unscoped().filter(pk=job.pk, ring_at=job.ring_at).update(ring_at=again):
             queue.ring("ai_core.run_job", job.pk, queue=job.priority)
             rung += 1
@@ -49,10 +50,14 @@ def relay() -> int:
 
 
 def reap() -> int:
-    """Take back running jobs whose process stopped beating or ended, or whose deadline is long past."""
+    """Take back running jobs whose process stopped beating or ended, or whose deadline is long past.
+
+    What such a process had heard before it died is settled first, from its spool.
+    """
+    spooling.replay()
+    exposures.expire()
     now = clock.now()
-    stale = now - timedelta(seconds=STALE_SECONDS)
-    gone = Q(session=None) | Q(session__beat_at__lt=stale) | Q(session__ended_at__isnull=False)
+    gone = Q(session=None) | Q(session__beat_at__lt=silent_since()) | Q(session__ended_at__isnull=False)
     overdue = Q(job__deadline_at__lt=now - DEADLINE_GRACE)
     calling = Attempt.objects.filter(phase="calling", attempt_no=F("job__attempt_no"))
     lost = calling.filter(job__status="running").filter(gone | overdue).select_related("job")
@@ -81,7 +86,9 @@ def take_back(attempt: Attempt) -> bool:
     if job.cancel_requested_at is not None:
         return _end(attempt, JobCancelled())
     error = OutcomeUnknown()
-    if job.is_async and retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts):
+    if retry.may_repeat(job.is_async, job.params) and retry.may_retry(
+        error, job.attempt_no, job.max_attempts, job.unknown_attempts
+    ):
         again = Return(job.pk, job.attempt_no, clock.now(), "unknown", error.code)
         if not journal.write_and_wait(GIVE_BACK_JOB, again):
             return False
@@ -92,26 +99,14 @@ def take_back(attempt: Attempt) -> bool:
 
 
 def _end(attempt: Attempt, error: HubError) -> bool:
-    now = clock.now()
     job = attempt.job
-    started = job.started_at or job.created_at
-    settlement = Settlement(
-        job_pk=job.pk,
-        job_ref=job.job_id,
-        attempt_no=job.attempt_no,
-        company_id=job.company_id,
-        brand_id=job.brand_id,
-        provider=job.provider,
-        model=job.model,
-        generation=job.generation,
-        reasoning_effort=None,
-        sandbox=job.sandbox,
-        status=advance("running", event_of(error)),
+    ran = clock.now() - (job.started_at or job.created_at)
+    ended = settlement(
+        job,
+        error,
         phase="unknown",
         source=attempt.source,
-        ended_at=now,
-        execution_time_ms=int((now - started).total_seconds() * 1000),
-        error=error.as_data(),
+        execution_time_ms=int(ran.total_seconds() * 1000),
         wanted=webhooks.wanted_now(job.company_id),
     )
-    return bool(journal.write_and_wait(SETTLE, settlement))
+    return bool(journal.write_and_wait(SETTLE, ended))

@@ -11,7 +11,9 @@ import logging
 import os
 import socket
 import threading
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import QuerySet
 
@@ -20,9 +22,12 @@ from megahub.kernel import clock
 
 log = logging.getLogger(__name__)
 
-BEAT_SECONDS = 10
 LOOK_SECONDS = 1.0
-STALE_SECONDS = 45
+
+
+def silent_since() -> datetime:
+    """Who has not beaten since is given up for dead."""
+    return clock.now() - timedelta(seconds=settings.HUB_STALE_SECONDS)
 
 
 class Running:
@@ -95,7 +100,7 @@ class Process:
         since_beat = 0.0
         while not self._ending.wait(LOOK_SECONDS):
             since_beat += LOOK_SECONDS
-            due = since_beat >= BEAT_SECONDS
+            due = since_beat >= settings.HUB_BEAT_SECONDS
             if not due and not self.running:
                 continue
             since_beat = 0.0 if due else since_beat

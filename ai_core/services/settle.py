@@ -1,7 +1,8 @@
 """T3: a job ends, in one transaction with its usage, its ledger entry and its budgets.
 
 The fence is the attempt's number: whoever settles an attempt that is no longer the job's own (a
-worker that had been given up for dead) changes nothing; its usage is kept with the attempt.
+worker that had been given up for dead) does not touch the job. What its call cost is written as a late
+cost: a ledger entry of its own, charged to the budgets in place of the exposure that was held for it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import orjson
 from ai_core.services import telling
 from ai_providers.domain.pricing import Cost
 from ai_providers.domain.wire import Usage
-from ai_usage.services import budgets, ledger
+from ai_usage.services import budgets, exposures, ledger
 from ai_usage.services.budgets import Charge
+from ai_usage.services.exposures import Exposure
 from megahub.delivery.services import outbox
 from megahub.kernel import sql
 from megahub.kernel.session import Session
@@ -41,7 +43,8 @@ END_JOBS = (
     " execution_time_ms = r.execution_time_ms, deadline_at = NULL,"
     " revision = ai_core_aijob.revision + 1"
     " FROM {source} WHERE ai_core_aijob.id = r.id AND ai_core_aijob.status = 'running'"
-    " AND ai_core_aijob.attempt_no = r.attempt_no RETURNING ai_core_aijob.id, ai_core_aijob.holds"
+    " AND ai_core_aijob.attempt_no = r.attempt_no RETURNING ai_core_aijob.id, ai_core_aijob.attempt_no,"
+    " ai_core_aijob.holds"
 )
 ATTEMPTS = sql.Rows(
     "r",
@@ -65,6 +68,8 @@ END_ATTEMPTS = (
     " AND ai_core_attempt.attempt_no = r.attempt_no"
     " AND ai_core_attempt.phase IN ('calling', 'unknown')"
 )
+THEIRS = " RETURNING ai_core_attempt.job_id, ai_core_attempt.attempt_no"
+Changes = list[tuple[list[list[Any]], bool, Charge]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,18 @@ class Settlement:
     def charge(self) -> Charge:
         """What it counts against each kind of budget."""
         if self.usage is None:
-            return Charge()
+            return Charge(exposes=int(self.phase == "unknown"))
         return Charge(self.charged_nano_usd, self.usage.total_tokens, 1)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Which attempt this is the end of."""
+        return self.job_pk, self.attempt_no
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what the call came to."""
+        return self.usage is not None or self.phase != "unknown"
 
 
 class Settle:
@@ -116,19 +131,46 @@ class Settle:
 
     def write(self, session: Session, entries: list[Settlement]) -> list[bool]:
         rows = JOBS.pack(_job_row(entry) for entry in entries)
-        ended = dict(session.rows(END_JOBS.format(source=JOBS.source), [rows]))
-        attempts = [_attempt_row(e, e.phase if e.job_pk in ended else "late") for e in entries]
+        found = session.rows(END_JOBS.format(source=JOBS.source), [rows])
+        ended = {(pk, attempt_no): orjson.loads(holds) for pk, attempt_no, holds in found}
+        own = [entry for entry in entries if entry.key in ended]
+        changes = self._end(session, own, [ended[e.key] for e in own]) if own else []
+        if len(own) < len(entries):
+            changes += self._come_late(session, [entry for entry in entries if entry.key not in ended])
+        budgets.charge(session, changes)
+        return [entry.key in ended for entry in entries]
+
+    @staticmethod
+    def _end(session: Session, own: list[Settlement], holds: list[list[list[Any]]]) -> Changes:
+        """Write what belongs to jobs that were ended; what changes in their windows."""
         statement = END_ATTEMPTS.format(source=ATTEMPTS.source)
-        session.execute(statement, [ATTEMPTS.pack(attempts)])
-        own = [entry for entry in entries if entry.job_pk in ended]
-        if own:
-            holds = [orjson.loads(ended[e.job_pk]) for e in own]
-            ledger.record(
-                session, [_ledger_row(e, budgets.held(h)) for e, h in zip(own, holds, strict=True)]
-            )
-            outbox.record(session, [row for e in own if e.wanted for row in _told(e)])
-            budgets.charge(session, [(h, e.sandbox, e.charge) for e, h in zip(own, holds, strict=True)])
-        return [entry.job_pk in ended for entry in entries]
+        session.execute(statement, [ATTEMPTS.pack(_attempt_row(e, e.phase) for e in own)])
+        ledger.record(session, [_ledger_row(e, budgets.held(h)) for e, h in zip(own, holds, strict=True)])
+        outbox.record(session, [row for e in own if e.wanted for row in _told(e)])
+        changes = [(h, e.sandbox, e.charge) for e, h in zip(own, holds, strict=True)]
+        unknown = [
+            Exposure(e.company_id, e.job_pk, e.attempt_no, e.sandbox, h)
+            for e, (h, _, charge) in zip(own, changes, strict=True)
+            if charge.exposes
+        ]
+        exposures.record(session, unknown, own[0].ended_at)
+        return changes
+
+    @staticmethod
+    def _come_late(session: Session, late: list[Settlement]) -> Changes:
+        """Write what came of attempts that were given up: their cost, once; their jobs are left alone."""
+        statement = END_ATTEMPTS.format(source=ATTEMPTS.source) + THEIRS
+        told = [_attempt_row(e, "late") for e in late if e.is_known]
+        open_ones = {(pk, number) for pk, number in session.rows(statement, [ATTEMPTS.pack(told)])}
+        heard = [entry for entry in late if entry.is_known and entry.key in open_ones]
+        used = [entry for entry in heard if entry.usage is not None]
+        if used:
+            ledger.record(session, [_ledger_row(e, 0) | {"kind": "late"} for e in used])
+        changes: Changes = []
+        for entry in heard:
+            outcome = "nothing" if entry.usage is None else "late"
+            changes += exposures.end(session, *entry.key, outcome, entry.charge)
+        return changes
 
     def recover(self, session: Session, entry: Settlement) -> bool | None:
         """True when this attempt's settlement stands in the ledger."""

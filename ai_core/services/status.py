@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from celery import current_app
 from django.db.models import Count, Sum
 from prometheus_client import Gauge
 
 from ai_core.models import AIJob, WorkerSession
-from ai_core.services.sessions import PROCESS, STALE_SECONDS
+from ai_core.services.sessions import PROCESS, silent_since
 from ai_usage.models import LedgerEntry
 from megahub.kernel import clock
 from megahub.kernel.cache import ShortLived
@@ -40,7 +38,7 @@ def broker() -> str:
 
 def workers() -> str:
     """ "ok" when a worker process beats."""
-    fresh = clock.now() - timedelta(seconds=STALE_SECONDS)
+    fresh = silent_since()
     beating = WorkerSession.objects.filter(kind="worker", ended_at=None, beat_at__gte=fresh)
     return "ok" if beating.exists() else "no worker beats"
 
@@ -56,7 +54,7 @@ def observe(journal: dict[str, dict[str, int]]) -> None:
     entries = LedgerEntry.objects.unscoped().filter(created_at__gte=midnight)
     for row in entries.values("provider", "sandbox").annotate(nano=Sum("charged_nano_usd")):
         CHARGED.labels(row["provider"], str(row["sandbox"]).lower()).set(row["nano"] / 1e9)
-    fresh = clock.now() - timedelta(seconds=STALE_SECONDS)
+    fresh = silent_since()
     SESSIONS.clear()
     beating = WorkerSession.objects.filter(ended_at=None, beat_at__gte=fresh)
     for row in beating.values("kind").annotate(number=Count("pk")):

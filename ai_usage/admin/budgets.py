@@ -18,7 +18,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from ai_providers.catalogue import loading
-from ai_usage.models import Budget, BudgetWindow
+from ai_usage.models import Budget, BudgetWindow, UnknownExposure
 from megahub.kernel import clock, money
 from megahub.kernel.admin import HubAdmin, ReadOnlyAdmin, ReadOnlyInline, usd
 from megahub.tenancy.models import ApiKey, Brand, Membership
@@ -128,7 +128,7 @@ class WindowInline(ReadOnlyInline):
 
     @display(description=_("held"))
     def reserved_shown(self, window: BudgetWindow) -> str:
-        return amount(window.budget.unit, window.reserved)
+        return amount(window.budget.unit, window.held)
 
 
 @admin.register(Budget)
@@ -177,14 +177,14 @@ class BudgetAdmin(HubAdmin):
 
     @display(description=_("held now"))
     def held(self, budget: Budget) -> str:
-        return of_windows(budget, "reserved")
+        return of_windows(budget, "held")
 
     @display(description=_("used"))
     def used(self, budget: Budget) -> str | None:
         if not budget.limit:
             return None
         window = present_windows(budget).get(False)
-        taken = window.spent + window.reserved if window else 0
+        taken = window.spent + window.held if window else 0
         return f"{100 * taken // budget.limit} %"
 
 
@@ -226,3 +226,20 @@ class BudgetWindowAdmin(ReadOnlyAdmin):
     @display(description=_("company"))
     def company(self, window: BudgetWindow) -> str:
         return str(window.budget.company)
+
+
+@admin.register(UnknownExposure)
+class UnknownExposureAdmin(ReadOnlyAdmin):
+    """What attempts of unknown outcome may have cost, and what became of it."""
+
+    names = (_("unknown exposure"), _("unknown exposures"))
+    list_display = ("job_id", "attempt_no", "company", "sandbox", "held_shown", "expires_at", "ended_as")
+    list_filter = (("company", AutocompleteSelectFilter), "sandbox", "ended_as")
+    list_select_related = ("company",)
+    ordering = ("-pk",)
+    fields = (*list_display, "created_at", "ended_at")
+    readonly_fields = ("held_shown",)
+
+    @display(description=_("held"))
+    def held_shown(self, exposure: UnknownExposure) -> str | None:
+        return usd(exposure.nano_usd)

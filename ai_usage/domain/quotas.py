@@ -30,7 +30,8 @@ class Standing:
     """One of the two limits in the present month; ``limit`` is None where there is none.
 
     ``used`` is what counts against the limit, ``counted`` all that the month has used: they differ by
-    what a reset has forgiven. ``reserved`` is held for jobs that have not ended.
+    what a reset has forgiven. ``reserved`` is held for jobs
+    that have not ended, and for attempts whose outcome is unknown.
     """
 
     limit: int | None

@@ -1,11 +1,11 @@
-"""The append-only ledger, usage per job, budgets with their windows, open reservations, alerts.
+"""The append-only ledger, usage per job, budgets with their windows, unknown exposures, alerts.
 
 Money is an integer of nano-USD unless a field says otherwise. ``sandbox`` rows are played, never
 paid; they are counted in windows and totals of their own.
 """
 
 from ai_usage.models.alerts import AIUsageAlert, AlertRule
-from ai_usage.models.budgets import Budget, BudgetWindow
+from ai_usage.models.budgets import Budget, BudgetWindow, UnknownExposure
 from ai_usage.models.ledger import AIJobUsage, LedgerEntry
 from ai_usage.models.rollups import JobRating, RatingChange, RollupCursor, UsageDay, UsageRollup
 
@@ -19,6 +19,7 @@ __all__ = [
     "LedgerEntry",
     "RatingChange",
     "RollupCursor",
+    "UnknownExposure",
     "UsageDay",
     "UsageRollup",
 ]

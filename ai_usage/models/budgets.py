@@ -73,6 +73,8 @@ class BudgetWindow(models.Model):
     sandbox = models.BooleanField(default=False)
     reserved = models.BigIntegerField(default=0)
     spent = models.BigIntegerField(default=0)
+    #: What attempts of unknown outcome may have cost (ai_usage/services/exposures.py).
+    unknown_exposure = models.BigIntegerField(default=0, db_default=0)
     #: How much of ``spent`` counts no longer against the limit (``reset_quotas``).
     forgiven = models.BigIntegerField(default=0, db_default=0)
 
@@ -81,7 +83,13 @@ class BudgetWindow(models.Model):
             models.UniqueConstraint(fields=["budget", "starts_on", "sandbox"], name="one_window_per_start"),
             models.CheckConstraint(condition=Q(reserved__gte=0), name="reserved_not_negative"),
             models.CheckConstraint(condition=Q(spent__gte=0), name="spent_not_negative"),
+            models.CheckConstraint(condition=Q(unknown_exposure__gte=0), name="exposure_not_negative"),
         ]
+
+    @property
+    def held(self) -> int:
+        """What is kept of the limit beside what was used: for open jobs, and for unknown outcomes."""
+        return self.reserved + self.unknown_exposure
 
     @property
     def used(self) -> int:
@@ -90,3 +98,45 @@ class BudgetWindow(models.Model):
 
     def __str__(self) -> str:
         return gettext("%(budget)s from %(day)s") % {"budget": self.budget, "day": self.starts_on}
+
+
+class UnknownExposure(CompanyOwned):
+    """What an attempt of unknown outcome may have cost: held against the budgets, billed to nobody.
+
+    ``holds`` as the job's own (windows and amounts). It ends when the attempt's true cost arrives after
+    all (``late``), when it becomes known that there was none (``nothing``), or after
+    HUB_UNKNOWN_EXPOSURE_HOURS (``expired``).
+    """
+
+    class End(models.TextChoices):
+        LATE = "late", _("Its cost arrived late")
+        NOTHING = "nothing", _("It cost nothing")
+        EXPIRED = "expired", _("Never heard of")
+
+    company = models.ForeignKey(
+        "tenancy.Company", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    # By number, not by key: it outlives the job, as the ledger does.
+    job_id = models.BigIntegerField()
+    attempt_no = models.PositiveSmallIntegerField()
+    sandbox = models.BooleanField(default=False)
+    holds = models.JSONField(default=list)
+    nano_usd = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=clock.now)
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    ended_as = models.CharField(max_length=8, choices=End.choices, blank=True)
+
+    class Meta(CompanyOwned.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["job_id", "attempt_no"], name="one_exposure_per_attempt")
+        ]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=Q(ended_at=None), name="exposure_open"),
+        ]
+
+    def __str__(self) -> str:
+        return gettext("attempt %(number)s of job %(job)s") % {
+            "number": self.attempt_no,
+            "job": self.job_id,
+        }

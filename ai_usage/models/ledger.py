@@ -14,11 +14,13 @@ from megahub.tenancy.scoping import CompanyOwned
 class LedgerEntry(CompanyOwned):
     """One line of the ledger. Never changed, never deleted (a trigger refuses both).
 
-    ``settle`` and ``void`` close a job, exactly one of them per job; ``adjust`` prices later what was
-    unpriced; ``manual`` tells of work that was done outside the hub: its ``job_id`` is negative (no
-    job's), ``job_ref`` its maker's reference, and it is charged to no budget. ``charged_nano_usd`` is
-    what counts against budgets: the cost, or for an unpriced usage the pessimistic amount until an
-    ``adjust`` corrects it by the difference; ``cost_nano_usd`` is None while the cost is not known.
+    ``settle`` and ``void`` close a job, exactly one of them per job; ``late`` is the cost of an attempt
+    that had been given up and answered after all: charged to the budgets, part of no job's usage;
+    ``adjust`` prices later what was unpriced; ``manual`` tells of work that was done outside the hub: its
+    ``job_id`` is negative (no job's), ``job_ref`` its maker's reference, and it is charged to no budget.
+    ``charged_nano_usd`` is what counts against budgets: the cost, or for an unpriced usage the
+    pessimistic amount until an ``adjust`` corrects it by the difference;
+    ``cost_nano_usd`` is None while the cost is not known.
     """
 
     class Kind(models.TextChoices):
@@ -26,6 +28,7 @@ class LedgerEntry(CompanyOwned):
         VOID = "void", _("Void")
         ADJUST = "adjust", _("Adjustment")
         MANUAL = "manual", _("Manual entry")
+        LATE = "late", _("Late cost")
 
     company = models.ForeignKey(
         "tenancy.Company", on_delete=models.PROTECT, related_name="+", db_index=False
@@ -73,6 +76,9 @@ class LedgerEntry(CompanyOwned):
             ),
             models.UniqueConstraint(
                 fields=["job_id"], condition=Q(kind="adjust"), name="one_adjustment_per_job"
+            ),
+            models.UniqueConstraint(
+                fields=["job_id", "attempt_no"], condition=Q(kind="late"), name="one_late_cost_per_attempt"
             ),
             models.UniqueConstraint(
                 fields=["company", "job_ref"],

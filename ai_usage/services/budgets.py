@@ -4,7 +4,8 @@ Every change of a window is one conditional UPDATE, so that no two callers are b
 is room; windows are always taken in the same order, so that transactions cannot wait for each other
 in a ring. What a job holds is kept in its own row, so that a job that has ended holds nothing by
 construction. The invariants: ``reserved`` is the sum of the open jobs' holds, ``spent`` the sum of
-what the ledger charged. What an operator forgave of a window (``forgiven``) counts no longer.
+what the ledger charged, ``unknown_exposure`` that of the open exposures (exposures.py). What an
+operator forgave of a window (``forgiven``) counts no longer.
 """
 
 from __future__ import annotations
@@ -31,19 +32,23 @@ ENSURE = (
 RESERVE = (
     f"UPDATE {WINDOWS} SET reserved = reserved + %s FROM ai_usage_budget b"
     f" WHERE b.id = {WINDOWS}.budget_id AND budget_id = %s AND starts_on = %s AND sandbox = %s"
-    ' AND (NOT %s OR spent - forgiven + reserved + %s <= b."limit")'
+    ' AND (NOT %s OR spent - forgiven + reserved + unknown_exposure + %s <= b."limit")'
 )
 RELEASE = (
     f"UPDATE {WINDOWS} SET reserved = reserved - %s"
     " WHERE budget_id = %s AND starts_on = %s AND sandbox = %s"
 )
 CHARGE = (
-    f"UPDATE {WINDOWS} SET reserved = reserved - %s, spent = spent + %s"
+    f"UPDATE {WINDOWS} SET reserved = reserved - %s, spent = spent + %s,"
+    " unknown_exposure = unknown_exposure + %s"
     " WHERE budget_id = %s AND starts_on = %s AND sandbox = %s"
 )
+#: An update that changes nothing: both databases know how to lock a row with it.
+LOCK = f"UPDATE {WINDOWS} SET spent = spent WHERE budget_id = %s AND starts_on = %s AND sandbox = %s"
 STATE = (
-    f'SELECT w.spent - w.forgiven, w.reserved, b."limit" FROM {WINDOWS} w JOIN ai_usage_budget b'
-    " ON b.id = w.budget_id WHERE w.budget_id = %s AND w.starts_on = %s AND w.sandbox = %s"
+    f'SELECT w.spent - w.forgiven, w.reserved + w.unknown_exposure, b."limit" FROM {WINDOWS} w'
+    " JOIN ai_usage_budget b ON b.id = w.budget_id"
+    " WHERE w.budget_id = %s AND w.starts_on = %s AND w.sandbox = %s"
 )
 
 
@@ -58,11 +63,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What an ended job counts against its windows, by the unit of each."""
+    """What an ended attempt counts against its job's windows, by the unit of each.
+
+    ``releases`` gives back what the job held. ``exposes`` keeps as much as that (1) as the exposure
+    of an attempt whose outcome is unknown, or gives such an exposure back (-1).
+    """
 
     nano_usd: int = 0
     tokens: int = 0
     jobs: int = 0
+    releases: bool = True
+    exposes: int = 0
 
 
 def reserve(session: Session, requests: list[Request], moment: datetime) -> list[HubError | None]:
@@ -149,13 +160,30 @@ def held(holds: list[list[Any]]) -> int:
 def charge(session: Session, ended: list[tuple[list[list[Any]], bool, Charge]]) -> None:
     """Give back what ended jobs held, and charge their windows: (stored holds, sandbox, charge) each.
 
+    Windows are taken in their order, those of all of the jobs together.
+
     To be asked last: windows are everybody's, and stay locked until the transaction ends.
     """
-    changes: dict[Window, list[int]] = defaultdict(lambda: [0, 0])
+    changes: dict[Window, list[int]] = defaultdict(lambda: [0, 0, 0])
     for holds, sandbox, charge in ended:
         for budget_id, starts_on, amount, unit in holds:
             change = changes[budget_id, date.fromisoformat(starts_on), sandbox]
-            change[0] += amount
+            change[0] += amount * charge.releases
             change[1] += getattr(charge, unit)
+            change[2] += amount * charge.exposes * (unit != "jobs")
     for window in sorted(changes):
         session.execute(CHARGE, [*changes[window], *window])
+
+
+def lock(session: Session, requests: list[Request], holds: list[tuple[list[list[Any]], bool]]) -> None:
+    """Take all windows of these requests and stored holds at once, in everybody's order.
+
+    For a transaction that gives back and reserves: whichever of both comes first, another one that
+    wants the same windows waits behind it, and never in a ring. Windows that are not there yet are made.
+    """
+    wanted = {hold.window for request in requests for hold in request.holds}
+    for stored, sandbox in holds:
+        wanted |= {(budget_id, date.fromisoformat(day), sandbox) for budget_id, day, _, _ in stored}
+    for budget_id, starts_on, sandbox in sorted(wanted):
+        session.execute(ENSURE, [starts_on, sandbox, budget_id])
+        session.execute(LOCK, [budget_id, starts_on, sandbox])

@@ -102,4 +102,4 @@ def _standing(row: Budget, window: BudgetWindow | None) -> Standing:
     limit = row.limit if row.is_active and row.limit != NO_LIMIT else None
     if window is None:
         return Standing(limit)
-    return Standing(limit, window.spent, window.forgiven, window.reserved)
+    return Standing(limit, window.spent, window.forgiven, window.held)

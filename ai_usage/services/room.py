@@ -64,7 +64,7 @@ def open_windows(limits: tuple[Limit, ...], moment: datetime, zone: str) -> Wind
         starts_on = clock.window_start(limit.period, moment, zone)
         wanted |= Q(budget_id=limit.id, starts_on=starts_on)
     windows = BudgetWindow.objects.filter(wanted)
-    return {(each.budget_id, each.starts_on, each.sandbox): (each.used, each.reserved) for each in windows}
+    return {(each.budget_id, each.starts_on, each.sandbox): (each.used, each.held) for each in windows}
 
 
 def rooms(

@@ -27,6 +27,7 @@ from django.http import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, URLPattern, URLResolver
 from django.urls.resolvers import RegexPattern
 
+from megahub.kernel.connection import opened
 from megahub.kernel.errors import BodyTooLarge, HubError
 from megahub.kernel.requests import error_response, request_id, unexpected
 
@@ -116,11 +117,13 @@ class FastLane:
             await send({"type": "http.response.body", "body": content})
             return
         await send(_start(response.status_code, headers))
+        connection = opened()
         streaming = asyncio.ensure_future(_stream(response, send))
         watching = asyncio.ensure_future(_disconnect(receive))
         try:
             await asyncio.wait({streaming, watching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            connection.hung_up = watching.done()
             watching.cancel()
             if not streaming.done():
                 streaming.cancel()

@@ -92,6 +92,16 @@ def unseal(data_key: bytes, sealed: bytes, context: str) -> str:
     return _decrypt(data_key, sealed, context).decode()
 
 
+def seal_bytes(data_key: bytes, content: bytes, context: str) -> bytes:
+    """Encrypt ``content``, bound to where it stands."""
+    return _encrypt(data_key, content, context)
+
+
+def unseal_bytes(data_key: bytes, sealed: bytes, context: str) -> bytes:
+    """The content. Raises Sealed for another context or key."""
+    return _decrypt(data_key, sealed, context)
+
+
 def _encrypt(key: bytes, plain: bytes, context: str) -> bytes:
     nonce = secrets.token_bytes(NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, plain, f"v1|{context}".encode())

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from megahub.settings import env
+from megahub.settings.reliability import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = Path(env.text("HUB_VAR", str(BASE_DIR / "var"))).resolve()
@@ -267,6 +268,8 @@ HUB_JOB_SLOTS = env.integer("HUB_JOB_SLOTS", 100)
 HUB_JOB_MAX_ATTEMPTS = env.integer("HUB_JOB_MAX_ATTEMPTS", 4)
 HUB_JOB_DEADLINE_SECONDS = env.integer("HUB_JOB_DEADLINE_SECONDS", 900)
 HUB_JOURNAL_CAPACITY = env.integer("HUB_JOURNAL_CAPACITY", 4096)
+#: Answers that were not settled yet (kernel/spool.py); every process of a host uses the same folder.
+HUB_SPOOL_DIR = env.text("HUB_SPOOL_DIR", str(VAR_DIR / "spool"))
 HUB_DRAIN_SECONDS = env.integer("HUB_DRAIN_SECONDS", 25)
 
 # Webhooks and alerts ---------------------------------------------------------------------------
@@ -351,6 +354,7 @@ UNFOLD: dict[str, Any] = {
                 _("Money"),
                 _page("ai_usage_budget", "savings", _("Budgets")),
                 _page("ai_usage_budgetwindow", "date_range", _("Budget windows")),
+                _page("ai_usage_unknownexposure", "help_center", _("Unknown exposures")),
                 _page("ai_usage_aijobusage", "bar_chart", _("Usage")),
                 _page("ai_usage_ledgerentry", "receipt_long", _("Ledger")),
                 _page("ai_usage_ledgerentry", "money_off", _("Unpriced usage"), "unpriced"),

@@ -12,8 +12,9 @@ from ai_core import pipeline
 from ai_core.models import AIJob, Attempt, WorkerSession
 from ai_core.services import endings, recovery
 from ai_core.services.claim import CLAIM, Claimed, Take
+from ai_usage.models import UnknownExposure
 from megahub.kernel import clock, journal, loop
-from megahub.kernel.errors import ServerError
+from megahub.kernel.errors import CostLimitExceeded, NoApiKey, ServerError
 from tests import world
 from tests.stubs import Scripted, completion
 from tests.world import Cast
@@ -36,6 +37,18 @@ def claimed_by(session: WorkerSession, job_pk: int) -> Claimed:
 
 def bells_for(rung: Rung, pk: int) -> int:
     return sum(args == (pk,) for _, args, _ in rung)
+
+
+def job_holds(row: AIJob) -> int:
+    """What a job holds (or held) of each budget in money."""
+    (amount,) = {amount for _, _, amount, unit in row.holds if unit == "nano_usd"}
+    return int(amount)
+
+
+def open_exposures(job_pk: int) -> list[str]:
+    """How the job's exposures ended, by attempt; "" for those that have not."""
+    rows = UnknownExposure.objects.unscoped().filter(job_id=job_pk).order_by("attempt_no")
+    return list(rows.values_list("ended_as", flat=True))
 
 
 class TestRelay:
@@ -102,7 +115,43 @@ class TestReaper:
         assert [entry.kind for entry in world.ledger(job)] == ["void"]
         window = world.window(budget)
         assert window is not None
-        assert window.reserved == 0
+        assert (window.reserved, window.spent) == (0, 0)
+        assert window.unknown_exposure == 2 * job_holds(row)
+
+    def test_tools_that_act_are_not_called_twice(self, cast: Cast, rung: Rung) -> None:
+        """What the model only asks for may be asked again; what the provider does itself may not."""
+        job = world.submit(cast.alice, later=True)
+        tools = [{"type": "function", "function": {"name": "f"}}, {"type": "mcp", "server_url": "x"}]
+        AIJob.objects.unscoped().filter(pk=job.pk).update(params={"tools": tools})
+        claimed_by(dead_session(), job.pk)
+
+        recovery.reap()
+
+        row = world.row(job)
+        assert (row.status, row.error["code"]) == ("failed", "OUTCOME_UNKNOWN")
+
+    def test_an_unknown_outcome_takes_room_until_it_expires(self, cast: Cast, rung: Rung) -> None:
+        """What may have been spent is not spent again; then it is forgotten, and never billed."""
+        job = world.submit(cast.alice, later=True)
+        needed = loop.run(pipeline.draft(world.order(cast.alice))).estimate.usd_nano
+        budget = world.make_budget(cast.company, limit=2 * needed, unit="nano_usd")
+        AIJob.objects.unscoped().filter(pk=job.pk).delete()
+        job = world.submit(cast.alice)
+        Attempt.objects.filter(job_id=job.pk).update(session=dead_session())
+        recovery.reap()
+        assert world.row(job).status == "failed"
+
+        world.submit(cast.alice, later=True)
+        with pytest.raises(CostLimitExceeded):
+            world.submit(cast.alice, later=True)
+        UnknownExposure.objects.of(cast.company.pk).update(expires_at=clock.now())
+        recovery.reap()
+
+        assert open_exposures(job.pk) == ["expired"]
+        world.submit(cast.alice, later=True)
+        window = world.window(budget)
+        assert window is not None
+        assert (window.reserved, window.spent, window.unknown_exposure) == (2 * needed, 0, 0)
 
     def test_a_job_that_somebody_waited_for_is_not_repeated(self, cast: Cast, provider: Provider) -> None:
         job = world.submit(cast.alice)
@@ -201,14 +250,48 @@ class TestFence:
         row = world.row(job)
         assert row.response == settled.response
         assert row.revision == settled.revision
-        assert len(world.ledger(job)) == 1
-        after = world.window(budget)
-        assert spent is not None
-        assert after is not None
-        assert (after.reserved, after.spent) == (spent.reserved, spent.spent)
         attempt = Attempt.objects.get(job=row, attempt_no=1)
         assert attempt.phase == "late"
         assert attempt.usage["input"] == 1000
+        # What the late call cost is in the ledger and in the budget, in place of what was held for it.
+        settle, cost = world.ledger(job)
+        assert [settle.kind, cost.kind, cost.attempt_no] == ["settle", "late", 1]
+        assert cost.cost_nano_usd == cost.charged_nano_usd == 750_000
+        after = world.window(budget)
+        assert spent is not None
+        assert after is not None
+        assert (spent.reserved, spent.spent) == (0, settle.charged_nano_usd)
+        assert spent.unknown_exposure == job_holds(row)
+        assert (after.reserved, after.spent) == (0, settle.charged_nano_usd + cost.charged_nano_usd)
+        assert after.unknown_exposure == 0
+
+    def test_a_late_cost_counts_once(self, cast: Cast, rung: Rung, provider: Provider) -> None:
+        job = world.submit(cast.alice, later=True)
+        zombie = claimed_by(dead_session(), job.pk)
+        recovery.reap()
+        for _ in range(2):
+            late = loop.run(pipeline._reopen(zombie))
+            late.completion = completion("late")
+            loop.run(endings.end(late))
+
+        assert [entry.kind for entry in world.ledger(job)] == ["late"]
+        assert world.row(job).status == "pending"
+
+    def test_a_late_refusal_frees_what_was_held_for_it(self, cast: Cast, rung: Rung) -> None:
+        budget = world.make_budget(cast.company, "5")
+        job = world.submit(cast.alice, later=True)
+        zombie = claimed_by(dead_session(), job.pk)
+        recovery.reap()
+        assert open_exposures(job.pk) == [""]
+
+        late = loop.run(pipeline._reopen(zombie))
+        late.error = NoApiKey(provider="openai")
+        loop.run(endings.end(late))
+
+        assert open_exposures(job.pk) == ["nothing"]
+        window = world.window(budget)
+        assert window is not None
+        assert (window.reserved, window.spent, window.unknown_exposure) == (job_holds(world.row(job)), 0, 0)
 
     def test_the_same_settlement_twice_counts_once(self, cast: Cast, provider: Provider) -> None:
         provider(completion())
