@@ -25,6 +25,7 @@ from ai_core.services.cancel import CANCEL, Cancellation
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
 from ai_core.services.edit import AMEND, Amendment
 from ai_core.services.job import Job, Order
+from ai_core.services.saying import Said
 from ai_core.services.sessions import PROCESS, Running
 from ai_core.services.warnings import warnings_of
 from ai_providers import selectors as providers
@@ -153,14 +154,14 @@ async def finish(job: Job) -> None:
 
 
 async def execute(job: Job) -> AsyncIterator[dict[str, Any]]:
-    """Run an accepted job and yield its chunks (OpenAI's shape) as they come.
+    """Run an accepted job and yield its chunks (OpenAI's shape) as they come; HEARTBEAT in a silence.
 
     When the iteration ends, the job is settled. Closing it early (the client hung up) closes the
     provider's connection and settles what was said so far. Raises the HubError that it ended with.
     """
-    said: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-    producing = asyncio.create_task(_produce(job, said.put_nowait))
-    producing.add_done_callback(lambda _: said.put_nowait(None))
+    said = Said()
+    producing = asyncio.create_task(_produce(job, said.put))
+    producing.add_done_callback(lambda _: said.end())
     by_client = True
     try:
         while (data := await said.get()) is not None:

@@ -104,6 +104,8 @@ async def _events(request: HttpRequest, job: Job) -> AsyncGenerator[bytes]:
     yield sse({"type": "job", "job_id": job.job_ref, "model": job.terms.spec.id})
     async with aclosing(pipeline.execute(job)) as chunks:  # type: ignore[type-var]
         async for data in chunks:
+            if not data:
+                yield chat.KEEP_ALIVE
             for event in chat.deltas(data):
                 yield sse(event)
     yield sse({"type": "done", **_whole(request, Outcome.of_job(job))})

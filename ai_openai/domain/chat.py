@@ -20,6 +20,8 @@ from megahub.kernel.text import Text
 
 PRIORITIES = ("low", "normal", "high", "urgent")
 DONE = b"data: [DONE]\n\n"
+#: A comment, which every reader of server-sent events passes over.
+KEEP_ALIVE = b": keep-alive\n\n"
 
 #: A chunk of a stream or a whole response, in OpenAI's shape.
 Chunk = dict[str, Any]
@@ -94,12 +96,17 @@ def sse(data: Any) -> bytes:
 
 
 async def openai_stream(chunks: AsyncGenerator[Chunk], *, include_usage: bool) -> AsyncGenerator[bytes]:
-    """Chunks as OpenAI streams them: a usage chunk only for those who asked for it. Closes ``chunks``."""
+    """Chunks as OpenAI streams them: a usage chunk only for those who asked for it. Closes ``chunks``.
+
+    An empty chunk (a silence) becomes a comment.
+    """
     async with aclosing(chunks) as opened:
         async for data in opened:
-            if not data.get("choices") and not include_usage:
+            if not data:
+                yield KEEP_ALIVE
+            elif not data.get("choices") and not include_usage:
                 continue
-            if include_usage or "usage" not in data:
+            elif include_usage or "usage" not in data:
                 yield sse(data)
             else:
                 yield sse({name: value for name, value in data.items() if name != "usage"})

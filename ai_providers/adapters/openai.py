@@ -28,10 +28,10 @@ from megahub.kernel.errors import (
     ProviderUnavailable,
     RateLimited,
 )
-from megahub.kernel.logs import REDACTED
+from megahub.kernel.logs import REDACTED, without_keys
 
 PATHS = {"chat": "/chat/completions", "embeddings": "/embeddings"}
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+DURATION = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?)(ms|s|m|h|d)")
 DURATIONS = re.compile(f"(?:{DURATION.pattern})+")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_WAIT_SECONDS = 86_400.0
@@ -133,8 +133,8 @@ class OpenAI:
         if status in RETRYABLE or status >= 500 or 300 <= status < 400:
             return ProviderError(retry_after=later, provider=provider)
         reason, param = self.reason(told)
-        # A gateway may quote the headers that it received.
-        reason = (reason or f"status {status}").replace(access.api_key, REDACTED)
+        # A gateway may quote the headers that it received, whole or in part.
+        reason = without_keys((reason or f"status {status}").replace(access.api_key, REDACTED))
         named = param if isinstance(param, str) else None
         return ProviderRefused(param=named, provider=provider, words={"reason": reason[:500]})
 

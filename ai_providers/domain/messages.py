@@ -30,6 +30,7 @@ PART_HOLDS: dict[str, type] = {
 NEEDED = {"tool": "tool_call_id", "function": "name"}
 MAX_MESSAGES = 10_000
 MAX_INPUTS = 2048
+MAX_TOOLS = 128
 #: Tools of OpenAI's Assistants API, which it shut down on 2026-08-26 (provider-facts.md, section 0).
 ASSISTANT_TOOLS = frozenset(("file_search", "code_interpreter", "retrieval"))
 ASSISTANTS_ARE_GONE = (
@@ -151,6 +152,8 @@ def _cleaned(spec: ModelSpec, message: dict[str, Any]) -> dict[str, Any]:
 
 def tool_problems(spec: ModelSpec, tools: list[Any]) -> Problems:
     """What is wrong with ``tools``: functions and custom tools are taken, Assistants' are not."""
+    if len(tools) > MAX_TOOLS:
+        return {"tools": [Text("At most {limit} tools.", limit=MAX_TOOLS)]}
     for number, tool in enumerate(tools):
         kind = tool.get("type") if isinstance(tool, dict) else None
         path = f"tools[{number}]"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import orjson
@@ -9,13 +11,16 @@ import orjson
 from megahub.kernel.errors import MalformedBody, ValidationFailed
 
 MAX_DEPTH = 32
+#: What stands at the end of every key, and of little else.
+END_OF_KEY = re.compile(rb'"[ \t\r\n]*:')
 
 
 def loads(raw: bytes) -> Any:
     """The value that ``raw`` (UTF-8 JSON) holds.
 
     Raises MalformedBody for anything but strict JSON (NaN, lone surrogates, trailing text), for
-    nesting deeper than ``MAX_DEPTH`` and for U+0000, which PostgreSQL cannot store in JSON.
+    nesting deeper than ``MAX_DEPTH``, for a key that an object has twice (two readers would see two
+    different requests) and for U+0000, which PostgreSQL cannot store in JSON.
     """
     try:
         value = orjson.loads(raw)
@@ -27,6 +32,8 @@ def loads(raw: bytes) -> Any:
         raise MalformedBody(
             "The request body is nested deeper than {levels} levels.", words={"levels": MAX_DEPTH}
         )
+    if len(END_OF_KEY.findall(raw)) != keys_in(value) and (twice := repeated_key(raw)) is not None:
+        raise MalformedBody("The request body has the key {key} twice.", words={"key": twice[:40]})
     if b"\\u0000" in raw and has_nul(value):
         raise MalformedBody("The request body holds the character U+0000, which cannot be stored.")
     return value
@@ -54,6 +61,33 @@ def too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def keys_in(value: Any) -> int:
+    """How many keys the objects in ``value`` have together."""
+    if isinstance(value, dict):
+        return len(value) + sum(keys_in(item) for item in value.values() if isinstance(item, dict | list))
+    if isinstance(value, list):
+        return sum(keys_in(item) for item in value if isinstance(item, dict | list))
+    return 0
+
+
+def repeated_key(raw: bytes) -> str | None:
+    """A key that an object of this (valid) JSON has twice; None without one.
+
+    The exact but slower look, for bodies in which something else may look like the end of a key.
+    """
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                found.append(key)
+            seen.add(key)
+
+    json.loads(raw, object_pairs_hook=look, parse_int=len, parse_float=len)
+    return found[0] if found else None
 
 
 def has_nul(value: Any) -> bool:

@@ -39,6 +39,10 @@ View = Callable[..., Awaitable[HttpResponseBase]]
 
 #: Receivers that only tend to the ORM's connections of a thread, of which a fast view has none.
 CONNECTION_KEEPERS = (close_old_connections, reset_queries)
+#: A body that comes in pieces is there by then, or its client is let go.
+BODY_SECONDS = 120.0
+#: A client that takes nothing of its stream for so long is gone, whatever its connection says.
+READ_SECONDS = 60.0
 SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
@@ -128,7 +132,11 @@ class FastLane:
             if not streaming.done():
                 streaming.cancel()
             await asyncio.gather(streaming, watching, return_exceptions=True)
-        if not streaming.cancelled() and (error := streaming.exception()) is not None:
+        if streaming.cancelled():
+            return
+        if isinstance(error := streaming.exception(), TimeoutError):
+            log.info("stream at %s: its client reads no more", request.path)
+        elif error is not None:
             log.error("stream at %s broke", request.path, exc_info=error)
 
 
@@ -140,7 +148,8 @@ async def _stream(response: Any, send: Send) -> None:
     # Not ``streaming_content``: Django's wrapper would leave the generator to the garbage collector.
     async with aclosing(response._iterator) as parts:
         async for part in parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+            async with asyncio.timeout(READ_SECONDS):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -151,6 +160,14 @@ async def _disconnect(receive: Receive) -> None:
 
 async def read_body(scope: Mapping[str, Any], receive: Receive) -> bytes:
     """The whole body. Raises BodyTooLarge by its declared or its true size, or Disconnected."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read_body(scope, receive)
+    except TimeoutError:
+        raise Disconnected from None
+
+
+async def _read_body(scope: Mapping[str, Any], receive: Receive) -> bytes:
     limit = settings.HUB_MAX_BODY_BYTES
     declared = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
     if declared.isdigit() and int(declared) > limit:

@@ -14,10 +14,15 @@ from typing import Any
 import structlog
 from django.utils.log import CallbackFilter
 
-#: Provider keys, hub keys, JWTs, bearer and basic headers, URLs with a password.
-SECRETS = re.compile(
-    r"(?:(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{10,}|mh_[a-z0-9]{6,}_[A-Za-z0-9]{10,}"
+#: Provider keys (masked in the middle, too), hub keys, JWTs.
+KEYS = (
+    r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*-]{8,}|AIza[A-Za-z0-9_-]{10,}|mh_[a-z0-9]{6,}_[A-Za-z0-9]{10,}"
     r"|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"
+)
+KEYLIKE = re.compile(KEYS)
+#: Those, bearer and basic headers, URLs with a password.
+SECRETS = re.compile(
+    rf"(?:{KEYS}"
     r"|(?i:bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@))"
 )
@@ -27,6 +32,11 @@ REDACTED = "[redacted]"
 def redact(text: str) -> str:
     """``text`` with everything that looks like a credential replaced."""
     return SECRETS.sub(REDACTED, text)
+
+
+def without_keys(text: str) -> str:
+    """Somebody else's sentence, which may quote a key, without it."""
+    return KEYLIKE.sub(REDACTED, text)
 
 
 def redact_event(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import hashlib
 import re
 import secrets
 import string
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,8 @@ def _read(kind: type[Token], raw: str) -> Claims:
         raise InvalidToken
     try:
         payload: dict[str, Any] = kind(raw).payload  # type: ignore[arg-type]
-        return Claims(int(payload["user_id"]), str(payload["sid"]), int(payload["ver"]))
+        user_id, sign_in = int(payload["user_id"]), str(uuid.UUID(str(payload["sid"])))
+        return Claims(user_id, sign_in, int(payload["ver"]))
     except ExpiredTokenError as error:
         raise TokenExpired from error
     except (TokenError, KeyError, TypeError, ValueError) as error:

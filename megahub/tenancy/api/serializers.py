@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from megahub.kernel.shapes import Strict
 from megahub.tenancy.models import ApiKey
 from megahub.tenancy.roles import Scope
 
@@ -16,16 +17,16 @@ MAX_KEY_DAYS = 3650
 @extend_schema_serializer(
     examples=[OpenApiExample("Sign in", {"username": "alice", "password": "…"}, request_only=True)]
 )
-class Credentials(serializers.Serializer[Any]):
+class Credentials(Strict):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=1024, trim_whitespace=False)
 
 
-class Refresh(serializers.Serializer[Any]):
+class Refresh(Strict):
     refresh = serializers.CharField(max_length=4096)
 
 
-class Verify(serializers.Serializer[Any]):
+class Verify(Strict):
     token = serializers.CharField(max_length=4096)
 
 
@@ -66,7 +67,7 @@ class Me(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A key", {"name": "my script"}, request_only=True)])
-class NewKey(serializers.Serializer[Any]):
+class NewKey(Strict):
     name = serializers.CharField(max_length=80)
     scopes = serializers.MultipleChoiceField(
         choices=Scope.choices,
