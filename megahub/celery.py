@@ -23,7 +23,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "megahub.settings.dev")
 app = Celery("megahub")
 app.set_default()  # for every thread: the doorbell rings in one of its own
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["ai_core", "ai_usage", "megahub.delivery", "megahub.tenancy"])
+app.autodiscover_tasks(["ai_batch", "ai_core", "ai_usage", "megahub.delivery", "megahub.tenancy"])
 app.conf.task_queues = [Queue(name) for name in (SYSTEM_QUEUE, *QUEUES)]
 app.conf.beat_schedule = {
     "ring-again": {
@@ -57,6 +57,8 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour=3, minute=17),
         "options": {"queue": SYSTEM_QUEUE},
     },
+    "tend-batches": {"task": "ai_batch.tend", "schedule": 5.0, "options": {"queue": SYSTEM_QUEUE}},
+    "tidy-files": {"task": "ai_batch.tidy", "schedule": 600.0, "options": {"queue": SYSTEM_QUEUE}},
     "forget-old": {
         "task": "tenancy.forget_old",
         "schedule": 3600.0,

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from ai_batch.api import urls as batches
 from ai_core.api import urls as jobs
 from ai_openai.api import urls as openai
 from ai_providers.api import urls as providers
@@ -13,6 +14,7 @@ from megahub import health
 
 fast_urlpatterns: list[URLPattern | URLResolver] = [
     *openai.fast_urlpatterns,
+    *batches.fast_urlpatterns,
     path("ai/", include(jobs.fast_urlpatterns)),
     path("healthz", health.alive, name="healthz"),
 ]

@@ -134,4 +134,4 @@ def test_the_image_holds_what_runs() -> None:
     """Every package that the hub imports is copied into it; the sandbox and the tools are not."""
     copied = set(re.findall(r"^COPY (\w+) \1$", Path(ROOT / "Dockerfile").read_text(), re.MULTILINE))
 
-    assert copied == {"megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai"}
+    assert copied == {"megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "ai_batch"}

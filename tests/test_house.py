@@ -15,7 +15,8 @@ from megahub.tenancy.scoping import CompanyOwned, ScopeRequired
 from tests.world import Cast
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "sandbox", "tools", "benchmarks")
+HUB = ("megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "ai_batch")
+PACKAGES = (*HUB, "sandbox", "tools", "benchmarks")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 400

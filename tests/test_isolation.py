@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from ai_batch.models import Batch, StoredFile
 from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob
 from ai_providers import services as providers
@@ -30,6 +31,8 @@ from tests.world import Cast, Person
 ABSENT_NUMBER = "999999999"
 ABSENT_JOB = "ai_job_000000000000000000000000"
 ABSENT_BATCH = "ai_batch_000000000000000000000000"
+ABSENT_FILE = "file-000000000000000000000000"
+ABSENT_FILE_BATCH = "batch_000000000000000000000000"
 GOOGLE = "AIzaSy0123456789_-0123456789"
 Rung = list[tuple[str, tuple[Any, ...], str]]
 #: The values of a path's parameters in their order.
@@ -61,6 +64,11 @@ ROWS = [
     Row("DELETE", "/ai/openai/jobs/{ref}/", "job"),
     Row("GET", "/ai/batch-analysis/{batch_id}/status/", "batch"),
     Row("GET", "/ai/batch-analysis/{batch_id}/results/", "batch"),
+    Row("GET", "/v1/files/{file_id}", "file"),
+    Row("GET", "/v1/files/{file_id}/content", "file"),
+    Row("DELETE", "/v1/files/{file_id}", "file"),
+    Row("GET", "/v1/batches/{batch_id}", "filebatch"),
+    Row("POST", "/v1/batches/{batch_id}/cancel", "filebatch"),
     Row("GET", "/ai/usage/{pk}/", "usage"),
     Row("GET", "/ai/usage/{pk}/explain/", "usage"),
     Row("GET", "/ai/alerts/{pk}/", "alert"),
@@ -104,6 +112,8 @@ class Owned:
     done: AIJob
     key: ApiKey
     batch: AIBatch
+    file: StoredFile
+    filebatch: Batch
     usage: LedgerEntry
     alert: AIUsageAlert
     credentials: AICredentials
@@ -125,6 +135,10 @@ class Owned:
             ]
         if kind == "batch":
             return [((self.batch.batch_id,), (ABSENT_BATCH,))]
+        if kind == "file":
+            return [((self.file.file_id,), (ABSENT_FILE,))]
+        if kind == "filebatch":
+            return [((self.filebatch.batch_id,), (ABSENT_FILE_BATCH,))]
         row = getattr(self, kind)
         numbers = ((str(row.pk),), (ABSENT_NUMBER,))
         return [numbers, ((row.job_id,), (ABSENT_JOB,))] if isinstance(row, AIJob) else [numbers]
@@ -132,7 +146,17 @@ class Owned:
     def now(self) -> tuple[Any, ...]:
         """Everything of theirs that a stranger might have changed."""
         company = self.job.company_id
-        kept = (AIJob, ApiKey, AIBatch, JobRating, AIUsageAlert, AICredentials, SealedKey)
+        kept = (
+            AIJob,
+            ApiKey,
+            AIBatch,
+            StoredFile,
+            Batch,
+            JobRating,
+            AIUsageAlert,
+            AICredentials,
+            SealedKey,
+        )
         rows = [
             list(kind.objects.unscoped().filter(company_id=company).order_by("pk").values())
             for kind in (*kept, WebhookEndpoint, WebhookDelivery)
@@ -166,6 +190,11 @@ def owned(
         "/ai/batch-analysis/", {"contents": ["Canary"], "analysis_type": "seo", "model": "gpt-4o-mini"}
     )
     assert batch.status_code == 201
+    file = api.as_(alice).post(
+        "/v1/files", data={"purpose": "batch"}, files={"file": ("Canary.jsonl", b"Canary\n")}
+    )
+    asked_of = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    api.as_(alice).post("/v1/batches", {"input_file_id": file.json()["id"], **asked_of})
     told = {"message": "Canary", "provider_name": "", "severity": "info"}
     alert = alerts.raise_by_hand(company, {**told, "threshold_value": None, "current_value": None})
     for person, last, name in ((alice, "cany", "org-canary"), (cast.charlie, "self", "org-own")):
@@ -179,6 +208,8 @@ def owned(
         done=world.row(done),
         key=key,
         batch=AIBatch.objects.of(company).get(),
+        file=StoredFile.objects.of(company).get(),
+        filebatch=Batch.objects.of(company).get(),
         usage=world.ledger(done)[0],
         alert=alert,
         credentials=AICredentials.objects.of(company).get(),
@@ -242,12 +273,14 @@ def test_a_foreign_id_is_an_absent_one(api: Api, cast: Cast, owned: Owned, row: 
         ("/ai/alerts/active/", "anary"),
         ("/ai/credentials/", "anary"),
         ("/ai/credentials/history/", "cany"),
+        ("/v1/files", "anary"),
+        ("/v1/batches", "{filebatch.batch_id}"),
         ("/ai/webhooks/", "anary"),
         ("/auth/keys/", "anary"),
     ],
 )
 def test_lists_hold_nothing_of_theirs(api: Api, cast: Cast, owned: Owned, path: str, canary: str) -> None:
-    said = canary.format(done=owned.done)
+    said = canary.format(done=owned.done, filebatch=owned.filebatch)
 
     assert said in api.as_(cast.alice).get(path).text
     stranger = api.as_(cast.charlie).get(path)
@@ -262,6 +295,8 @@ def test_lists_hold_nothing_of_theirs(api: Api, cast: Cast, owned: Owned, path: 
         ("/ai/openai/jobs/{}/", "job"),
         ("/ai/batch-analysis/{}/status/", "batch"),
         ("/ai/batch-analysis/{}/results/", "batch"),
+        ("/v1/files/{}", "file"),
+        ("/v1/batches/{}", "filebatch"),
     ],
 )
 def test_another_brand_of_ones_own_company_is_foreign_too(

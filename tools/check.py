@@ -11,7 +11,7 @@ import time
 from tools import keys
 from tools.report import ROOT
 
-TYPED = ("megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "sandbox", "tools")
+TYPED = ("megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "ai_batch", "sandbox", "tools")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 #: What each check gives to Python. (No console scripts: their first line breaks with long paths.)
 CHECKS = {

@@ -143,16 +143,24 @@ def input_bound(spec: ModelSpec, params: dict[str, Any]) -> int:
 
 
 def estimate(
-    spec: ModelSpec, params: dict[str, Any], price: Price, rate: Rate, *, priced: bool
+    spec: ModelSpec,
+    params: dict[str, Any],
+    price: Price,
+    rate: Rate,
+    *,
+    priced: bool,
+    batch: bool = False,
 ) -> Estimate:
     """The most a cleaned request may cost under ``price``; cached input is not counted upon."""
     incoming, outgoing = input_bound(spec, params), output_bound(spec, params)
-    return estimate_of(incoming, outgoing, price, rate, priced=priced)
+    return estimate_of(incoming, outgoing, price, rate, priced=priced, batch=batch)
 
 
-def estimate_of(incoming: int, outgoing: int, price: Price, rate: Rate, *, priced: bool = True) -> Estimate:
+def estimate_of(
+    incoming: int, outgoing: int, price: Price, rate: Rate, *, priced: bool = True, batch: bool = False
+) -> Estimate:
     """The most that so many tokens may cost under ``price``."""
-    rates = rates_for(price, incoming)
+    rates = rates_for(price, incoming, batch=batch)
     dearest_in = max(rates["input"], rates["cache_write"])
     dearest_out = max(rates["output"], rates["reasoning"])
     most = dearest_in * incoming + dearest_out * outgoing

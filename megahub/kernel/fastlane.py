@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from io import BytesIO
 from typing import Any
@@ -60,6 +60,12 @@ def fast(*methods: str) -> Callable[[View], Callable[..., Any]]:
     return mark
 
 
+def takes_stream(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a fast view that reads its own body, by ``request.hub_receive``: one that may be large."""
+    view.takes_stream = True  # type: ignore[attr-defined]
+    return view
+
+
 class FastLane:
     """An ASGI application for the fast views among ``patterns``."""
 
@@ -98,7 +104,10 @@ class FastLane:
     async def _answer(request: ASGIRequest, match: ResolverMatch, receive: Receive) -> HttpResponseBase:
         """What the view says, or the error. Raises Disconnected."""
         try:
-            request._body = await read_body(request.scope, receive)
+            if getattr(match.func, "takes_stream", False):
+                request.hub_receive = receive  # type: ignore[attr-defined]
+            else:
+                request._body = await read_body(request.scope, receive)
             response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         except Disconnected:
             raise
@@ -184,6 +193,18 @@ async def _read_body(scope: Mapping[str, Any], receive: Receive) -> bytes:
             raise BodyTooLarge(limit_bytes=limit)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def pieces(request: Any) -> AsyncIterator[bytes]:
+    """The body of a request to a view that ``takes_stream``, as it arrives. Raises Disconnected."""
+    while True:
+        message = await request.hub_receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        if message.get("body"):
+            yield message["body"]
+        if not message.get("more_body"):
+            return
 
 
 def bounded(receive: Receive) -> Receive:

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "ai_usage",
     "ai_core",
     "ai_openai",
+    "ai_batch",
 ]
 
 MIDDLEWARE = [
@@ -271,6 +272,12 @@ HUB_JOURNAL_CAPACITY = env.integer("HUB_JOURNAL_CAPACITY", 4096)
 #: Answers that were not settled yet (kernel/spool.py); every process of a host uses the same folder.
 HUB_SPOOL_DIR = env.text("HUB_SPOOL_DIR", str(VAR_DIR / "spool"))
 HUB_DRAIN_SECONDS = env.integer("HUB_DRAIN_SECONDS", 25)
+
+# Batches of files ------------------------------------------------------------------------------
+
+#: Lines that a worker runs at once, beside its jobs.
+HUB_BATCH_SLOTS = env.integer("HUB_BATCH_SLOTS", 100)
+HUB_BATCH_MAX_ATTEMPTS = env.integer("HUB_BATCH_MAX_ATTEMPTS", 4)
 
 # Webhooks and alerts ---------------------------------------------------------------------------
 

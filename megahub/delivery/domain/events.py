@@ -12,10 +12,22 @@ JOB_FAILED = "job.failed"
 JOB_CANCELLED = "job.cancelled"
 ALERT_CREATED = "alert.created"
 BUDGET_THRESHOLD = "budget.threshold"
+BATCH_COMPLETED = "batch.completed"
+BATCH_FAILED = "batch.failed"
+BATCH_PROGRESS = "batch.progress"
 #: Sent by ``POST /ai/webhooks/{id}/test/`` only.
 TEST = "webhook.test"
 #: What an endpoint can ask for.
-EVENTS = (JOB_COMPLETED, JOB_FAILED, JOB_CANCELLED, ALERT_CREATED, BUDGET_THRESHOLD)
+EVENTS = (
+    JOB_COMPLETED,
+    JOB_FAILED,
+    JOB_CANCELLED,
+    BATCH_COMPLETED,
+    BATCH_FAILED,
+    BATCH_PROGRESS,
+    ALERT_CREATED,
+    BUDGET_THRESHOLD,
+)
 #: The event of a job's end, by the state that it ended in.
 OF_STATUS = {
     "completed": JOB_COMPLETED,

@@ -1,0 +1,138 @@
+"""``/v1/files`` and ``/v1/batches``: what OpenAI's own clients call, unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import IO, Any
+
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+
+from ai_batch import selectors
+from ai_batch.api import documents, forms, shapes, uploads
+from ai_batch.api.uploads import Upload
+from ai_batch.domain.refusals import NoSuchFile
+from ai_batch.models import StoredFile
+from ai_batch.services import batches, files
+from ai_batch.services.files import Owner
+from megahub.kernel import body, fastlane, loop
+from megahub.kernel.requests import json_response
+from megahub.tenancy.authentication import for_caller
+from megahub.tenancy.selectors import Caller
+
+BLOCK_BYTES = 256 * 1024
+FILES_AT_MOST = 10_000
+ORDERS = ("asc", "desc")
+
+
+@documents.FILES
+@documents.UPLOAD
+@for_caller(GET="jobs:read", POST="jobs:write")
+@fastlane.takes_stream
+async def all_files(request: HttpRequest, caller: Caller) -> HttpResponseBase:
+    """``GET`` and ``POST /v1/files``."""
+    caller.require_brand()
+    if request.method == "GET":
+        return json_response(await loop.in_thread(_files, caller, request.GET.dict()))
+    upload = await uploads.read(request)
+    return json_response(shapes.file(await kept(caller, upload)))
+
+
+async def kept(caller: Caller, upload: Upload) -> StoredFile:
+    """An upload as a file. Raises what is wrong with its form; then nothing is left of it."""
+    try:
+        forms.check_upload(upload)
+        expires_at = forms.expiry_of(upload.texts)
+    except BaseException:
+        await upload.drop()
+        raise
+    assert upload.file is not None
+    owner = Owner(caller.company_id, caller.require_brand(), caller.user_id)
+    name, purpose = forms.filename_of(upload), upload.texts["purpose"]
+    return await loop.in_thread(upload.file.keep, owner, name, purpose, expires_at)
+
+
+def _files(caller: Caller, query: dict[str, str]) -> dict[str, Any]:
+    forms.refuse_unknown(query, ("purpose", "limit", "after", "order"))
+    limit = forms.limit_of(query, FILES_AT_MOST, FILES_AT_MOST)
+    order = query.get("order", "desc")
+    if order not in ORDERS:
+        raise forms.wrong_value("order", order, ORDERS)
+    rows = selectors.files_of(caller)
+    if "purpose" in query:
+        rows = rows.filter(purpose=query["purpose"])
+    found = selectors.page(rows, query.get("after"), limit, "file_id", oldest_first=order == "asc")
+    return shapes.listing(found, limit, shapes.file)
+
+
+@documents.FILE
+@documents.FORGET_FILE
+@for_caller(GET="jobs:read", DELETE="jobs:write")
+async def one_file(request: HttpRequest, caller: Caller, file_id: str) -> HttpResponseBase:
+    """``GET`` and ``DELETE /v1/files/{id}``."""
+    file = await loop.in_thread(selectors.file_of, caller, file_id)
+    if request.method == "GET":
+        return json_response(shapes.file(file))
+    await loop.in_thread(files.forget, file)
+    return json_response({"id": file.file_id, "object": "file", "deleted": True})
+
+
+@documents.CONTENT
+@for_caller(GET="jobs:read")
+async def file_content(request: HttpRequest, caller: Caller, file_id: str) -> HttpResponseBase:
+    """``GET /v1/files/{id}/content``."""
+    return await content_of(await loop.in_thread(selectors.file_of, caller, file_id))
+
+
+async def content_of(file: StoredFile) -> HttpResponseBase:
+    """A file's content as it is read. Raises NoSuchFile when the storage has it no more."""
+    try:
+        content = await asyncio.to_thread(files.open_content, file)
+    except FileNotFoundError:
+        raise NoSuchFile(param="id") from None
+    response = StreamingHttpResponse(_read(content), content_type="application/octet-stream")
+    response["Content-Length"] = str(file.bytes)
+    response["Content-Disposition"] = f'attachment; filename="{file.file_id}"'
+    return response
+
+
+async def _read(content: IO[bytes]) -> AsyncIterator[bytes]:
+    try:
+        while block := await asyncio.to_thread(content.read, BLOCK_BYTES):
+            yield block
+    finally:
+        content.close()
+
+
+@documents.BATCHES
+@documents.NEW_BATCH
+@for_caller(GET="jobs:read", POST="inference")
+async def all_batches(request: HttpRequest, caller: Caller) -> HttpResponseBase:
+    """``GET`` and ``POST /v1/batches``."""
+    caller.require_brand()
+    if request.method == "GET":
+        return json_response(await loop.in_thread(listed, caller, request.GET.dict()))
+    fields = forms.batch_of(body.json_object(request.body))
+    return json_response(shapes.batch(await loop.in_thread(batches.create, caller, fields)))
+
+
+def listed(caller: Caller, query: dict[str, str]) -> dict[str, Any]:
+    """A page of batches by cursor."""
+    forms.refuse_unknown(query, ("limit", "after"))
+    limit = forms.limit_of(query, 20, 100)
+    found = selectors.page(selectors.batches_of(caller), query.get("after"), limit, "batch_id")
+    return shapes.listing(found, limit, shapes.batch)
+
+
+@documents.BATCH
+@for_caller(GET="jobs:read")
+async def one_batch(request: HttpRequest, caller: Caller, batch_id: str) -> HttpResponseBase:
+    """``GET /v1/batches/{id}``."""
+    return json_response(shapes.batch(await loop.in_thread(selectors.batch_of, caller, batch_id)))
+
+
+@documents.CANCEL
+@for_caller(POST="jobs:write")
+async def cancel_batch(request: HttpRequest, caller: Caller, batch_id: str) -> HttpResponseBase:
+    """``POST /v1/batches/{id}/cancel``."""
+    return json_response(shapes.batch(await loop.in_thread(batches.cancel, caller, batch_id)))

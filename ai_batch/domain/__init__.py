@@ -1,0 +1,1 @@
+"""The rules of batches. Pure: no framework, no rows."""

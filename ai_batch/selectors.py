@@ -1,0 +1,60 @@
+"""Files and batches of a caller: their own company's and brand's, or as if absent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from ai_batch.domain.refusals import NoSuchBatch, NoSuchFile
+from ai_batch.models import Batch, StoredFile, of_brand
+from megahub.kernel import clock
+from megahub.kernel.errors import ValidationFailed
+from megahub.tenancy.selectors import Caller
+
+MAX_ID = 80
+
+
+def files_of(caller: Caller) -> QuerySet[StoredFile]:
+    """The files that a caller knows, the newest first."""
+    rows: QuerySet[StoredFile] = StoredFile.objects.of(caller.company_id)
+    known = Q(expires_at=None) | Q(expires_at__gt=clock.now())
+    return of_brand(rows, caller.require_brand()).filter(known, deleted_at=None)
+
+
+def file_of(caller: Caller, file_id: str) -> StoredFile:
+    """Raises NoSuchFile, also for a foreign one."""
+    found = files_of(caller).filter(file_id=file_id[:MAX_ID]).first()
+    if found is None:
+        raise NoSuchFile(param="id")
+    return found
+
+
+def batches_of(caller: Caller) -> QuerySet[Batch]:
+    """The batches of a caller's brand, the newest first."""
+    rows = of_brand(Batch.objects.of(caller.company_id), caller.require_brand())
+    return rows.select_related("output_file", "error_file")
+
+
+def batch_of(caller: Caller, batch_id: str) -> Batch:
+    """Raises NoSuchBatch, also for a foreign one."""
+    found = batches_of(caller).filter(batch_id=batch_id[:MAX_ID]).first()
+    if found is None:
+        raise NoSuchBatch(param="id")
+    return found
+
+
+def page(rows: Any, after: str | None, limit: int, name: str, *, oldest_first: bool = False) -> list[Any]:
+    """One more than ``limit`` of the rows behind the one named ``after``. Raises ValidationFailed."""
+    if oldest_first:
+        rows = rows.order_by("created_at", "pk")
+    if after is not None:
+        last = rows.filter(**{name: after[:MAX_ID]}).first()
+        if last is None:
+            raise ValidationFailed(
+                "No such object: {after}", param="after", words={"after": after[:MAX_ID]}
+            )
+        way = "gt" if oldest_first else "lt"
+        behind = Q(**{f"created_at__{way}": last.created_at})
+        rows = rows.filter(behind | Q(created_at=last.created_at, **{f"pk__{way}": last.pk}))
+    return list(rows[: limit + 1])

@@ -1,0 +1,1 @@
+"""What changes files, batches and their lines."""

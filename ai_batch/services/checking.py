@@ -1,0 +1,74 @@
+"""Whether a request may run, and what it may cost: by the rows that check single requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ai_batch.domain import engines
+from ai_batch.domain.lines import ENDPOINTS, Problem, Request
+from ai_batch.models import Batch
+from ai_providers import selectors as providers
+from ai_providers.domain import params, pricing
+from ai_providers.domain.endpoints import spec_for
+from ai_providers.domain.pricing import Estimate
+from ai_providers.domain.spec import ModelSpec
+from ai_providers.selectors import Terms
+from megahub.kernel import loop, surfaces
+from megahub.kernel.errors import HubError, ModelNotFound, ModelNotSupportedHere
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that its model refuses."""
+
+    error: HubError
+
+    def problem(self, line: int) -> Problem:
+        told = surfaces.openai(self.error, str, "")["error"]
+        param = f"body.{self.error.param}" if self.error.param else None
+        return Problem(told["code"] or "invalid_request", told["message"], param, line)
+
+
+class Checker:
+    """Checks the requests of one batch; what is known of the model is looked up once."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.endpoint = ENDPOINTS[batch.endpoint]
+        self.terms: Terms | None = None
+        self.spec: ModelSpec | None = None
+        self.engine = ""
+        self._refused: dict[str, HubError] = {}
+
+    def check(self, request: Request) -> Estimate | Refused:
+        """The most that a request may cost, or what is wrong with it."""
+        known = self._refused.get(request.model)
+        if known is not None:
+            return Refused(known)
+        try:
+            if self.terms is None or self.spec is None:
+                self._look_up(request.model)
+            assert self.terms is not None
+            assert self.spec is not None
+            cleaned = params.clean(self.spec, request.body, with_defaults=False)
+        except HubError as error:
+            if self.spec is None:
+                self._refused[request.model] = error
+            return Refused(error)
+        terms = self.terms
+        batch_price = self.engine == "provider"
+        return pricing.estimate(
+            self.spec, cleaned.params, terms.price, terms.rate, priced=terms.priced, batch=batch_price
+        )
+
+    def _look_up(self, model: str) -> None:
+        try:
+            terms = loop.run(providers.terms(self.batch.company_id, model))
+        except ModelNotFound:
+            message = "The provided model '{model}' is not supported by the Batch API."
+            raise ModelNotFound(message, param="model", model=model[:120]) from None
+        spec = spec_for(terms.spec, self.endpoint)
+        if spec is None:
+            raise ModelNotSupportedHere(param="model", model=model, endpoint=self.batch.endpoint)
+        self.engine = engines.choose(self.batch.engine_asked, terms.spec, self.batch.endpoint)
+        self.terms, self.spec = terms, spec

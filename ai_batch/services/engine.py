@@ -1,0 +1,216 @@
+"""The hub's own engine: this process's share of the lines of all batches, on its event loop.
+
+It begins when a bell rings and ends when nothing is left to take. Slots are dealt to companies in
+turn: who runs fewest lines here is served first, so that one company's fifty thousand lines leave
+room for another's ten. A slot is free again when the provider has answered; the settlements follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Coroutine
+from typing import Any
+
+from django.conf import settings
+
+from ai_batch.models import Batch
+from ai_batch.services import running
+from ai_batch.services.claim import TAKE_LINES, Take, Taken
+from ai_batch.services.running import Work
+from ai_batch.services.settle import SETTLE_LINES, LineEnd
+from ai_core.services.sessions import PROCESS
+from megahub.kernel import journal, loop, queue
+from megahub.kernel.errors import HubError, RateLimited, ServerError
+
+log = logging.getLogger(__name__)
+
+#: How often it is looked which batches there are.
+LOOK_SECONDS = 1.0
+#: Lines taken at a time, at most: companies take turns between.
+AT_ONCE = 50
+#: Ends that may wait for the database before no more lines are taken.
+MOST_SETTLING = 500
+
+
+class Engine:
+    """One per process. ``active`` counts the lines that are being called, by company."""
+
+    def __init__(self) -> None:
+        self.active: Counter[int] = Counter()
+        self.settling = 0
+        self._waiting: list[Work] = []
+        self._dry: dict[int, float] = {}
+        self._after: dict[int, int] = defaultdict(int)
+        self._closed: dict[int, float] = {}
+        self._looked = 0.0
+        self._bell = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._children: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Look at once whether there is something to do. On the loop."""
+        self._looked = 0.0
+        self._dry.clear()
+        self._bell.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._pump())
+
+    async def _pump(self) -> None:
+        try:
+            while not PROCESS.draining:
+                self._bell.clear()
+                took = await self._round()
+                if took:
+                    continue
+                if not self.active.total() and not self._waiting:
+                    return
+                await self._rest()
+        except Exception:
+            # Beat rings again; until then other processes go on.
+            log.exception("the engine of batches broke")
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS / 4):
+                await self._bell.wait()
+        except TimeoutError:
+            return
+
+    async def _round(self) -> bool:
+        """Take lines for the free slots, once; whether there were any."""
+        free = settings.HUB_BATCH_SLOTS - self.active.total()
+        if free < max(1, settings.HUB_BATCH_SLOTS // 20) or self.settling > MOST_SETTLING:
+            return False
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._waiting = await loop.in_thread(waiting)
+        work = self._next()
+        if work is None:
+            return False
+        companies = len({each.running.company_id for each in self._waiting})
+        share = max(1, settings.HUB_BATCH_SLOTS // max(1, companies))
+        most = min(free, AT_ONCE, max(1, share - self.active[work.running.company_id]))
+        await self._take(work, most)
+        return True
+
+    def _next(self) -> Work | None:
+        """The oldest batch that may have lines, of the company that runs fewest here."""
+        now = time.monotonic()
+        ready = [
+            work
+            for work in self._waiting
+            if max(self._dry.get(work.running.pk, 0), self._closed.get(work.running.pk, 0)) <= now
+        ]
+        return min(ready, key=lambda work: self.active[work.running.company_id], default=None)
+
+    async def _take(self, work: Work, most: int) -> None:
+        pk = work.running.pk
+        known = PROCESS.session_id
+        session_id = await loop.in_thread(PROCESS.begin) if known is None else known
+        lines = await journal.write(TAKE_LINES, Take(pk, session_id, self._after[pk], most))
+        if not lines:
+            if self._after[pk]:
+                self._after[pk] = 0  # what was given back lies before
+            else:
+                self._dry[pk] = time.monotonic() + LOOK_SECONDS
+            return
+        self._after[pk] = lines[-1].line_no
+        self.active[work.running.company_id] += len(lines)
+        PROCESS.claiming += len(lines)
+        self._spawn(self._run(work, lines))
+
+    async def _run(self, work: Work, lines: list[Taken]) -> None:
+        try:
+            contents = await loop.in_thread(running.contents, work, lines)
+        except FileNotFoundError:
+            error = ServerError("The content of the batch's file is gone.")
+            for line in lines:
+                self._free(work)
+                self._spawn(self._settle(work, running.refused(work, line, error)))
+            return
+        for line, raw in zip(lines, contents, strict=True):
+            self._spawn(self._line(work, line, raw))
+
+    async def _line(self, work: Work, line: Taken, raw: bytes) -> None:
+        began = time.monotonic()
+        try:
+            run = await running.prepare(work, line, raw)
+            completion = await running.ask(run)
+        except HubError as error:
+            self._free(work)
+            await self._failed(work, line, error, began)
+            return
+        except Exception:
+            log.exception("line %s of batch %s broke", line.line_no, work.batch_ref)
+            self._free(work)
+            await self._failed(work, line, ServerError(), began)
+            return
+        self._free(work)
+        await self._settle(work, running.succeeded(run, completion))
+
+    def _free(self, work: Work) -> None:
+        self.active[work.running.company_id] -= 1
+        self.settling += 1
+        self._bell.set()
+
+    async def _failed(self, work: Work, line: Taken, error: HubError, began: float) -> None:
+        if isinstance(error, RateLimited):
+            self._closed[work.running.pk] = time.monotonic() + (error.retry_after or 1.0)
+        try:
+            elapsed_ms = int((time.monotonic() - began) * 1000)
+            through = await running.end(work, line, error, elapsed_ms)
+        finally:
+            self._settled()
+        self._tell(work, through)
+
+    async def _settle(self, work: Work, ended: LineEnd) -> None:
+        try:
+            through = await journal.write(SETTLE_LINES, ended)
+        finally:
+            self._settled()
+        self._tell(work, through)
+
+    def _settled(self) -> None:
+        self.settling -= 1
+        PROCESS.claiming -= 1
+        self._bell.set()
+
+    @staticmethod
+    def _tell(work: Work, through: bool | None) -> None:
+        if through:
+            queue.ring("ai_batch.finish", work.running.pk, queue="normal")
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._children.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._children.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a line's run broke outside of its line", exc_info=error)
+
+
+def waiting() -> list[Work]:
+    """The batches of the hub's engine that have lines to be run, the oldest first."""
+    rows = Batch.objects.unscoped().filter(
+        status="in_progress", stop="", engine="hub", lines__status="pending"
+    )
+    return [
+        Work.of(batch)
+        for batch in rows.select_related("input_file").distinct().order_by("created_at", "pk")
+    ]
+
+
+_engines: dict[int, Engine] = {}
+
+
+async def wake() -> None:
+    """Wake the engine of this event loop."""
+    key = id(asyncio.get_running_loop())
+    if key not in _engines:
+        _engines[key] = Engine()
+    _engines[key].wake()

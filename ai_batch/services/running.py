@@ -1,0 +1,200 @@
+"""One line's run: read it from the file, call the provider, settle it, or give it back for later."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ai_batch.domain import results
+from ai_batch.domain.lines import ENDPOINTS, Place, Problem, request_of
+from ai_batch.models import Batch
+from ai_batch.services import files
+from ai_batch.services.claim import GIVE_BACK_LINES, Back, Taken
+from ai_batch.services.settle import SETTLE_LINES, LineEnd, Running
+from ai_core.domain import retry
+from ai_core.services import calls
+from ai_providers import selectors as providers
+from ai_providers.adapters.registry import ADAPTERS
+from ai_providers.domain import params, pricing
+from ai_providers.domain.endpoints import spec_for
+from ai_providers.domain.spec import ModelSpec
+from ai_providers.domain.wire import Access, Call, Completion
+from ai_providers.selectors import Terms
+from megahub.kernel import clock, journal
+from megahub.kernel.errors import (
+    CredentialsChanged,
+    HubError,
+    ModelNotSupportedHere,
+    RateLimited,
+    ServerError,
+    ValidationFailed,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A batch as its lines need it while they run."""
+
+    running: Running
+    batch_ref: str
+    endpoint: str
+    file: Any
+    max_attempts: int
+    backoff_seconds: int
+
+    @classmethod
+    def of(cls, batch: Batch) -> Work:
+        running = Running(
+            batch.pk,
+            batch.company_id,
+            batch.brand_id,
+            batch.provider,
+            batch.model,
+            batch.generation,
+            batch.sandbox,
+            batch.windows,
+        )
+        return cls(
+            running,
+            batch.batch_id,
+            batch.endpoint,
+            batch.input_file,
+            batch.max_attempts,
+            batch.backoff_seconds,
+        )
+
+
+def contents(work: Work, lines: list[Taken]) -> list[bytes]:
+    """What the file holds of each line. Raises FileNotFoundError."""
+    with files.open_content(work.file) as file:
+        found = []
+        for line in lines:
+            file.seek(line.offset)
+            found.append(file.read(line.length))
+    return found
+
+
+@dataclass(slots=True)
+class Run:
+    """A line that is being run: how it is called, and what came of it."""
+
+    work: Work
+    line: Taken
+    terms: Terms
+    spec: ModelSpec
+    access: Access
+    call: Call
+    reasoning_effort: str | None
+    began: float
+
+    @property
+    def elapsed_ms(self) -> int:
+        return int((time.monotonic() - self.began) * 1000)
+
+
+async def prepare(work: Work, line: Taken, raw: bytes) -> Run:
+    """The call of a line, by the same checks as when it was taken in. Raises HubError."""
+    terms = await providers.terms(work.running.company_id, work.running.model)
+    if terms.is_sandbox != work.running.sandbox:
+        raise CredentialsChanged
+    spec = spec_for(terms.spec, ENDPOINTS[work.endpoint])
+    if spec is None:
+        raise ModelNotSupportedHere(param="model", model=terms.spec.id, endpoint=work.endpoint)
+    request = request_of(Place(line.line_no, line.offset, raw), work.endpoint)
+    if isinstance(request, Problem):
+        raise ValidationFailed(request.message, param=request.param)
+    cleaned = params.clean(spec, request.body, with_defaults=False)
+    access = terms.accesses[min(line.tries, len(terms.accesses) - 1)]
+    call = Call(spec.kind, spec.id, cleaned.params)  # type: ignore[arg-type]
+    effort = cleaned.reasoning_effort or spec.default_reasoning_effort
+    return Run(work, line, terms, spec, access, call, effort, time.monotonic())
+
+
+async def ask(run: Run) -> Completion:
+    """Call the provider once. Raises HubError."""
+    adapter = ADAPTERS[run.access.provider]
+    name = f"{results.ref_of(run.line.pk)}-{run.line.attempt_no}"
+    found: Completion | None = None
+    async with calls.watched(run.access):
+        async for chunk in adapter.stream(run.call, run.access, run.spec, name):
+            if chunk.rate_limits is not None:
+                calls.told(run.access, chunk.rate_limits)
+            found = chunk.completion or found
+    if found is None:
+        raise ServerError
+    return found
+
+
+def succeeded(run: Run, completion: Completion) -> LineEnd:
+    """The end of a line that was answered."""
+    line, usage = run.line, completion.usage
+    cost = pricing.cost(run.terms.price, usage, run.terms.rate)
+    priced = run.terms.priced
+    request_id = completion.provider_id or results.ref_of(line.pk)
+    return LineEnd(
+        batch=run.work.running,
+        pk=line.pk,
+        line_no=line.line_no,
+        attempt_no=line.attempt_no,
+        held_nano_usd=line.nano_usd,
+        held_tokens=line.tokens,
+        status="completed",
+        status_code=200,
+        body=results.answered(line.pk, line.custom_id, 200, request_id, completion.body),
+        ended_at=clock.now(),
+        execution_time_ms=run.elapsed_ms,
+        reasoning_effort=run.reasoning_effort,
+        usage=usage,
+        cost=cost if priced else None,
+        charged_nano_usd=cost.usd_nano,
+    )
+
+
+def refused(work: Work, line: Taken, error: HubError, elapsed_ms: int | None = None) -> LineEnd:
+    """The end of a line that failed for good."""
+    return LineEnd(
+        batch=work.running,
+        pk=line.pk,
+        line_no=line.line_no,
+        attempt_no=line.attempt_no,
+        held_nano_usd=line.nano_usd,
+        held_tokens=line.tokens,
+        status="failed",
+        status_code=error.status,
+        error_code=error.code.lower()[:60],
+        body=results.refused(line.pk, line.custom_id, error, results.ref_of(line.pk)),
+        ended_at=clock.now(),
+        execution_time_ms=elapsed_ms,
+    )
+
+
+def again_at(work: Work, line: Taken, error: HubError) -> datetime | None:
+    """When a line is tried again after ``error``; None when it is not.
+
+    A provider's rate limit is no failure of the line: it waits, as long as its batch may run.
+    """
+    now = clock.now()
+    if isinstance(error, RateLimited):
+        return retry.run_at(error, 2, now)
+    failures = line.tries + 1
+    if not retry.may_retry(error, failures, work.max_attempts, line.unknown):
+        return None
+    pause = timedelta(seconds=work.backoff_seconds * 2 ** min(line.tries, 10))
+    return max(retry.run_at(error, failures, now), now + pause)
+
+
+async def end(work: Work, line: Taken, error: HubError, elapsed_ms: int | None = None) -> bool | None:
+    """Give a failed line back, or settle it: what the settlement says, None while it goes on."""
+    later = again_at(work, line, error)
+    if later is None:
+        found: bool | None = await journal.write(SETTLE_LINES, refused(work, line, error, elapsed_ms))
+        return found
+    tries = 0 if isinstance(error, RateLimited) else 1
+    unknown = 1 if error.outcome_unknown else 0
+    await journal.write(GIVE_BACK_LINES, Back(line.pk, line.attempt_no, later, tries, unknown))
+    return None

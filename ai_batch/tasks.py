@@ -1,0 +1,45 @@
+"""Celery's way in: shells only; the work is in the services."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from ai_batch.services import chores, engine, files, finishing, ingest
+from megahub.kernel import loop
+
+
+@shared_task(name="ai_batch.validate")
+def validate(batch_pk: int) -> None:
+    """Read a batch's file into lines, and let them begin."""
+    ingest.validate(batch_pk)
+
+
+@shared_task(name="ai_batch.work")
+def work(batch_pk: int) -> None:
+    """Wake this process's engine."""
+    loop.run(engine.wake())
+
+
+@shared_task(name="ai_batch.stop")
+def stop(batch_pk: int) -> None:
+    """End the lines of a stopped batch that nobody has begun."""
+    chores.stop(batch_pk)
+
+
+@shared_task(name="ai_batch.finish")
+def finish(batch_pk: int) -> None:
+    """Write the files of a batch whose lines have ended."""
+    finishing.finish(batch_pk)
+
+
+@shared_task(name="ai_batch.tend")
+def tend() -> None:
+    """Look after the batches that have not ended."""
+    chores.tend()
+
+
+@shared_task(name="ai_batch.tidy")
+def tidy() -> None:
+    """Remove what nobody reads any more."""
+    files.remove_unread()
+    files.remove_forgotten_uploads()
