@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from ai_batch.domain.refusals import NoSuchBatch, NoSuchFile
 from ai_batch.models import Batch, StoredFile, of_brand
-from megahub.kernel import clock
+from megahub.kernel import clock, money
 from megahub.kernel.errors import ValidationFailed
 from megahub.tenancy.selectors import Caller
 
@@ -33,7 +33,7 @@ def file_of(caller: Caller, file_id: str) -> StoredFile:
 def batches_of(caller: Caller) -> QuerySet[Batch]:
     """The batches of a caller's brand, the newest first."""
     rows = of_brand(Batch.objects.of(caller.company_id), caller.require_brand())
-    return rows.select_related("output_file", "error_file")
+    return rows.select_related("input_file", "output_file", "error_file", "parent")
 
 
 def batch_of(caller: Caller, batch_id: str) -> Batch:
@@ -58,3 +58,30 @@ def page(rows: Any, after: str | None, limit: int, name: str, *, oldest_first: b
         behind = Q(**{f"created_at__{way}": last.created_at})
         rows = rows.filter(behind | Q(created_at=last.created_at, **{f"pk__{way}": last.pk}))
     return list(rows[: limit + 1])
+
+
+def statistics(caller: Caller) -> dict[str, Any]:
+    """How many batches there are by state, their lines and tokens, and what they cost."""
+    rows = Batch.objects.of(caller.company_id).filter(brand_id=caller.require_brand())
+    sums = rows.aggregate(
+        batches=Count("pk"),
+        total=Sum("total"),
+        completed=Sum("completed"),
+        failed=Sum("failed"),
+        input=Sum("input_tokens"),
+        output=Sum("output_tokens"),
+        cost=Sum("cost_nano_usd"),
+    )
+    counted = rows.order_by().values_list("status").annotate(Count("pk"))
+    known = {name: int(value or 0) for name, value in sums.items()}
+    return {
+        "total_batches": known["batches"],
+        "by_status": dict(sorted(counted)),
+        "request_counts": {name: known[name] for name in ("total", "completed", "failed")},
+        "usage": {
+            "input_tokens": known["input"],
+            "output_tokens": known["output"],
+            "total_tokens": known["input"] + known["output"],
+        },
+        "total_cost": money.show(known["cost"]),
+    }

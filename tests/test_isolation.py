@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from ai_batch.models import Batch, StoredFile
+from ai_batch.models import Batch, Line, StoredFile
 from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob
 from ai_providers import services as providers
@@ -67,6 +67,11 @@ ROWS = [
     Row("GET", "/v1/files/{file_id}", "file"),
     Row("GET", "/v1/files/{file_id}/content", "file"),
     Row("DELETE", "/v1/files/{file_id}", "file"),
+    Row("GET", "/api/batch/{batch_id}", "filebatch"),
+    Row("POST", "/api/batch/{batch_id}/cancel", "filebatch"),
+    Row("POST", "/api/batch/{batch_id}/retry_failed", "overbatch"),
+    Row("GET", "/api/batch/{batch_id}/events", "overbatch"),
+    Row("GET", "/api/batch/{batch_id}/results", "filebatch"),
     Row("GET", "/v1/batches/{batch_id}", "filebatch"),
     Row("POST", "/v1/batches/{batch_id}/cancel", "filebatch"),
     Row("GET", "/ai/usage/{pk}/", "usage"),
@@ -114,6 +119,7 @@ class Owned:
     batch: AIBatch
     file: StoredFile
     filebatch: Batch
+    overbatch: Batch
     usage: LedgerEntry
     alert: AIUsageAlert
     credentials: AICredentials
@@ -137,6 +143,8 @@ class Owned:
             return [((self.batch.batch_id,), (ABSENT_BATCH,))]
         if kind == "file":
             return [((self.file.file_id,), (ABSENT_FILE,))]
+        if kind == "overbatch":
+            return [((self.overbatch.batch_id,), (ABSENT_FILE_BATCH,))]
         if kind == "filebatch":
             return [((self.filebatch.batch_id,), (ABSENT_FILE_BATCH,))]
         row = getattr(self, kind)
@@ -194,7 +202,21 @@ def owned(
         "/v1/files", data={"purpose": "batch"}, files={"file": ("Canary.jsonl", b"Canary\n")}
     )
     asked_of = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
-    api.as_(alice).post("/v1/batches", {"input_file_id": file.json()["id"], **asked_of})
+    for _ in range(2):
+        api.as_(alice).post("/v1/batches", {"input_file_id": file.json()["id"], **asked_of})
+    over = Batch.objects.of(company).first()
+    Batch.objects.of(company).filter(pk=over.pk).update(status="cancelled")
+    Line.objects.create(
+        batch=over,
+        line_no=1,
+        custom_id="Canary",
+        offset=0,
+        length=7,
+        slice_no=0,
+        status="cancelled",
+        estimated_nano_usd=0,
+        estimated_tokens=0,
+    )
     told = {"message": "Canary", "provider_name": "", "severity": "info"}
     alert = alerts.raise_by_hand(company, {**told, "threshold_value": None, "current_value": None})
     for person, last, name in ((alice, "cany", "org-canary"), (cast.charlie, "self", "org-own")):
@@ -209,7 +231,8 @@ def owned(
         key=key,
         batch=AIBatch.objects.of(company).get(),
         file=StoredFile.objects.of(company).get(),
-        filebatch=Batch.objects.of(company).get(),
+        filebatch=Batch.objects.of(company).get(status="validating"),
+        overbatch=Batch.objects.of(company).get(status="cancelled"),
         usage=world.ledger(done)[0],
         alert=alert,
         credentials=AICredentials.objects.of(company).get(),
@@ -275,6 +298,7 @@ def test_a_foreign_id_is_an_absent_one(api: Api, cast: Cast, owned: Owned, row: 
         ("/ai/credentials/history/", "cany"),
         ("/v1/files", "anary"),
         ("/v1/batches", "{filebatch.batch_id}"),
+        ("/api/batch/list", "{filebatch.batch_id}"),
         ("/ai/webhooks/", "anary"),
         ("/auth/keys/", "anary"),
     ],
@@ -297,6 +321,8 @@ def test_lists_hold_nothing_of_theirs(api: Api, cast: Cast, owned: Owned, path: 
         ("/ai/batch-analysis/{}/results/", "batch"),
         ("/v1/files/{}", "file"),
         ("/v1/batches/{}", "filebatch"),
+        ("/api/batch/{}", "filebatch"),
+        ("/api/batch/{}/results", "filebatch"),
     ],
 )
 def test_another_brand_of_ones_own_company_is_foreign_too(

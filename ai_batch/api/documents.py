@@ -74,7 +74,7 @@ FORM = {
         }
     },
 }
-ORDER = {
+ORDER: dict[str, Any] = {
     "type": "object",
     "required": ["input_file_id", "endpoint", "completion_window"],
     "properties": {

@@ -182,3 +182,11 @@ def metadata_of(given: Any) -> dict[str, str] | None:
             message = "Invalid 'metadata': keys have at most {key} characters, values {value}."
             raise ValidationFailed(message, param="metadata", words={"key": MAX_KEY, "value": MAX_VALUE})
     return given
+
+
+def offset_of(query: Mapping[str, str]) -> int:
+    """How many rows to skip."""
+    text = query.get("offset", "0")
+    if not text.isdecimal() or len(text) > 9:
+        raise wrong_type("offset", "an integer", text)
+    return int(text)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ai_batch.models import Batch, StoredFile
+from megahub.kernel import body
 
 MOMENTS = (
     "in_progress_at",
@@ -79,3 +80,8 @@ def listing(rows: list[Any], limit: int, shape: Any) -> dict[str, Any]:
         "last_id": data[-1]["id"] if data else None,
         "has_more": len(rows) > limit,
     }
+
+
+def dumps(value: Any) -> bytes:
+    """JSON on one line."""
+    return body.dumps(value)

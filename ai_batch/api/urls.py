@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from ai_batch.api import compatible
+from ai_batch.api import compatible, guide, results
 
 fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/files", compatible.all_files, name="v1-files"),
@@ -9,5 +9,15 @@ fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/batches", compatible.all_batches, name="v1-batches"),
     path("v1/batches/<str:batch_id>", compatible.one_batch, name="v1-batch"),
     path("v1/batches/<str:batch_id>/cancel", compatible.cancel_batch, name="v1-batch-cancel"),
+    path("api/batch/create", guide.create, name="batch-create"),
+    path("api/batch/upload", guide.upload, name="batch-upload"),
+    path("api/batch/list", guide.listed, name="batch-list"),
+    path("api/batch/stats", guide.stats, name="batch-stats"),
+    path("api/batch/template", guide.template, name="batch-template"),
+    path("api/batch/<str:batch_id>", guide.one, name="batch-one"),
+    path("api/batch/<str:batch_id>/cancel", guide.cancel, name="batch-cancel"),
+    path("api/batch/<str:batch_id>/retry_failed", guide.retry_failed, name="batch-retry"),
+    path("api/batch/<str:batch_id>/events", guide.events, name="batch-events"),
+    path("api/batch/<str:batch_id>/results", results.results_of, name="batch-results"),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [*fast_urlpatterns]

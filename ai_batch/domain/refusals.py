@@ -34,3 +34,13 @@ class StorageFull(ServerError):
     status = 507
     code = "STORAGE_FULL"
     message = "There is no room left for files; nothing was kept. Try again later."
+
+
+class NothingToRetry(Conflict):
+    code = "NOTHING_TO_RETRY"
+    message = "No line of this batch has failed."
+
+
+class NotOver(Conflict):
+    code = "BATCH_NOT_OVER"
+    message = "The batch has not ended yet."

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 
 from ai_batch import selectors
-from ai_batch.domain.refusals import NoSuchFile, NotCancellable
-from ai_batch.models import Batch
+from ai_batch.domain.refusals import NoSuchFile, NotCancellable, NotOver
+from ai_batch.models import Batch, StoredFile
+from ai_batch.services import making
+from ai_batch.services.files import Owner
 from ai_batch.services.reserving import RING_AGAIN
 from megahub.kernel import clock, queue
 from megahub.tenancy.selectors import Caller
 
 
-def create(caller: Caller, fields: dict[str, Any]) -> Batch:
+def create(caller: Caller, fields: dict[str, Any], file: StoredFile | None = None) -> Batch:
     """A new batch, about to be validated. What is wrong with its file is told by its status later."""
-    asked = fields.pop("input_file_id")
-    try:
-        file = selectors.file_of(caller, asked)
-    except NoSuchFile:
-        file = None
+    fields = dict(fields)
+    asked = fields.pop("input_file_id", None) if file is None else file.file_id
+    with suppress(NoSuchFile):
+        file = file or selectors.file_of(caller, asked)
     now = clock.now()
     batch: Batch = Batch.objects.unscoped().create(
         company_id=caller.company_id,
@@ -49,3 +51,27 @@ def cancel(caller: Caller, batch_id: str) -> Batch:
     if batch.status not in ("cancelling", "cancelled"):
         raise NotCancellable(words={"current_status": batch.status})
     return batch
+
+
+def owner_of(caller: Caller) -> Owner:
+    """Whose a caller's new file is."""
+    return Owner(caller.company_id, caller.require_brand(), caller.user_id)
+
+
+def retry_failed(caller: Caller, batch_id: str) -> Batch:
+    """A new batch of the lines that did not succeed, linked to theirs. Raises NotOver, NothingToRetry."""
+    batch = selectors.batch_of(caller, batch_id)
+    if not batch.is_over:
+        raise NotOver
+    name = f"{batch.batch_id}_retry.jsonl"
+    file = making.of_lines(owner_of(caller), name, making.of_failed(batch))
+    fields = {
+        "endpoint": batch.endpoint,
+        "completion_window": batch.completion_window,
+        "metadata": batch.metadata,
+        "engine_asked": batch.engine_asked,
+        "max_attempts": batch.max_attempts,
+        "backoff_seconds": batch.backoff_seconds,
+        "parent": batch,
+    }
+    return create(caller, fields, file)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from django.db.models import Q
-
 from ai_batch.domain import results
 from ai_batch.models import Batch, Line
 from ai_batch.services import ending
@@ -88,15 +86,16 @@ def take_back(batch: Batch) -> int:
 
     The provider may have been called: the outcome of the attempt is unknown.
     """
-    held = set(batch.lines.filter(status="running").values_list("session_id", flat=True).distinct())
+    running = batch.lines.filter(status="running", session_id__isnull=False)
+    sessions = running.values_list("session_id", flat=True).distinct()
+    held = {pk for pk in sessions if pk is not None}
     if not held:
         return 0
-    alive = WorkerSession.objects.filter(pk__in=held - {None}, ended_at=None, beat_at__gte=silent_since())
+    alive = WorkerSession.objects.filter(pk__in=held, ended_at=None, beat_at__gte=silent_since())
     gone = held - set(alive.values_list("pk", flat=True))
     if not gone:
         return 0
-    lost = Q(session_id__in=gone - {None}) | Q(session_id=None)
-    lines = list(batch.lines.filter(lost, status="running").order_by("line_no")[:TAKE_BACK_AT_ONCE])
+    lines = list(running.filter(session_id__in=gone).order_by("line_no")[:TAKE_BACK_AT_ONCE])
     work = Work.of(Batch.objects.unscoped().select_related("input_file").get(pk=batch.pk))
     for line in lines:
         if line.unknown or batch.stop:

@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import openai
 import pytest
 
 from ai_batch.models import Batch, Line, LineResult
-from ai_batch.services import chores, engine, finishing, ingest
+from ai_batch.services import chores, finishing, ingest
 from ai_usage.models import LedgerEntry
-from megahub.kernel import loop
 from tests import world
+from tests.ai_batch.conftest import jsonl, line, work
 from tests.conftest import Api
 from tests.world import Cast
 
 Rung = list[tuple[str, tuple[Any, ...], str]]
-
-
-def line(custom_id: str, text: str = "Hello.", **body: Any) -> dict[str, Any]:
-    return {
-        "custom_id": custom_id,
-        "method": "POST",
-        "url": "/v1/chat/completions",
-        "body": {
-            "model": "gpt-4o-mini",
-            "messages": [{"role": "user", "content": text}],
-            "max_tokens": 20,
-            **body,
-        },
-    }
-
-
-def jsonl(*lines: Any) -> bytes:
-    return b"".join(json.dumps(each).encode() + b"\n" for each in lines)
-
-
-def work(batch: Batch) -> Batch:
-    """Do what workers do, until the batch has ended."""
-    ingest.validate(batch.pk)
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        batch.refresh_from_db()
-        if batch.is_over:
-            return batch
-        if batch.status == "in_progress":
-            loop.run(engine.wake())
-        if not batch.lines.filter(status__in=("pending", "running")).exists():
-            finishing.finish(batch.pk)
-        time.sleep(0.02)
-    raise AssertionError(batch.status)
 
 
 @pytest.fixture

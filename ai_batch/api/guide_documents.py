@@ -1,0 +1,193 @@
+"""The batch guide's surface in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ai_batch.api.documents import (
+    BRAND,
+    JSON,
+    OBJECT,
+    ORDER,
+    errors,
+    of_path,
+    of_query,
+    told,
+    whole,
+)
+from megahub.kernel.openapi import operation
+
+TAG = ["batch"]
+REQUEST = {
+    "custom_id": "request-1",
+    "method": "POST",
+    "url": "/v1/chat/completions",
+    "body": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say hello."}]},
+}
+EXAMPLE = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "requests": [REQUEST]}
+PROPERTIES: dict[str, Any] = {**ORDER["properties"], "requests": {"type": "array", "items": OBJECT}}
+FORM = {
+    "type": "object",
+    "required": ["file", "endpoint"],
+    "properties": {
+        **ORDER["properties"],
+        "file": {"type": "string", "format": "binary"},
+        "metadata": {"type": "string", "description": "JSON."},
+        "model": {"type": "string", "description": "For rows of a table that name none."},
+        "template": {
+            "type": "string",
+            "description": "A request's body with {{column}} for a table's cells.",
+        },
+    },
+}
+
+
+def one_of(*choices: str) -> dict[str, Any]:
+    return {"type": "string", "enum": list(choices)}
+
+
+def created(description: str, *statuses: str) -> dict[str, Any]:
+    """An answer 201, and what may be wrong."""
+    return {"201": {"description": description, "content": {JSON: {"schema": OBJECT}}}, **errors(*statuses)}
+
+
+CREATE = operation(
+    "POST",
+    operationId="batch_create",
+    tags=TAG,
+    description="Create a batch of a list of requests, of an uploaded file, or of a file sent along.",
+    parameters=[BRAND],
+    requestBody={
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {"type": "object", "required": ["endpoint"], "properties": PROPERTIES},
+                "example": EXAMPLE,
+            },
+            "multipart/form-data": {"schema": FORM},
+        },
+    },
+    responses=created("`{success, batch}`.", "413", "507"),
+)
+UPLOAD = operation(
+    "POST",
+    operationId="batch_upload",
+    tags=TAG,
+    description="Upload JSONL, CSV or a workbook; a table becomes a file of requests.",
+    parameters=[BRAND],
+    requestBody={
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "purpose": one_of("batch"),
+                        "endpoint": {"type": "string"},
+                        "model": {"type": "string"},
+                        "template": {"type": "string"},
+                    },
+                }
+            }
+        },
+    },
+    responses=created("`{success, file}`.", "415", "507"),
+)
+LIST = operation(
+    "GET",
+    operationId="batch_list",
+    tags=TAG,
+    description="The brand's batches, by cursor (`source=api`) or by offset (`source=local`).",
+    parameters=[
+        BRAND,
+        of_query("source", "How to page: by cursor, or by offset.", one_of("api", "local")),
+        of_query("limit", "How many.", whole(1, 100)),
+        of_query("after", "source=api: the batch behind which to go on."),
+        of_query("offset", "source=local: how many to skip.", whole(0, 999_999_999)),
+        of_query("status", "source=local: only batches of this status."),
+    ],
+    responses=told("`{success, object, data, first_id, last_id, has_more}`."),
+)
+STATS = operation(
+    "GET",
+    operationId="batch_stats",
+    tags=TAG,
+    description="How many batches, requests and tokens; what they cost.",
+    parameters=[BRAND, of_query("format", "As JSON or as a table.", one_of("json", "csv"))],
+    responses=told("`{success, stats}`."),
+)
+TEMPLATE = operation(
+    "GET",
+    operationId="batch_template",
+    tags=TAG,
+    description="A table (CSV) to begin with.",
+    parameters=[BRAND],
+    responses=told("The table."),
+)
+ONE = operation(
+    "GET",
+    operationId="batch_get",
+    tags=TAG,
+    description="A batch with its progress.",
+    parameters=[
+        BRAND,
+        of_path("batch_id"),
+        of_query("refresh", "Ask the provider first, where one runs it.", {"type": "boolean"}),
+    ],
+    responses=told("`{success, batch}`.", "404"),
+)
+CANCEL = operation(
+    "POST",
+    operationId="batch_cancel",
+    tags=TAG,
+    description="Cancel a batch; what runs is finished, the rest is not begun.",
+    parameters=[BRAND, of_path("batch_id")],
+    responses=told("`{success, batch}`.", "404", "409"),
+)
+RETRY = operation(
+    "POST",
+    operationId="batch_retry_failed",
+    tags=TAG,
+    description="A new batch of the lines that did not succeed, linked to this one.",
+    parameters=[BRAND, of_path("batch_id")],
+    responses=created("`{success, batch}` of the new batch.", "404", "409", "507"),
+)
+EVENTS = operation(
+    "GET",
+    operationId="batch_events",
+    tags=TAG,
+    description="A batch's progress as server-sent events; the last is named after its end.",
+    parameters=[BRAND, of_path("batch_id")],
+    responses={
+        "200": {"description": "Events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **errors("404"),
+    },
+)
+RESULTS = operation(
+    "GET",
+    operationId="batch_results",
+    tags=TAG,
+    description="What has come of the lines, also while it runs; tables tell tokens and costs.",
+    parameters=[
+        BRAND,
+        of_path("batch_id"),
+        of_query("type", "Those that succeeded, or the others.", one_of("output", "error")),
+        of_query("format", "How it is written.", one_of("jsonl", "csv", "xlsx")),
+    ],
+    responses={
+        "200": {
+            "description": "The lines.",
+            "content": {
+                kind: {"schema": {"type": "string", "format": "binary"}}
+                for kind in (
+                    "application/jsonl",
+                    "text/csv",
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                )
+            },
+        },
+        **errors("404"),
+    },
+)
