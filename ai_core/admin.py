@@ -16,7 +16,7 @@ from unfold.decorators import action, display
 
 from ai_core import pipeline
 from ai_core.domain.states import ENDS
-from ai_core.models import AIBatch, AIJob, AIJobType, Attempt, BatchJob, WorkerSession
+from ai_core.models import AIBatch, AIJob, AIJobType, Attempt, BatchJob, ProviderGate, WorkerSession
 from ai_usage.admin.ledger import ModelFilter
 from ai_usage.models import AIJobUsage, LedgerEntry
 from ai_usage.services.repricing import TOKENS
@@ -308,3 +308,14 @@ class WorkerSessionAdmin(GrowingAdmin):
         if session.ended_at is not None:
             return None
         return int((clock.now() - session.beat_at).total_seconds())
+
+
+@admin.register(ProviderGate)
+class ProviderGateAdmin(GrowingAdmin):
+    """The ways to providers that are shut now."""
+
+    names = (_("provider gate"), _("provider gates"))
+    list_display = ("key", "state", "shut_until", "hold_seconds", "shut_at")
+    list_filter = ("state",)
+    search_fields = ("key",)
+    fields = list_display

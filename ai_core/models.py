@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from megahub.kernel import clock
@@ -199,6 +199,32 @@ class Attempt(models.Model):
     def __str__(self) -> str:
         words = {"number": self.attempt_no, "job": self.job_id}
         return gettext("attempt %(number)s of job %(job)s") % words
+
+
+class ProviderGate(models.Model):
+    """A way to a provider that is shut for now (ai_core/services/gates.py); no row means that it is open.
+
+    ``key`` is ``source:owner|provider`` for a credential that was told to wait (429), and with
+    ``|model`` for a way that failed too often: it stays shut until a probe is answered.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", pgettext_lazy("circuit", "Interrupted")
+        PROBED = "probed", _("Being tried")
+        LIMITED = "limited", _("Told to wait")
+
+    key = models.CharField(max_length=240, unique=True)
+    state = models.CharField(max_length=8, choices=State.choices)
+    shut_until = models.DateTimeField()
+    hold_seconds = models.FloatField(default=0)
+    shut_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        verbose_name = _("provider gate")
+        verbose_name_plural = _("provider gates")
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class AIBatch(CompanyOwned):

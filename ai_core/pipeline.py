@@ -19,7 +19,7 @@ from django.conf import settings
 
 from ai_core import selectors
 from ai_core.models import AIJobType
-from ai_core.services import alternatives, calls, endings
+from ai_core.services import alternatives, calls, endings, gates
 from ai_core.services.accept import ACCEPT, Acceptance, acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
@@ -33,7 +33,7 @@ from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.domain import params, pricing
 from ai_providers.domain.gathering import Gathered
 from ai_providers.domain.pricing import Estimate
-from ai_providers.domain.wire import Call
+from ai_providers.domain.wire import Access, Call
 from ai_usage.services import limits
 from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, connection, journal, loop, queue
@@ -304,34 +304,47 @@ async def _produce(job: Job, emit: Emit) -> None:
 
 
 async def _attempts(job: Job, emit: Emit) -> None:
-    """One attempt per way to the provider, until one answers.
+    """One attempt per way to the provider that is not shut, until one answers.
 
     The next way is taken only while nothing has been said, and only after an error that another
-    attempt may mend.
+    attempt may mend. A job that no way was open for has not been called at all (``held_until``).
     """
+    failed: HubError | None = None
+    shut: list[gates.Refused] = []
     for access in job.terms.accesses:
+        again = failed is not None or job.attempt_no > 1
+        try:
+            passing = await gates.enter(job, access, again=again)
+        except gates.Refused as refused:
+            shut.append(refused)
+            continue
+        if failed is not None and not await _move_on(job, access, failed):
+            raise failed
         job.access = access
         try:
-            await _call(job, emit)
+            async with passing:
+                await _call(job, emit)
             return
         except HubError as error:
-            last = access is job.terms.accesses[-1]
-            if last or job.has_spoken or not error.retryable:
+            if job.has_spoken or not error.retryable:
                 raise
-            phase = "unknown" if error.outcome_unknown else "failed"
-            following = job.terms.accesses[job.terms.accesses.index(access) + 1]
-            move = Move(
-                job.pk,
-                job.attempt_no,
-                await _session_id(),
-                following.provider,
-                following.source,
-                phase,
-                error.code,
-            )
-            if not await journal.write(NEXT_ATTEMPT, move):
-                raise
-            job.attempt_no += 1
+            failed = error
+    if failed is None:
+        first = min(shut, key=lambda refused: refused.until)
+        job.held_until = first.until
+        failed = first.error
+    raise failed
+
+
+async def _move_on(job: Job, access: Access, failed: HubError) -> bool:
+    """The next attempt, by another way; False when the job is not this process's any more."""
+    phase = "unknown" if failed.outcome_unknown else "failed"
+    session_id = await _session_id()
+    move = Move(job.pk, job.attempt_no, session_id, access.provider, access.source, phase, failed.code)
+    if not await journal.write(NEXT_ATTEMPT, move):
+        return False
+    job.attempt_no += 1
+    return True
 
 
 async def _call(job: Job, emit: Emit) -> None:

@@ -12,6 +12,7 @@ from django.conf import settings
 from ai_core import pipeline
 from ai_core.services import recovery, spooling
 from ai_core.services.sessions import PROCESS
+from ai_core.services.watchdog import WATCHDOG
 from ai_providers.adapters import http
 from megahub.kernel import journal, loop
 
@@ -24,7 +25,9 @@ SLOTS = threading.BoundedSemaphore(settings.HUB_JOB_SLOTS)
 @shared_task(name="ai_core.run_job")
 def run_job(job_pk: int) -> None:
     """Run a pending job on the process's event loop, when a slot is free."""
+    WATCHDOG.wait(+1)
     SLOTS.acquire()
+    WATCHDOG.wait(-1)
     loop.start(pipeline.work(job_pk)).add_done_callback(_done)
 
 
@@ -44,6 +47,12 @@ def _done(future: Any) -> None:
     SLOTS.release()
     if not future.cancelled() and (error := future.exception()) is not None:
         log.error("a job's run broke outside of its job", exc_info=error)
+
+
+@signals.task_prerun.connect
+def heard(**_: Any) -> None:
+    """A message has come: this worker is not deaf."""
+    WATCHDOG.hear()
 
 
 @signals.worker_ready.connect

@@ -12,6 +12,7 @@ from ai_core.services import spooling
 from ai_core.services.claim import GIVE_BACK_JOB, Claimed, Return
 from ai_core.services.closing import event_of, settlement
 from ai_core.services.job import Job, Mark
+from ai_core.services.putting_off import PUT_JOB_OFF, Postponement
 from ai_core.services.settle import SETTLE, Settlement
 from ai_providers.domain import pricing
 from megahub.delivery import selectors as webhooks
@@ -30,6 +31,11 @@ PATIENCE_SECONDS = 10.0
 
 async def end(job: Job) -> None:
     """Write a run's end; ``job`` then tells how it ended."""
+    if job.held_until is not None and job.is_async:
+        if await journal.write(PUT_JOB_OFF, Postponement(job.pk, job.attempt_no, job.held_until)):
+            job.status = advance("running", "requeue")
+            return
+        job.error = JobCancelled()
     if job.error is not None and _may_retry(job, job.error):
         if await _give_back(job, job.error):
             return

@@ -82,6 +82,8 @@ class Job:
     has_spoken: bool = False
     completion: Completion | None = None
     error: HubError | None = None
+    #: When to come back, for a job that was not called since every way was shut.
+    held_until: datetime | None = None
     status: str = "pending"
     usage: Usage | None = None
     cost: Cost | None = None

@@ -10,7 +10,7 @@ from django.db.models import F, Q
 
 from ai_core.domain import retry
 from ai_core.models import AIJob, Attempt, WorkerSession
-from ai_core.services import spooling
+from ai_core.services import gates, spooling
 from ai_core.services.claim import GIVE_BACK_JOB, Return
 from ai_core.services.closing import settlement
 from ai_core.services.sessions import silent_since
@@ -56,6 +56,7 @@ def reap() -> int:
     """
     spooling.replay()
     exposures.expire()
+    gates.forget_old()
     now = clock.now()
     gone = Q(session=None) | Q(session__beat_at__lt=silent_since()) | Q(session__ended_at__isnull=False)
     overdue = Q(job__deadline_at__lt=now - DEADLINE_GRACE)

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import QuerySet
 
 from ai_core.models import AIJob, WorkerSession
+from ai_core.services import gates, watchdog
 from megahub.kernel import clock
 
 log = logging.getLogger(__name__)
@@ -110,10 +112,16 @@ class Process:
                 log.warning("heartbeat failed: %s", type(error).__name__)
         connection.close()
 
+    def _drain(self) -> None:
+        self.draining = True
+
     def _look(self, beat: bool) -> None:
         close_old_connections()
         if beat:
             self._row().update(beat_at=clock.now())
+            if self.kind == "worker":
+                watchdog.WATCHDOG.look(time.monotonic(), len(self.running), self._drain)
+        gates.refresh()
         if self.running:
             wanted = AIJob.objects.unscoped().filter(
                 pk__in=list(self.running), status="running", cancel_requested_at__isnull=False

@@ -376,6 +376,7 @@ UNFOLD: dict[str, Any] = {
             ),
             _group(
                 _("System"),
+                _page("ai_core_providergate", "block", _("Provider gates")),
                 _page("ai_core_workersession", "memory", _("Processes")),
                 _page("tenancy_idempotencykey", "repeat", _("Idempotency keys")),
                 _page("tenancy_companykey", "lock", _("Company data keys")),

@@ -11,7 +11,8 @@ import pytest
 from django.db import OperationalError
 
 from ai_core import pipeline
-from ai_core.models import AIJob, Attempt
+from ai_core.models import AIJob, Attempt, ProviderGate
+from ai_core.services import gates
 from ai_providers import selectors as providers
 from ai_providers.models import AIModel
 from megahub.kernel import clock, loop
@@ -25,7 +26,10 @@ Rung = list[tuple[str, tuple[Any, ...], str]]
 
 
 def make_due(pk: int) -> None:
+    """Let the job's moment come, and that of whatever its provider asked to wait for."""
     AIJob.objects.unscoped().filter(pk=pk).update(run_at=clock.now())
+    ProviderGate.objects.filter(state="limited").delete()
+    gates.refresh()
 
 
 def test_it_works(cast: Cast, provider: Provider, rung: Rung) -> None:

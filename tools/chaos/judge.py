@@ -174,10 +174,10 @@ def _mark(job: Row) -> str | None:
 
 def _charged(row: Row, unit: str) -> int:
     """What an entry counts against a budget of this unit."""
-    if row["kind"] not in CLOSING | {"adjust"}:
+    if row["kind"] not in CLOSING | {"adjust", "late"}:
         return 0
     if unit == "nano_usd":
         return int(row["charged_nano_usd"])
-    if row["kind"] != "settle":
-        return 0
-    return 1 if unit == "jobs" else int(row["tokens"])
+    if unit == "jobs":
+        return int(row["kind"] == "settle")
+    return int(row["tokens"]) if row["kind"] in ("settle", "late") else 0
