@@ -8,6 +8,7 @@ from ai_batch.domain import engines
 from ai_batch.domain.lines import ENDPOINTS, Problem, Request
 from ai_batch.models import Batch
 from ai_providers import selectors as providers
+from ai_providers.catalogue import loading
 from ai_providers.domain import params, pricing
 from ai_providers.domain.endpoints import spec_for
 from ai_providers.domain.pricing import Estimate
@@ -67,7 +68,7 @@ class Checker:
         except ModelNotFound:
             message = "The provided model '{model}' is not supported by the Batch API."
             raise ModelNotFound(message, param="model", model=model[:120]) from None
-        spec = spec_for(terms.spec, self.endpoint)
+        spec = spec_for(terms.spec, self.endpoint, loading.responses_rules())
         if spec is None:
             raise ModelNotSupportedHere(param="model", model=model, endpoint=self.batch.endpoint)
         self.engine = engines.choose(self.batch.engine_asked, terms.spec, self.batch.endpoint)

@@ -12,14 +12,16 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 
+from ai_batch.domain import grouping
 from ai_batch.models import Batch
 from ai_batch.services import running
 from ai_batch.services.claim import TAKE_LINES, Take, Taken
-from ai_batch.services.running import Work
+from ai_batch.services.running import Run, Work
 from ai_batch.services.settle import SETTLE_LINES, LineEnd
 from ai_core.services.sessions import PROCESS
 from megahub.kernel import journal, loop, queue
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 #: How often it is looked which batches there are.
 LOOK_SECONDS = 1.0
+EMBEDDINGS = "/v1/embeddings"
 #: Lines taken at a time, at most: companies take turns between.
 AT_ONCE = 50
 #: Ends that may wait for the database before no more lines are taken.
@@ -131,22 +134,67 @@ class Engine:
                 self._free(work)
                 self._spawn(self._settle(work, running.refused(work, line, error)))
             return
+        if work.endpoint == EMBEDDINGS:
+            await self._embed(work, lines, contents)
+            return
         for line, raw in zip(lines, contents, strict=True):
             self._spawn(self._line(work, line, raw))
+
+    async def _embed(self, work: Work, lines: list[Taken], contents: list[bytes]) -> None:
+        """Embeddings go together: one call for many lines of the same parameters."""
+        runs: list[tuple[Run, dict[str, Any]]] = []
+        for line, raw in zip(lines, contents, strict=True):
+            try:
+                run = await running.prepare(work, line, raw)
+            except HubError as error:
+                self._free(work)
+                self._spawn(self._failed(work, line, error, time.monotonic()))
+                continue
+            runs.append((run, run.call.params))
+        for group in grouping.together(runs):
+            self._spawn(self._group(work, group))
+
+    async def _group(self, work: Work, group: list[Run]) -> None:
+        if len(group) == 1:
+            await self._alone(work, group[0])
+            return
+        inputs = [text for run in group for text in grouping.inputs_of(run.call.params) or ()]
+        whole = replace(
+            group[0], call=replace(group[0].call, params={**group[0].call.params, "input": inputs})
+        )
+        try:
+            answers = grouping.apart(await running.ask(whole), [run.call.params for run in group])
+        except HubError as error:
+            if error.retryable:
+                for run in group:
+                    self._free(work)
+                    self._spawn(self._failed(work, run.line, error, run.began))
+                return
+            answers = None  # one of them is at fault: each is asked alone
+        if answers is None:
+            for run in group:
+                self._spawn(self._alone(work, run))
+            return
+        for run, answer in zip(group, answers, strict=True):
+            self._free(work)
+            self._spawn(self._settle(work, running.succeeded(run, answer)))
 
     async def _line(self, work: Work, line: Taken, raw: bytes) -> None:
         began = time.monotonic()
         try:
             run = await running.prepare(work, line, raw)
-            completion = await running.ask(run)
-        except HubError as error:
+        except Exception as error:  # noqa: BLE001 - what is wrong with a line ends that line only
             self._free(work)
-            await self._failed(work, line, error, began)
+            await self._failed(work, line, _as_hub_error(work, line, error), began)
             return
-        except Exception:
-            log.exception("line %s of batch %s broke", line.line_no, work.batch_ref)
+        await self._alone(work, run)
+
+    async def _alone(self, work: Work, run: Run) -> None:
+        try:
+            completion = await running.ask(run)
+        except Exception as error:  # noqa: BLE001 - what is wrong with a line ends that line only
             self._free(work)
-            await self._failed(work, line, ServerError(), began)
+            await self._failed(work, run.line, _as_hub_error(work, run.line, error), run.began)
             return
         self._free(work)
         await self._settle(work, running.succeeded(run, completion))
@@ -192,6 +240,13 @@ class Engine:
         self._children.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a line's run broke outside of its line", exc_info=error)
+
+
+def _as_hub_error(work: Work, line: Taken, error: Exception) -> HubError:
+    if isinstance(error, HubError):
+        return error
+    log.error("line %s of batch %s broke", line.line_no, work.batch_ref, exc_info=error)
+    return ServerError()
 
 
 def waiting() -> list[Work]:

@@ -18,6 +18,7 @@ from ai_core.domain import retry
 from ai_core.services import calls
 from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
+from ai_providers.catalogue import loading
 from ai_providers.domain import params, pricing
 from ai_providers.domain.endpoints import spec_for
 from ai_providers.domain.spec import ModelSpec
@@ -102,7 +103,7 @@ async def prepare(work: Work, line: Taken, raw: bytes) -> Run:
     terms = await providers.terms(work.running.company_id, work.running.model)
     if terms.is_sandbox != work.running.sandbox:
         raise CredentialsChanged
-    spec = spec_for(terms.spec, ENDPOINTS[work.endpoint])
+    spec = spec_for(terms.spec, ENDPOINTS[work.endpoint], loading.responses_rules())
     if spec is None:
         raise ModelNotSupportedHere(param="model", model=terms.spec.id, endpoint=work.endpoint)
     request = request_of(Place(line.line_no, line.offset, raw), work.endpoint)

@@ -30,7 +30,21 @@ from megahub.kernel.errors import (
 )
 from megahub.kernel.logs import REDACTED, without_keys
 
-PATHS = {"chat": "/chat/completions", "embeddings": "/embeddings"}
+PATHS = {
+    "chat": "/chat/completions",
+    "completions": "/completions",
+    "embeddings": "/embeddings",
+    "moderations": "/moderations",
+    "responses": "/responses",
+}
+#: Where each endpoint's answer holds what was asked for.
+PARTS = {
+    "chat": "choices",
+    "completions": "choices",
+    "embeddings": "data",
+    "moderations": "results",
+    "responses": "output",
+}
 DURATION = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?)(ms|s|m|h|d)")
 DURATIONS = re.compile(f"(?:{DURATION.pattern})+")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -152,7 +166,7 @@ class OpenAI:
 
 def from_wire(call: Call, json: Any, headers: dict[str, str], access: Access) -> Completion:
     """The completion that a whole answer holds. Raises ProviderMalformed for one without its parts."""
-    part = "choices" if call.endpoint == "chat" else "data"
+    part = PARTS[call.endpoint]
     if not isinstance(json, dict) or json.get(part) is None:
         raise ProviderMalformed(provider=access.provider)
     found = objects(json, part, access)

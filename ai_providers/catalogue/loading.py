@@ -19,6 +19,8 @@ BEGINNING = date(1970, 1, 1)
 #: What every model of a kind takes and needs.
 REQUIRED: dict[str, tuple[str, ...]] = {
     "chat": ("messages",),
+    "completions": ("prompt",),
+    "moderations": ("input",),
     "embeddings": ("input",),
     "responses": ("input",),
     "image": ("prompt",),
@@ -41,6 +43,12 @@ PRICE_KEYS = frozenset("since currency unit rates batch tiers".split())
 TIER_KEYS = frozenset("above_input_tokens rates".split())
 #: Classes of tokens that a text model's price may name; images have classes of their own.
 TOKEN_CLASSES = frozenset(get_args(TokenClass))
+
+
+@cache
+def responses_rules() -> dict[str, ParamRule]:
+    """What the Responses API takes of any model that serves it."""
+    return _definitions()["responses"]
 
 
 @cache

@@ -19,6 +19,8 @@ def usage_of(reported: Any) -> Usage | None:
     ``prompt_tokens`` holds the cached ones, ``completion_tokens`` the reasoning ones. A provider that
     reports a subset larger than its whole is read so that no class turns negative.
     """
+    if isinstance(reported, dict) and "input_tokens" in reported:
+        reported = _in_chats_words(reported)
     if not isinstance(reported, dict) or not isinstance(reported.get("prompt_tokens"), int | float):
         return None
     prompt = _count(reported, "prompt_tokens")
@@ -34,6 +36,16 @@ def usage_of(reported: Any) -> Usage | None:
         output=completion - reasoning,
         reasoning=reasoning,
     )
+
+
+def _in_chats_words(reported: dict[str, Any]) -> dict[str, Any]:
+    """The Responses API's report."""
+    return {
+        "prompt_tokens": reported["input_tokens"],
+        "completion_tokens": reported.get("output_tokens"),
+        "prompt_tokens_details": reported.get("input_tokens_details"),
+        "completion_tokens_details": reported.get("output_tokens_details"),
+    }
 
 
 def _count(reported: Any, name: str) -> int:
@@ -60,6 +72,10 @@ def guessed(call: Call, body: dict[str, Any]) -> Usage:
     """The usage of an answer that reported none: input at its bound, output by its length."""
     choices = _objects(body.get("choices"))
     texts = [text for choice in choices for text in _texts(_object(choice.get("message")))]
+    texts += [choice["text"] for choice in choices if isinstance(choice.get("text"), str)]
+    for item in _objects(body.get("output")):
+        parts = _objects(item.get("content"))
+        texts += [part["text"] for part in parts if isinstance(part.get("text"), str)]
     output = sum(tokens.count_text(text) for text in texts)
     return Usage(input=tokens.most_input(call.params), output=output, estimated=True)
 

@@ -199,6 +199,8 @@ def _problems(spec: ModelSpec, given: dict[str, Any]) -> Problems:
         ("tools", message_rules.tool_problems),
         ("input", message_rules.input_problems),
     ):
+        if (name == "input" and spec.kind != "embeddings") or spec.kind == "responses":
+            continue  # the Responses API has items and tools of its own
         if name in given and name not in found:
             found |= check(spec, given[name])
     return found

@@ -22,6 +22,8 @@ TOKEN_CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
 FALLBACKS = {"cache_read": "input", "cache_write": "input", "reasoning": "output"}
 #: A request that names no most of output tokens, on a model whose cap is not known.
 ASSUMED_OUTPUT_TOKENS = 32_768
+#: What OpenAI takes for the most tokens of a completion that names none.
+COMPLETION_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,15 @@ def _nano(millionths: Decimal) -> int:
 
 def output_bound(spec: ModelSpec, params: dict[str, Any]) -> int:
     """The most output tokens a cleaned request can be charged for (all of its ``n`` choices)."""
-    if spec.kind == "embeddings":
+    if spec.kind in ("embeddings", "moderations"):
         return 0
-    named = params.get("max_completion_tokens") or params.get("max_tokens")
+    if spec.kind == "completions":
+        prompts = params.get("prompt")
+        count = len(prompts) if isinstance(prompts, list) and not isinstance(prompts[0], int) else 1
+        each = params.get("max_tokens", COMPLETION_TOKENS)
+        return int(each) * int(params.get("n") or 1) * count
+    names = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+    named = next((params[name] for name in names if params.get(name)), None)
     cap = spec.max_output_tokens or spec.context_window
     most = min(named, cap) if named and cap else named or cap or ASSUMED_OUTPUT_TOKENS
     return int(most) * int(params.get("n") or 1)
@@ -138,7 +146,7 @@ def input_bound(spec: ModelSpec, params: dict[str, Any]) -> int:
 
     A chat's window holds all of it; that of an embeddings model holds each of its inputs.
     """
-    window = spec.context_window if spec.kind == "chat" else None
+    window = spec.context_window if spec.kind in ("chat", "responses") else None
     return min(most_input(params), window or sys.maxsize)
 
 

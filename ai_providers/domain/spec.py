@@ -12,7 +12,9 @@ from decimal import Decimal
 from typing import Any, Literal
 
 ParamType = Literal["number", "integer", "string", "boolean", "object", "array", "any"]
-Kind = Literal["chat", "embeddings", "responses", "image", "transcription", "speech"]
+Kind = Literal[
+    "chat", "completions", "embeddings", "moderations", "responses", "image", "transcription", "speech"
+]
 TokenClass = Literal["input", "cache_read", "cache_write", "output", "reasoning"]
 PriceUnit = Literal[
     "per_1M_tokens", "per_image", "per_minute_audio", "per_1M_characters", "per_compute_minute"

@@ -39,8 +39,12 @@ def _pieces(params: dict[str, Any]) -> Iterator[int]:
     for key in ("tools", "functions", "response_format"):
         if params.get(key):
             yield len(orjson.dumps(params[key]))
-    if "input" in params:
-        yield from _input(params["input"])
+    for key in ("input", "prompt"):
+        if key in params:
+            yield from _input(params[key])
+    for key in ("instructions", "text", "suffix"):
+        if params.get(key):
+            yield len(orjson.dumps(params[key]))
 
 
 def _content(content: Any) -> Iterator[int]:
@@ -67,5 +71,20 @@ def _input(value: str | list[Any]) -> Iterator[int]:
     for item in value:
         if isinstance(item, str):
             yield len(item.encode())
+        elif isinstance(item, dict):
+            yield _item(item)
         else:
             yield len(item) if isinstance(item, list) else 1
+
+
+def _item(item: dict[str, Any]) -> int:
+    """An item of the Responses API, or a part of a moderation."""
+    content = item.get("content")
+    parts = content if isinstance(content, list) else [item]
+    media = sum(
+        TOKENS_PER_IMAGE for part in parts if isinstance(part, dict) and "image" in str(part.get("type"))
+    )
+    files = sum(
+        TOKENS_PER_FILE for part in parts if isinstance(part, dict) and "file" in str(part.get("type"))
+    )
+    return len(orjson.dumps(item)) + media + files + TOKENS_PER_MESSAGE

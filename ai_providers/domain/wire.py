@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Endpoint = Literal["chat", "embeddings"]
+Endpoint = Literal["chat", "completions", "embeddings", "moderations", "responses"]
 #: Where a call of a function or of a custom tool holds what the model wrote.
 TOOL_CALL_TEXTS = {"function": "arguments", "custom": "input"}
 

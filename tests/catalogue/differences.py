@@ -21,7 +21,9 @@ TOKEN_CLASSES = {"cached_input": "cache_read"}
 #: What the hub needs, whatever the provider calls it (its adapter puts it into the provider's words).
 REQUIRED = {
     "chat": ("model", "messages"),
+    "completions": ("model", "prompt"),
     "embeddings": ("model", "input"),
+    "moderations": ("model", "input"),
     "responses": ("model", "input"),
     "image": ("model", "prompt"),
     "transcription": ("model", "file"),
