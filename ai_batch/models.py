@@ -174,7 +174,7 @@ class Line(models.Model):
         EXPIRED = "expired", _("Expired")
         CANCELLED = "cancelled", _("Cancelled")
 
-    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="lines", db_index=False)
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="lines", **NO_KEY)
     line_no = models.PositiveIntegerField()
     custom_id = models.CharField(max_length=512)
     offset = models.BigIntegerField()
@@ -214,7 +214,7 @@ class Line(models.Model):
 class LineResult(models.Model):
     """What is written of a line in the output file or in the error file, until the file is made."""
 
-    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="results", db_index=False)
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="results", **NO_KEY)
     line_no = models.PositiveIntegerField()
     is_error = models.BooleanField()
     body = models.TextField()

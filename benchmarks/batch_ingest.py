@@ -14,6 +14,15 @@ from typing import Any
 
 import django
 
+django.setup()
+
+# These need the applications that the line above has loaded.
+from ai_batch.models import Batch  # noqa: E402
+from ai_batch.services import ingest, making  # noqa: E402
+from ai_batch.services.files import Owner  # noqa: E402
+from megahub.kernel import journal, loop  # noqa: E402
+from megahub.tenancy.models import Brand, User  # noqa: E402
+
 
 def rss_mib() -> float:
     """This process's resident memory."""
@@ -54,13 +63,6 @@ def floor(path: Path) -> list[Any]:
 
 def hub(path: Path) -> list[Any]:
     """The hub's whole ingestion: parse, check, estimate, write, reserve."""
-    django.setup()
-    from ai_batch.models import Batch
-    from ai_batch.services import ingest, making
-    from ai_batch.services.files import Owner
-    from megahub.kernel import journal, loop
-    from megahub.tenancy.models import Brand, User
-
     brand = Brand.objects.unscoped().select_related("company").order_by("pk").first()
     user = User.objects.get(username="alice")
     owner = Owner(brand.company_id, brand.pk, user.pk)

@@ -136,7 +136,7 @@ def engine_rows(launch: Launch, lines: int, delays: list[int]) -> Iterator[list[
 @contextmanager
 def beat(launch: Launch) -> Iterator[int]:
     """Celery's beat."""
-    program = services.beat(launch.env)
+    program = services.beat(launch.env, launch.places.var / "beat")
     with ground.process(program.command, ground.OTHER_CORE, program.env) as pid:
         yield pid
 
@@ -167,7 +167,7 @@ def kill_rows(launch: Launch, lines: int, kills: int, seed: int) -> Iterator[lis
 
 def verdict(batches: Batches, row: tuple[Any, ...], killed: int, lines: int) -> list[Any]:
     """Output + error, doubles, and charges of a batch that has ended."""
-    status, completed, failed, total, _, pk = row
+    status, completed, failed, _, _, pk = row
     ask = batches.connection.execute
     ((distinct,),) = ask("SELECT count(DISTINCT custom_id) FROM ai_batch_line WHERE batch_id = %s", [pk])
     ((charged, twice),) = ask(

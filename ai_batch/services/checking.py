@@ -9,9 +9,9 @@ from ai_batch.domain.lines import ENDPOINTS, Problem, Request
 from ai_batch.models import Batch
 from ai_providers import selectors as providers
 from ai_providers.catalogue import loading
-from ai_providers.domain import params, pricing
+from ai_providers.domain import params
 from ai_providers.domain.endpoints import spec_for
-from ai_providers.domain.pricing import Estimate
+from ai_providers.domain.pricing import Estimate, Estimator
 from ai_providers.domain.spec import ModelSpec
 from ai_providers.selectors import Terms
 from megahub.kernel import loop, surfaces
@@ -56,11 +56,7 @@ class Checker:
             if self.spec is None:
                 self._refused[request.model] = error
             return Refused(error)
-        terms = self.terms
-        batch_price = self.engine == "provider"
-        return pricing.estimate(
-            self.spec, cleaned.params, terms.price, terms.rate, priced=terms.priced, batch=batch_price
-        )
+        return self._estimator.of(cleaned.params)
 
     def _look_up(self, model: str) -> None:
         try:
@@ -72,4 +68,7 @@ class Checker:
         if spec is None:
             raise ModelNotSupportedHere(param="model", model=model, endpoint=self.batch.endpoint)
         self.engine = engines.choose(self.batch.engine_asked, terms.spec, self.batch.endpoint)
+        self._estimator = Estimator(
+            spec, terms.price, terms.rate, priced=terms.priced, batch=self.engine == "provider"
+        )
         self.terms, self.spec = terms, spec

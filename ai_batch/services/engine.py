@@ -23,6 +23,7 @@ from ai_batch.services import running
 from ai_batch.services.claim import TAKE_LINES, Take, Taken
 from ai_batch.services.running import Run, Work
 from ai_batch.services.settle import SETTLE_LINES, LineEnd
+from ai_core.services import gates
 from ai_core.services.sessions import PROCESS
 from megahub.kernel import journal, loop, queue
 from megahub.kernel.errors import HubError, RateLimited, ServerError
@@ -90,6 +91,7 @@ class Engine:
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
             self._waiting = await loop.in_thread(waiting)
+            await loop.in_thread(gates.refresh)
         work = self._next()
         if work is None:
             return False

@@ -8,6 +8,7 @@ its checkpoint moved, and stops.
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,6 +158,7 @@ class Reading:
         self._requests = 0
         self._rows: list[dict[str, Any]] = []
         self._nano_usd = self._tokens = 0
+        self._writing: Future[Any] | None = None
 
     def through(self) -> None:
         """Read all of it. Raises Lost, FileNotFoundError."""
@@ -176,6 +178,7 @@ class Reading:
             self.inspection.finish()
             if last is not None and not self.inspection.count:
                 self._write(last)
+            self.settle()
 
     def _take(self, place: Place, request: Request) -> None:
         found = self.checker.check(request)
@@ -204,6 +207,12 @@ class Reading:
         if len(self._rows) >= SLICE_LINES:
             self._write(place)
 
+    def settle(self) -> None:
+        """Wait for the slice that is being written. Raises Lost."""
+        writing, self._writing = self._writing, None
+        if writing is not None and not writing.result():
+            raise Lost
+
     def _write(self, place: Place) -> None:
         if place.number <= self._written:
             return
@@ -211,7 +220,8 @@ class Reading:
         chunk = Chunk(
             self.batch.pk, self._written, place.number, end, self._rows, self._nano_usd, self._tokens
         )
-        if not journal.write_and_wait(INGEST, chunk):
-            raise Lost
+        self.settle()
+        # The database writes this slice while the next one is read.
+        self._writing = journal.submit(INGEST, chunk)
         self._written = place.number
         self._rows, self._nano_usd, self._tokens = [], 0, 0

@@ -15,7 +15,7 @@ from ai_batch.services import files
 from ai_batch.services.claim import GIVE_BACK_LINES, Back, Taken
 from ai_batch.services.settle import SETTLE_LINES, LineEnd, Running
 from ai_core.domain import retry
-from ai_core.services import calls
+from ai_core.services import calls, gates
 from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.catalogue import loading
@@ -116,12 +116,29 @@ async def prepare(work: Work, line: Taken, raw: bytes) -> Run:
     return Run(work, line, terms, spec, access, call, effort, time.monotonic())
 
 
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """A line before the provider's gate: it can wait."""
+
+    company_id: int
+    model: str
+    is_async: bool = True
+
+
 async def ask(run: Run) -> Completion:
     """Call the provider once. Raises HubError."""
     adapter = ADAPTERS[run.access.provider]
     name = f"{results.ref_of(run.line.pk)}-{run.line.attempt_no}"
     found: Completion | None = None
-    async with calls.watched(run.access):
+    running = run.work.running
+    try:
+        gate = await gates.enter(
+            Asks(running.company_id, running.model), run.access, again=run.line.tries > 0
+        )
+    except gates.Refused as shut:
+        wait = (shut.until - clock.now()).total_seconds()
+        raise RateLimited(retry_after=max(0.1, wait), provider=run.access.provider) from shut
+    async with gate, calls.watched(run.access):
         async for chunk in adapter.stream(run.call, run.access, run.spec, name):
             if chunk.rate_limits is not None:
                 calls.told(run.access, chunk.rate_limits)

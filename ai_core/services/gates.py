@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -21,7 +21,6 @@ from django.db import DatabaseError
 from ai_core.domain import gates
 from ai_core.domain.gates import Health, RetryBudget
 from ai_core.models import ProviderGate
-from ai_core.services.job import Job
 from ai_providers.domain.wire import Access
 from megahub.kernel import clock, loop
 from megahub.kernel.errors import HubError, ProviderError, ProviderUnavailable, RateLimited
@@ -38,6 +37,19 @@ RETRY_SECONDS = 10.0
 PAUSE_SECONDS = 1.0
 KEPT = timedelta(hours=1)
 RESTS = "{provider} has failed too often lately; it is tried again in a moment."
+
+
+class Asking(Protocol):
+    """Who wants to call: a job, or what is like one."""
+
+    @property
+    def company_id(self) -> int: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def is_async(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +76,13 @@ _health: dict[str, Health] = {}
 _budgets: dict[str, RetryBudget] = {}
 
 
-def way_of(job: Job, access: Access) -> str:
+def way_of(job: Asking, access: Access) -> str:
     """Whose credential to which provider; the sandbox is every company's own."""
     owner = 0 if access.source == "global" else access.credentials_id or job.company_id
     return f"{access.source}:{owner}|{access.provider}"
 
 
-async def enter(job: Job, access: Access, *, again: bool) -> Pass:
+async def enter(job: Asking, access: Access, *, again: bool) -> Pass:
     """Leave to call; ``again`` for a repeat. Raises Refused. Without a shut gate nothing is awaited."""
     way = way_of(job, access)
     key = f"{way}|{job.model}"

@@ -168,11 +168,33 @@ def estimate_of(
     incoming: int, outgoing: int, price: Price, rate: Rate, *, priced: bool = True, batch: bool = False
 ) -> Estimate:
     """The most that so many tokens may cost under ``price``."""
-    rates = rates_for(price, incoming, batch=batch)
-    dearest_in = max(rates["input"], rates["cache_write"])
-    dearest_out = max(rates["output"], rates["reasoning"])
+    dearest_in, dearest_out = _dearest(rates_for(price, incoming, batch=batch))
     most = dearest_in * incoming + dearest_out * outgoing
     return Estimate(_usd_ceiling(most, rate), incoming, outgoing, priced)
+
+
+class Estimator:
+    """``estimate`` for many requests to one model: what they share is looked up once."""
+
+    def __init__(self, spec: ModelSpec, price: Price, rate: Rate, *, priced: bool, batch: bool) -> None:
+        self._spec = spec
+        self._price = price
+        self._rate = rate
+        self._priced = priced
+        self._batch = batch
+        self._flat = None if price.tiers else _dearest(rates_for(price, 0, batch=batch))
+
+    def of(self, params: dict[str, Any]) -> Estimate:
+        """The most that a cleaned request may cost."""
+        incoming, outgoing = input_bound(self._spec, params), output_bound(self._spec, params)
+        each = self._flat or _dearest(rates_for(self._price, incoming, batch=self._batch))
+        most = each[0] * incoming + each[1] * outgoing
+        return Estimate(_usd_ceiling(most, self._rate), incoming, outgoing, self._priced)
+
+
+def _dearest(rates: dict[str, Decimal]) -> tuple[Decimal, Decimal]:
+    """The dearest rate of what goes in, and of what comes out."""
+    return max(rates["input"], rates["cache_write"]), max(rates["output"], rates["reasoning"])
 
 
 def _usd_ceiling(millionths: Decimal, rate: Rate) -> int:

@@ -98,9 +98,14 @@ async def write(writer: Writer, entry: Any) -> Any:
 
 def write_and_wait(writer: Writer, entry: Any) -> Any:
     """The same from a thread (tasks, commands, ordinary views)."""
+    return submit(writer, entry).result()
+
+
+def submit(writer: Writer, entry: Any) -> Future[Any]:
+    """The same without waiting: for a thread that has something else to do meanwhile."""
     future: Future[Any] = Future()
     _lane(writer.lane).put(Item(writer, entry, future, None))
-    return future.result()
+    return future
 
 
 class Lane:
