@@ -23,8 +23,8 @@ MODEL = "gpt-4o-mini"
 WAYS: dict[How, int] = {"now": 45, "later": 35, "stream": 14, "cancelled": 6}
 ANSWER_SECONDS = 30.0
 PAUSE_SECONDS = (0.3, 2.0)
-#: Longer than a lease and the reaper together: a job whose process was killed ends in between.
-PATIENCE_SECONDS = 150.0
+#: How much longer than a lease a caller asks again: a job whose process was killed ends in between.
+PATIENCE_SECONDS = 60.0
 #: Without these an answer leaves open what became of the request.
 DEFINITE = frozenset({400, 401, 402, 403, 404, 413, 415, 422})
 
@@ -81,6 +81,7 @@ class Callers:
     url: str
     seed: int
     tokens: dict[str, str]
+    patience_seconds: float
     history: list[Seen] = field(default_factory=list)
 
     async def carry_out(self, asked: list[Operation], seconds: float) -> None:
@@ -96,7 +97,7 @@ class Callers:
                 group.create_task(self._carry_on(session, operation))
 
     async def _carry_on(self, session: aiohttp.ClientSession, asked: Operation) -> None:
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + self.patience_seconds
         chance = random.Random(f"{self.seed} {asked.op}")
         while True:
             self._note(asked, "invoke")

@@ -24,8 +24,7 @@ from tools.chaos.stage import Stage
 from tools.launch import Launch
 from tools.report import say
 
-#: The lease of a process that runs jobs (ai_core/services/sessions.py), and how long its reaper may take.
-LEASE_SECONDS = 45.0
+#: The reaper may take so much longer than a lease.
 REAPED_WITHIN_SECONDS = 30.0
 JOBS_PER_SECOND = 20.0
 SHOWN = 5
@@ -38,7 +37,11 @@ UNTOLD = (
 #: Nobody waits for three days: a delivery that failed is due again at once.
 TIME_PASSES = "UPDATE delivery_webhookdelivery SET next_at = created_at, tries = 0 WHERE state = 'pending'"
 #: The short run is in CI; the long one has the figures of the promises.
-SHORT = Amounts(kills=12, stops=4, flushes=2, broker_restarts=1, database_restarts=1, weathers=4)
+SHORT_RUN = {"seconds": 30.0, "jobs": 200, "lease": 8.0}
+LONG_RUN = {"seconds": 1200.0, "jobs": 10_000, "lease": 45.0}
+SHORT = Amounts(
+    kills=10, stops=3, long_stops=1, flushes=2, broker_restarts=1, database_restarts=1, weathers=3
+)
 LONG = Amounts(
     kills=200, stops=40, long_stops=10, flushes=20, broker_restarts=20, database_restarts=20, weathers=40
 )
@@ -53,10 +56,10 @@ def main(arguments: list[str]) -> int:
     say(f"Seed {options.seed}: {options.jobs} jobs in {options.seconds:g} s (play it again with --seed).")
     shutil.rmtree(folder, ignore_errors=True)
     with Launch(folder) as launch:
-        built = stage.build(launch, options.seed, options.jobs // 4, {})
+        built = stage.build(launch, options.seed, options.jobs // 4, _leases(options.lease))
         with closing(built):
             hand, history = _break(built, options, amounts)
-            _calm_down(built, hand, options.jobs)
+            _calm_down(built, hand, options)
             log, taken = built.provider_log, built.receiver.taken
             found = evidence.gather(built.judges_url, history, log, taken)
     offences = judge.judge(found)
@@ -66,17 +69,29 @@ def main(arguments: list[str]) -> int:
     return int(any(offences.values()))
 
 
+def _leases(seconds: float) -> dict[str, str]:
+    """The settings that make a process be given up after so long (megahub/settings/reliability.py)."""
+    beats = min(10.0, seconds / 4.5)
+    return {
+        "HUB_STALE_SECONDS": str(seconds),
+        "HUB_BEAT_SECONDS": str(beats),
+        "HUB_REAP_SECONDS": str(beats),
+    }
+
+
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="hub chaos", description=__doc__)
     parser.add_argument("--long", action="store_true", help="200 kills, 10,000 jobs, 20 minutes")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--jobs", type=int)
+    parser.add_argument("--lease", type=float, help="seconds after which a silent process is given up")
     for each in fields(Amounts):
         parser.add_argument(f"--{each.name.replace('_', '-')}", type=int)
     options = parser.parse_args(arguments)
-    usual = {"seconds": 1200.0, "jobs": 10_000} if options.long else {"seconds": 40.0, "jobs": 250}
-    for name, value in {**usual, **asdict(LONG if options.long else SHORT)}.items():
+    for name, value in (
+        {**LONG_RUN, **asdict(LONG)} if options.long else {**SHORT_RUN, **asdict(SHORT)}
+    ).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
     return options
@@ -86,26 +101,26 @@ def _break(
     built: Stage, options: argparse.Namespace, amounts: Amounts
 ) -> tuple[blows.Hand, list[callers.Seen]]:
     """The callers and the blows side by side; what was done, and what the callers saw."""
-    calling = Callers(built.url, options.seed, built.tokens)
+    calling = Callers(built.url, options.seed, built.tokens, options.lease + callers.PATIENCE_SECONDS)
     asked = list(callers.operations(options.seed, options.jobs, sorted(built.tokens)))
     hand = blows.Hand(built.launch.supervisor, built.change_weather, built.broker_url)
     servers = frozenset(built.proxies)
-    struck = plan(options.seed, options.seconds, amounts, servers, LEASE_SECONDS)
+    struck = plan(options.seed, options.seconds, amounts, servers, options.lease)
     built.receiver.fails = 0.7
     work = calling.carry_out(asked, options.seconds)
     done = asyncio.run_coroutine_threadsafe(work, built.background.loop)
     began = time.monotonic()
     hand.strike(struck, lambda: done.done() or time.monotonic() - began > options.seconds)
     built.receiver.fails = 0.0
-    hand.watch_until(done.done, callers.PATIENCE_SECONDS + callers.ANSWER_SECONDS)
+    hand.watch_until(done.done, calling.patience_seconds + callers.ANSWER_SECONDS)
     done.result(timeout=1)
     return hand, calling.history
 
 
-def _calm_down(built: Stage, hand: blows.Hand, jobs: int) -> None:
+def _calm_down(built: Stage, hand: blows.Hand, options: argparse.Namespace) -> None:
     """Wait until every job has ended and was told of, for as long as the promise allows."""
     url = built.judges_url
-    patience = LEASE_SECONDS + REAPED_WITHIN_SECONDS + jobs / JOBS_PER_SECOND
+    patience = options.lease + REAPED_WITHIN_SECONDS + options.jobs / JOBS_PER_SECOND
     began = time.monotonic()
     if hand.watch_until(lambda: not _count(url, OPEN_JOBS), patience):
         say(f"All jobs have ended, {time.monotonic() - began:.0f} s after the callers.")
