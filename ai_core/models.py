@@ -121,6 +121,11 @@ class AIJob(CompanyOwned):
         indexes = [
             models.Index(fields=["brand", "-created_at", "-id"], name="job_by_brand"),
             models.Index(fields=["ring_at"], condition=Q(ring_at__isnull=False), name="job_waiting"),
+            models.Index(
+                fields=["company", "priority", "run_at", "id"],
+                condition=Q(ring_at__isnull=False),
+                name="job_turns",
+            ),
         ]
 
     def __str__(self) -> str:

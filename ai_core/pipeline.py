@@ -27,6 +27,7 @@ from ai_core.services.edit import AMEND, Amendment
 from ai_core.services.job import Job, Order
 from ai_core.services.saying import Said
 from ai_core.services.sessions import PROCESS, Running
+from ai_core.services.turns import TURN
 from ai_core.services.warnings import warnings_of
 from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
@@ -179,29 +180,39 @@ async def execute(job: Job) -> AsyncIterator[dict[str, Any]]:
         raise job.error
 
 
-async def work(job_pk: int) -> Job | None:
-    """Claim a pending job and run it; None when it is not to be had. What it ends with is not raised.
+async def turn(bell: int) -> None:
+    """Run waiting jobs, whoever's turn it is, until the one that a bell rang for is taken.
 
     A process that ends takes on nothing: another is rung for; so it is when the claim itself fails
     (Busy, DatabaseUnavailable).
     """
+    while (taken := await _work(bell, TURN)) is not None and taken.pk != bell:
+        continue
+
+
+async def work(job_pk: int) -> Job | None:
+    """Claim one pending job and run it; None when it is not to be had. What it ends with is not raised."""
+    claimed = await _work(job_pk, CLAIM)
+    return claimed if isinstance(claimed, Job) else None
+
+
+async def _work(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
+    """Claim and run; the claim alone of a job that could not be opened."""
     if PROCESS.draining:
         return None
     PROCESS.claiming += 1
     try:
-        job = await _claim(job_pk)
+        take = Take(job_pk, await _session_id(), settings.HUB_JOB_DEADLINE_SECONDS)
+        claimed: Claimed | None = await journal.write(writer, take)
+        job = None if claimed is None else await _opened(claimed)
     finally:
         PROCESS.claiming -= 1
     if job is not None:
         await _produce(job, _ignore)
-    return job
+    return job or claimed
 
 
-async def _claim(job_pk: int) -> Job | None:
-    deadline = settings.HUB_JOB_DEADLINE_SECONDS
-    claimed = await journal.write(CLAIM, Take(job_pk, await _session_id(), deadline))
-    if claimed is None:
-        return None
+async def _opened(claimed: Claimed) -> Job | None:
     try:
         return await _reopen(claimed)
     except HubError as error:

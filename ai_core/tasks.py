@@ -24,11 +24,11 @@ SLOTS = threading.BoundedSemaphore(settings.HUB_JOB_SLOTS)
 
 @shared_task(name="ai_core.run_job")
 def run_job(job_pk: int) -> None:
-    """Run a pending job on the process's event loop, when a slot is free."""
+    """Run the job whose turn it is on the process's event loop, when a slot is free."""
     WATCHDOG.wait(+1)
     SLOTS.acquire()
     WATCHDOG.wait(-1)
-    loop.start(pipeline.work(job_pk)).add_done_callback(_done)
+    loop.start(pipeline.turn(job_pk)).add_done_callback(_done)
 
 
 @shared_task(name="ai_core.relay")

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx2
 from django.db import connection
 
-from ai_core.models import WorkerSession
+from ai_core.models import AIJob, WorkerSession
 from megahub.kernel import clock
 from tools import processes, servers, services
 from tools.processes import Program
@@ -90,7 +90,8 @@ class Hub:
         return self.start(program)
 
     def worker(self) -> subprocess.Popen[bytes]:
-        """A worker process; ``ready`` waits for it."""
+        """A worker process; ``ready`` waits for it. What other tests left waiting is not its work."""
+        AIJob.objects.unscoped().filter(status="pending").update(ring_at=None)
         return self.start(services.worker(self.env))
 
     def beat(self) -> subprocess.Popen[bytes]:

@@ -5,6 +5,7 @@ Every provider call has an attempt row that was committed before it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -110,32 +111,37 @@ class Claim:
     keep = False
 
     def write(self, session: Session, entries: list[Take]) -> list[Claimed | None]:
-        moment = clock.now()
-        now = session.time(moment)
-        deadline = session.time(moment + timedelta(seconds=entries[0].deadline_seconds))
-        ids = IDS.pack({"id": pk} for pk in {entry.job_pk for entry in entries})
-        params = [now, deadline, ids, now]
-        rows = session.rows(TAKE.format(source=IDS.source), params)
-        claimed = {row[0]: _claimed(row) for row in rows}
-        if claimed:
-            attempts = [
-                {
-                    "job_ref": job.job_ref,
-                    "attempt_no": job.attempt_no,
-                    "session_id": entries[0].session_id,
-                    "provider": job.provider,
-                    "source": "",
-                    "phase": "calling",
-                    "started_at": moment,
-                }
-                for job in claimed.values()
-            ]
-            session.execute(INSERT_ATTEMPTS.format(source=ATTEMPTS.source), [ATTEMPTS.pack(attempts)])
+        ids = {entry.job_pk for entry in entries}
+        claimed = {job.pk: job for job in take(session, ids, entries[0], clock.now())}
         # A bell that rang twice asks twice: the second one finds nothing left.
         return [claimed.pop(entry.job_pk, None) for entry in entries]
 
     def recover(self, session: Session, entry: Take) -> None:
         """A claim in doubt is asked for again; one that was made is the reaper's to find."""
+
+
+def take(session: Session, pks: Iterable[int], by: Take, moment: datetime) -> list[Claimed]:
+    """Claim those of these jobs that are to be had, for ``by``'s process and as long as it says."""
+    now = session.time(moment)
+    deadline = session.time(moment + timedelta(seconds=by.deadline_seconds))
+    ids = IDS.pack({"id": pk} for pk in pks)
+    rows = session.rows(TAKE.format(source=IDS.source), [now, deadline, ids, now])
+    claimed = [_claimed(row) for row in rows]
+    if claimed:
+        attempts = [
+            {
+                "job_ref": job.job_ref,
+                "attempt_no": job.attempt_no,
+                "session_id": by.session_id,
+                "provider": job.provider,
+                "source": "",
+                "phase": "calling",
+                "started_at": moment,
+            }
+            for job in claimed
+        ]
+        session.execute(INSERT_ATTEMPTS.format(source=ATTEMPTS.source), [ATTEMPTS.pack(attempts)])
+    return claimed
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
