@@ -11,7 +11,9 @@ from django.apps import apps
 from django.core.management import call_command
 from django.urls import get_resolver
 
+from megahub.tenancy.replaying import ITS_OWN, Idempotent
 from megahub.tenancy.scoping import CompanyOwned, ScopeRequired
+from tests import routes
 from tests.world import Cast
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,6 +21,22 @@ HUB = ("megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "ai_batch"
 PACKAGES = (*HUB, "sandbox", "tools", "benchmarks")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 MAX_FUNCTION_LINES = 60
+#: POSTs that take no Idempotency-Key, beside those whose views say so (``Idempotent.without``).
+NO_KEY = {
+    "/auth/token/": "nobody is known yet; each sign-in is its own",
+    "/auth/token/refresh/": "a refresh token is good once, by itself",
+    "/auth/token/verify/": "only looks",
+    "/auth/token/revoke/": "revoked twice is revoked",
+}
+#: POSTs that claim their key where their job is accepted (tests/ai_core/test_idempotency.py and batches').
+KEY_OF_ITS_OWN = {
+    "/ai/jobs/",
+    "/ai/openai/jobs/",
+    "/ai/openai/chat/",
+    "/v1/chat/completions",
+    "/v1/embeddings",
+    "/ai/batch-analysis/",
+}
 MAX_FILE_LINES = 400
 
 
@@ -125,3 +143,22 @@ def test_url_names_are_resources_and_actions() -> None:
         if getattr(pattern, "name", None)
     }
     assert all(name == name.lower() and "_" not in name for name in names)
+
+
+def test_every_post_takes_an_idempotency_key_or_says_why_not() -> None:
+    """A new one fails here until its view is ``Idempotent`` (megahub/tenancy/replaying.py)."""
+    own, without, keyed = set(), set(), set()
+    for path, pattern in routes.of_the_api().items():
+        if "POST" not in routes.methods_of(pattern):
+            continue
+        view = pattern.callback
+        if not issubclass(getattr(view, "cls", object), Idempotent):
+            (own if hasattr(view, "fast_methods") else without).add(path)
+            continue
+        action = getattr(view, "actions", {}).get("post", "post")
+        left = view.cls.without.get(action)
+        (own if left == ITS_OWN else keyed).add(path)
+        assert left is None or len(left) > 5
+    assert own == KEY_OF_ITS_OWN
+    assert without == set(NO_KEY)
+    assert len(keyed) >= 8

@@ -25,6 +25,7 @@ from megahub.kernel.shapes import Strict, read
 from megahub.kernel.text import Text
 from megahub.tenancy import idempotency
 from megahub.tenancy.authentication import HasScope, caller_of
+from megahub.tenancy.replaying import ITS_OWN, Idempotent
 
 ROUTE = "batch-analysis"
 
@@ -96,9 +97,10 @@ class BatchResultsShape(serializers.Serializer[Any]):
     results = BatchResult(many=True)
 
 
-class BatchAnalyses(APIView):
+class BatchAnalyses(Idempotent, APIView):
     permission_classes = (IsAuthenticated, HasScope)
     scopes = {"POST": "jobs:write"}
+    without = {"post": ITS_OWN}
 
     @extend_schema(
         operation_id="batch_analysis_create",
@@ -125,10 +127,14 @@ class BatchAnalyses(APIView):
             )
             for content in asked["contents"]
         ]
-        claim = idempotency.of(request._request, caller.company_id, ROUTE)
-        ref = loop.run(accepting.submit(made, asked["analysis_type"], asked["description"], claim))
+        claim = idempotency.of(request._request, caller, ROUTE)
+        ref, replayed = loop.run(
+            accepting.submit(made, asked["analysis_type"], asked["description"], claim)
+        )
         batch = batches.batch_of(caller.company_id, caller.require_brand(), ref)
-        return Response(_accepted(batch, list(batches.places_of(batch))), status=201)
+        told = {"Idempotency-Replayed": "true"} if replayed else None
+        content = _accepted(batch, list(batches.places_of(batch)))
+        return Response(content, status=201, headers=told)
 
 
 class BatchStatus(APIView):

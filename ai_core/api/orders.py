@@ -29,7 +29,7 @@ def order_of(request: Request, asked: dict[str, Any], route: str | None = "ai-jo
     model, body = kinds.body_of(kind, asked["input_data"], settings.AI_DEFAULT_MODEL)
     body.pop("stream", None)
     assert kind.endpoint is not None
-    claim = route and idempotency.of(request._request, caller_of(request).company_id, route)
+    claim = route and idempotency.of(request._request, caller_of(request), route)
     return Order(
         caller=caller_of(request),
         job_type=kind.name,

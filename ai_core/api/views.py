@@ -27,6 +27,7 @@ from megahub.kernel.shapes import read
 from megahub.kernel.snapshot import snapshot
 from megahub.tenancy import selectors as tenancy
 from megahub.tenancy.authentication import HasScope, caller_of
+from megahub.tenancy.replaying import ITS_OWN, Idempotent
 
 
 class JobTypes(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[AIJobType]):
@@ -38,7 +39,7 @@ class JobTypes(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Generi
 
 
 @extend_schema(tags=["jobs"])
-class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
+class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     """The brand's jobs. ``{id}`` is the number or the job_id."""
 
     permission_classes = (IsAuthenticated, HasScope)
@@ -56,6 +57,11 @@ class Jobs(mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     ordering_nullable = NULLABLE
     lookup_field = "ref"
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
+    without = {
+        "create": ITS_OWN,
+        "cancel": "a job that has ended refuses it",
+        "validate": "a dry run",
+    }
 
     def get_queryset(self) -> QuerySet[AIJob]:
         caller = caller_of(self.request)

@@ -50,8 +50,12 @@ class BatchAcceptance:
     claim: Claim | None
 
 
-async def submit(orders: list[Order], analysis_type: str, description: str, claim: Claim | None) -> str:
-    """Accept the orders (of one model and caller) as a batch: its batch_id; workers run them.
+async def submit(
+    orders: list[Order], analysis_type: str, description: str, claim: Claim | None
+) -> tuple[str, bool]:
+    """Accept the orders (of one model and caller) as a batch: (its batch_id, whether replayed).
+
+    Workers run them.
 
     Raises the HubError that one of them, or their sum, is refused with; then nothing was written.
     """
@@ -79,10 +83,10 @@ async def submit(orders: list[Order], analysis_type: str, description: str, clai
     }
     numbers = await journal.write(ACCEPT_BATCH, BatchAcceptance(row, entries, claim))
     if isinstance(numbers, Replay):
-        return numbers.job_ref
+        return numbers.job_ref, True
     for number in numbers:
         queue.ring("ai_core.run_job", number, queue=first.order.priority)
-    return str(row["batch_id"])
+    return str(row["batch_id"]), False
 
 
 class AcceptBatch:

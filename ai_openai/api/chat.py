@@ -62,7 +62,7 @@ def _order(request: HttpRequest, caller: Caller) -> Order:
         later=asked.later or request.GET.get("async", "").lower() in ("true", "1"),
         priority=asked.priority,
         description=asked.description,
-        idempotency=idempotency.of(request, caller.company_id, ROUTE),
+        idempotency=idempotency.of(request, caller, ROUTE),
     )
 
 

@@ -59,7 +59,7 @@ def _order(request: HttpRequest, caller: Caller, job_type: str, endpoint: Endpoi
         input_json=request.body,
         with_defaults=False,
         now=True,
-        idempotency=idempotency.of(request, caller.company_id, f"v1-{endpoint}"),
+        idempotency=idempotency.of(request, caller, f"v1-{endpoint}"),
     )
 
 

@@ -26,13 +26,14 @@ from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.shapes import read
 from megahub.kernel.text import Text
 from megahub.tenancy.authentication import HasScope, caller_of
+from megahub.tenancy.replaying import ITS_OWN, Idempotent
 
 JOB_TYPE = "chat_completion"
 ROUTE = "ai-openai-jobs"
 
 
 @extend_schema(tags=["openai"])
-class OpenAIJobs(mixins.ListModelMixin, viewsets.GenericViewSet[OpenAIJob]):
+class OpenAIJobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[OpenAIJob]):
     """Parameters, tokens and cost of the brand's jobs. ``{id}`` is the number or the job_id."""
 
     permission_classes = (IsAuthenticated, HasScope)
@@ -50,6 +51,7 @@ class OpenAIJobs(mixins.ListModelMixin, viewsets.GenericViewSet[OpenAIJob]):
     ordering_nullable = NULLABLE
     lookup_field = "ref"
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
+    without = {"create": ITS_OWN}
 
     def get_queryset(self) -> QuerySet[OpenAIJob]:
         caller = caller_of(self.request)

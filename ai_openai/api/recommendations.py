@@ -19,6 +19,7 @@ from ai_openai.services.recommending import Field
 from megahub.kernel import money
 from megahub.kernel.shapes import Strict, read
 from megahub.tenancy.authentication import HasScope, caller_of
+from megahub.tenancy.replaying import Idempotent
 
 ALTERNATIVES = 3
 
@@ -65,9 +66,10 @@ class RecommendationShape(serializers.Serializer[Any]):
     excluded = serializers.ListField(child=serializers.DictField())
 
 
-class RecommendModel(APIView):
+class RecommendModel(Idempotent, APIView):
     permission_classes = (IsAuthenticated, HasScope)
     scopes = {"POST": "jobs:read"}
+    without = {"post": "advice: nothing is made"}
 
     @extend_schema(
         operation_id="openai_recommend_model", request=Task, responses=RecommendationShape, tags=["openai"]

@@ -21,6 +21,7 @@ from ai_providers.services import connections
 from megahub.kernel import loop
 from megahub.kernel.errors import NotFound
 from megahub.tenancy.authentication import HasScope, caller_of
+from megahub.tenancy.replaying import Idempotent
 from megahub.tenancy.selectors import Caller
 
 
@@ -51,7 +52,7 @@ class Providers(mixins.ListModelMixin, viewsets.GenericViewSet[AIProvider]):
 
 
 @extend_schema(tags=["credentials"])
-class Credentials(viewsets.GenericViewSet[AICredentials]):
+class Credentials(Idempotent, viewsets.GenericViewSet[AICredentials]):
     """The company's one row of credentials. Keys go in and never come out."""
 
     permission_classes = (IsAuthenticated, HasScope)
@@ -67,6 +68,7 @@ class Credentials(viewsets.GenericViewSet[AICredentials]):
     filter_backends = ()
     pagination_class = None
     lookup_value_regex = r"[0-9]{1,18}"
+    without = {"test_connection": "a probe: each one is asked, nothing is made"}
 
     @extend_schema(operation_id="credentials_read", responses=shapes.CredentialsShape)
     def list(self, request: Request) -> Response:

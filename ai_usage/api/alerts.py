@@ -20,6 +20,7 @@ from megahub.kernel import clock
 from megahub.kernel.errors import NotFound
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.models import Company
+from megahub.tenancy.replaying import Idempotent
 
 READ, MANAGE, RULES = "usage:read", "alerts:manage", "alerts:rules"
 QUOTA_TYPES = {"quota_warning", "quota_critical", "quota_exceeded"}
@@ -36,7 +37,7 @@ def _checked(shape: type, request: Request) -> dict[str, Any]:
 
 
 @extend_schema(tags=["alerts"])
-class Alerts(mixins.ListModelMixin, viewsets.GenericViewSet[AIUsageAlert]):
+class Alerts(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIUsageAlert]):
     """The company's alerts, the newest first."""
 
     permission_classes = (IsAuthenticated, HasScope)
@@ -46,6 +47,10 @@ class Alerts(mixins.ListModelMixin, viewsets.GenericViewSet[AIUsageAlert]):
     filterset_class = filters.AlertFilters
     ordering_fields = filters.ORDERING
     lookup_value_regex = r"[0-9]{1,18}"
+    without = {
+        "resolve": "one that is resolved stays as it was",
+        "check_alerts": "a threshold gives one alert per window, however often it is checked",
+    }
 
     def get_queryset(self) -> QuerySet[AIUsageAlert]:
         rows: QuerySet[AIUsageAlert] = AIUsageAlert.objects.of(caller_of(self.request).company_id)

@@ -28,13 +28,14 @@ from megahub.kernel.errors import NotFound
 from megahub.kernel.filters import StrictFilterBackend
 from megahub.kernel.shapes import read
 from megahub.tenancy.authentication import HasScope, caller_of
+from megahub.tenancy.replaying import Idempotent
 
 AVERAGE_DAYS = 30
 MOST_DIGITS = 18
 
 
 @extend_schema(tags=["usage"])
-class Usage(mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsage]):
+class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsage]):
     """What each job used and cost, of the brands that the caller may enter."""
 
     permission_classes = (IsAuthenticated, HasScope)

@@ -1,7 +1,9 @@
-"""Idempotency-Key: the same key and body replays the job's answer, another body is refused.
+"""Idempotency-Key: the same key and body replays the answer, another body is refused.
 
-The row is inserted in the transaction that accepts the job (``claim``), so that two simultaneous
-requests cannot both be accepted. A key belongs to a company and a route and lives for 24 hours.
+The row is inserted in the transaction that does the work, so that two simultaneous requests cannot
+both do it: by the journal when a job is accepted (``claim``; the answer is the job's), by ``begin`` and
+``keep`` around any other POST (``replaying.py``; the answer is kept sealed, it may hold a new secret).
+A key belongs to a company and a route and lives for 24 hours.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import connection
 from django.http import HttpRequest
 
-from megahub.kernel import clock, sql
+from megahub.kernel import clock, sql, vault
 from megahub.kernel.errors import (
     HubError,
     IdempotencyInProgress,
@@ -22,7 +25,9 @@ from megahub.kernel.errors import (
 )
 from megahub.kernel.session import Session
 from megahub.kernel.text import Text
+from megahub.tenancy import services
 from megahub.tenancy.models import IdempotencyKey
+from megahub.tenancy.selectors import Caller
 
 KEEP = timedelta(hours=24)
 FORM = re.compile(r"[\x21-\x7e]{1,255}")
@@ -57,15 +62,84 @@ class Replay:
     job_ref: str
 
 
-def of(request: HttpRequest, company_id: int, route: str) -> Claim | None:
-    """The claim of a request's Idempotency-Key header; None without one. Raises ValidationFailed."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer that was given before."""
+
+    status: int
+    body: bytes
+
+
+def of(request: HttpRequest, caller: Caller, route: str) -> Claim | None:
+    """The claim of a request's Idempotency-Key header; None without one. Raises ValidationFailed.
+
+    The brand is part of what was asked for: another one is another request.
+    """
+    return _claim(request, caller.company_id, route, str(caller.brand_id or ""))
+
+
+def of_person(request: HttpRequest, caller: Caller, route: str) -> Claim | None:
+    """``of`` for answers that are the caller's own: somebody else's request is another one too."""
+    asked = (caller.brand_id, caller.user_id, caller.api_key_id, request.get_full_path())
+    return _claim(request, caller.company_id, route, repr(asked))
+
+
+def _claim(request: HttpRequest, company_id: int, route: str, asked: str) -> Claim | None:
     key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None
     if not FORM.fullmatch(key):
         message = Text("1 to 255 visible ASCII characters.")
         raise ValidationFailed(field_errors={"Idempotency-Key": [message]}, param="Idempotency-Key")
-    return Claim(company_id, route, key, hashlib.sha256(request.body).hexdigest())
+    digest = hashlib.sha256(f"{asked}\n".encode() + request.body).hexdigest()
+    return Claim(company_id, route, key, digest)
+
+
+def begin(claim: Claim) -> IdempotencyKey | Kept:
+    """Insert the key of a request that is about to be served, in the transaction that serves it.
+
+    The answer that was given before, or the row, to be filled by ``keep`` before the transaction ends.
+    Raises IdempotencyInProgress while another transaction has the key, IdempotencyKeyReused.
+    """
+    if not _alone(claim):
+        raise IdempotencyInProgress(retry_after=1)
+    rows = IdempotencyKey.objects.of(claim.company_id).filter(route=claim.route, key=claim.key)
+    rows.filter(created_at__lt=clock.now() - KEEP).delete()
+    row: IdempotencyKey | None = rows.first()
+    if row is None:
+        made: IdempotencyKey = IdempotencyKey.objects.unscoped().create(
+            company_id=claim.company_id,
+            route=claim.route,
+            key=claim.key,
+            body_digest=claim.body_digest,
+        )
+        return made
+    if row.body_digest != claim.body_digest:
+        raise IdempotencyKeyReused(param="Idempotency-Key")
+    data_key = services.data_key(claim.company_id)
+    said = vault.unseal(data_key, bytes(row.answer or b""), _context(row))
+    return Kept(int(row.status or 0), said.encode())
+
+
+def keep(row: IdempotencyKey, status: int, body: bytes) -> None:
+    """Seal the answer into the row of its key."""
+    row.status = status
+    row.answer = vault.seal(services.data_key(row.company_id), body.decode(), _context(row))
+    row.save(update_fields=["status", "answer"])
+
+
+def _alone(claim: Claim) -> bool:
+    """Whether no other transaction is serving this key; on SQLite writers are alone anyway."""
+    if not sql.on_postgres():
+        return True
+    name = f"{claim.company_id}|{claim.route}|{claim.key}"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        return bool(cursor.fetchone()[0])
+
+
+def _context(row: IdempotencyKey) -> str:
+    return f"{TABLE}|{row.company_id}|{row.pk}|answer"
 
 
 def claim(session: Session, claims: list[tuple[Claim, str]]) -> dict[int, HubError | Replay]:

@@ -189,13 +189,16 @@ class RefreshToken(models.Model):
 class IdempotencyKey(CompanyOwned):
     """A POST that named its Idempotency-Key: replayed with the same body, refused with another.
 
-    Written in the transaction that accepts the job; the answer is the job's. Kept for 24 hours.
+    Written in the transaction that does the work. The answer is that of the job ``job_ref``, or
+    ``status`` and ``answer``, sealed (megahub/tenancy/idempotency.py). Kept for 24 hours.
     """
 
     route = models.CharField(max_length=80)
     key = models.CharField(max_length=255)
     body_digest = models.CharField(max_length=64)
-    job_ref = models.CharField(max_length=40)
+    job_ref = models.CharField(max_length=40, blank=True)
+    status = models.PositiveSmallIntegerField(null=True, editable=False)
+    answer = models.BinaryField(null=True)
     created_at = models.DateTimeField(default=clock.now, db_index=True)
 
     class Meta(CompanyOwned.Meta):

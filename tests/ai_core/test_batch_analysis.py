@@ -107,6 +107,8 @@ class TestCreate:
         client = api.as_(cast.alice, idempotency_key="once")
 
         first, second = client.post(URL, BODY), client.post(URL, BODY)
+        assert "idempotency-replayed" not in first.headers
+        assert second.headers["idempotency-replayed"] == "true"
 
         assert first.json() == second.json()
         assert (AIJob.objects.of(cast.company.pk).count(), len(rung)) == (2, 2)

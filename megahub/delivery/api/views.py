@@ -18,6 +18,7 @@ from megahub.delivery.api import serializers as shapes
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
 from megahub.tenancy.authentication import HasScope, caller_of
+from megahub.tenancy.replaying import Idempotent
 
 MANAGE = "webhooks:manage"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -31,7 +32,7 @@ def _checked(shape: type, request: Request) -> dict[str, Any]:
 
 
 @extend_schema(tags=["webhooks"])
-class Webhooks(mixins.ListModelMixin, viewsets.GenericViewSet[WebhookEndpoint]):
+class Webhooks(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[WebhookEndpoint]):
     """The company's webhook endpoints."""
 
     permission_classes = (IsAuthenticated, HasScope)
@@ -41,6 +42,7 @@ class Webhooks(mixins.ListModelMixin, viewsets.GenericViewSet[WebhookEndpoint]):
     filterset_class = filters.EndpointFilters
     ordering_fields = filters.ENDPOINT_ORDERING
     lookup_value_regex = NUMBER
+    without = {"test": "a probe: each one is sent, and says that it is a test"}
 
     def get_queryset(self) -> QuerySet[WebhookEndpoint]:
         return selectors.endpoints_of(caller_of(self.request).company_id)
@@ -101,7 +103,7 @@ class Webhooks(mixins.ListModelMixin, viewsets.GenericViewSet[WebhookEndpoint]):
 
 
 @extend_schema(tags=["webhooks"])
-class Deliveries(mixins.ListModelMixin, viewsets.GenericViewSet[WebhookDelivery]):
+class Deliveries(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[WebhookDelivery]):
     """What an endpoint was sent, or is to be, the newest first."""
 
     permission_classes = (IsAuthenticated, HasScope)

@@ -15,6 +15,7 @@ from megahub.tenancy import selectors, services, tokens
 from megahub.tenancy.api import serializers as shapes
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.models import ApiKey, Membership, User
+from megahub.tenancy.replaying import Idempotent
 
 
 class Open(APIView):
@@ -110,7 +111,7 @@ def _company(membership: Membership) -> dict[str, Any]:
     }
 
 
-class KeysView(APIView):
+class KeysView(Idempotent, APIView):
     permission_classes = (IsAuthenticated, HasScope)
     scopes = {"GET": "keys:manage", "POST": "keys:manage"}
 
