@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext
@@ -35,6 +37,7 @@ class LedgerEntry(CompanyOwned):
     )
     brand_id = models.BigIntegerField(null=True)
     # By number and name, not by key: the ledger outlives the jobs it tells of.
+    points_to: ClassVar[dict[str, str]] = {"brand_id": "tenancy.Brand", "job_id": "ai_core.AIJob"}
     job_id = models.BigIntegerField()
     job_ref = models.CharField(max_length=40)
     attempt_no = models.PositiveSmallIntegerField(default=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 
@@ -16,6 +18,8 @@ class Figures(CompanyOwned):
     ``jobs`` are the rows of AIJobUsage; ``timed_jobs`` those whose time is known. ``histogram`` counts
     execution times by bucket (domain/histogram.py). Ratings are counted in tenths of a point.
     """
+
+    points_to: ClassVar[dict[str, str]] = {"brand_id": "tenancy.Brand"}
 
     company = models.ForeignKey(
         "tenancy.Company", on_delete=models.PROTECT, related_name="+", db_index=False
@@ -105,6 +109,8 @@ class RollupCursor(models.Model):
 class JobRating(CompanyOwned):
     """What a person thinks of a job's result: one row per person and job, which they may change."""
 
+    points_to: ClassVar[dict[str, str]] = {"job_id": "ai_core.AIJob"}
+
     job_id = models.BigIntegerField()
     user = models.ForeignKey("tenancy.User", on_delete=models.CASCADE, related_name="+", db_index=False)
     score_tenths = models.PositiveSmallIntegerField()
@@ -124,6 +130,8 @@ class JobRating(CompanyOwned):
 
 class RatingChange(CompanyOwned):
     """By how much a rating changed the sum and the number of a job's ratings; appended, for the rollups."""
+
+    points_to: ClassVar[dict[str, str]] = {"job_id": "ai_core.AIJob"}
 
     job_id = models.BigIntegerField()
     tenths = models.SmallIntegerField()

@@ -7,7 +7,7 @@ answered exactly like an absent one, because the query never sees it.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from django.db import models
 
@@ -45,6 +45,9 @@ class CompanyOwned(models.Model):
     Django's own machinery (related managers, the admin, unique checks) uses the plain ``rows``
     manager, which is the default one; the project's code uses ``objects`` (tests/test_house.py).
     """
+
+    #: References by number, without a key: {column: "app.Model"} (megahub/tenancy/protection.py).
+    points_to: ClassVar[dict[str, str]] = {}
 
     company = models.ForeignKey("tenancy.Company", on_delete=models.PROTECT, related_name="+")
 

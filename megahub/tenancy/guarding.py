@@ -1,0 +1,73 @@
+"""Giving the database what ``protection`` works out: compared by name, made and dropped as needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.executor import MigrationExecutor
+
+from megahub.tenancy import protection
+from megahub.tenancy.protection import Guard
+
+ON_POSTGRES = """
+SELECT conname, conrelid::regclass::text, 'constraint' FROM pg_constraint WHERE contype = 'f'
+UNION SELECT tgname, tgrelid::regclass::text, 'trigger' FROM pg_trigger WHERE NOT tgisinternal
+UNION SELECT indexname, tablename, 'index' FROM pg_indexes WHERE schemaname = current_schema()
+"""
+ON_SQLITE = "SELECT name, tbl_name, type FROM sqlite_master WHERE type = 'trigger'"
+DROP = {
+    "constraint": ("ALTER TABLE {table} DROP CONSTRAINT {name}",),
+    "trigger": ("DROP TRIGGER {name} ON {table}", "DROP FUNCTION {name}()"),
+    "index": ("DROP INDEX {name}",),
+}
+#: In this order, and dropped in the other one: a key needs its index.
+ORDER = {"index": 0, "constraint": 1, "trigger": 2}
+
+
+def found(connection: BaseDatabaseWrapper) -> dict[str, tuple[str, str]]:
+    """The guards that the database has: {name: (table, kind)}."""
+    with connection.cursor() as cursor:
+        cursor.execute(ON_POSTGRES if connection.vendor == "postgresql" else ON_SQLITE)
+        rows = cursor.fetchall()
+    return {
+        name: (str(table), str(kind)) for name, table, kind in rows if name.startswith(protection.PREFIXES)
+    }
+
+
+def missing(connection: BaseDatabaseWrapper) -> list[Guard]:
+    """What the models ask for and the database does not have."""
+    there = found(connection)
+    return [guard for guard in protection.guards(connection.vendor) if guard.name not in there]
+
+
+def withdraw(using: str = "default", **_: Any) -> None:
+    """SQLite, before a migration: it may make a table anew, and no trigger may name it then."""
+    connection = connections[using]
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            for name in found(connection):
+                cursor.execute(f"DROP TRIGGER {name}")
+
+
+def apply(using: str = "default", **_: Any) -> None:
+    """After a migration up to today's models: make what is missing, drop what nothing asks for any more."""
+    connection = connections[using]
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return
+    wanted = {guard.name for guard in protection.guards(connection.vendor)}
+    with transaction.atomic(using), connection.cursor() as cursor:
+        for name, (table, kind) in sorted(found(connection).items(), key=lambda it: -ORDER[it[1][1]]):
+            if name not in wanted:
+                _drop(cursor, name, table, kind)
+        for guard in sorted(missing(connection), key=lambda each: ORDER[each.kind]):
+            for statement in guard.create:
+                cursor.execute(statement)
+
+
+def _drop(cursor: Any, name: str, table: str, kind: str) -> None:
+    statements = DROP[kind] if cursor.db.vendor == "postgresql" else ("DROP TRIGGER {name}",)
+    for statement in statements:
+        cursor.execute(statement.format(name=name, table=table))
