@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext, pgettext_lazy
@@ -107,6 +109,8 @@ class UnknownExposure(CompanyOwned):
     all (``late``), when it becomes known that there was none (``nothing``), or after
     HUB_UNKNOWN_EXPOSURE_HOURS (``expired``).
     """
+
+    points_to: ClassVar[dict[str, str]] = {"job_id": "ai_core.AIJob"}
 
     class End(models.TextChoices):
         LATE = "late", _("Its cost arrived late")

@@ -18,6 +18,12 @@ from tests.world import Cast
 LINKS = [link for model in protection.tenants() for link in protection.links(model)]
 #: Columns that are named like a reference and are none to a row of a company.
 NO_LINKS = {
+    "ai_batch_batch.batch_id": "its own name",
+    "ai_batch_batch.provider_batch_id": "the provider's name",
+    "ai_batch_batch.provider_file_id": "the provider's name",
+    "ai_batch_line.custom_id": "the caller's name",
+    "ai_batch_line.session_id": "a process of the hub's",
+    "ai_batch_storedfile.file_id": "its own name",
     "ai_core_aijob.job_id": "its own name",
     "ai_core_aijob.task_id": "Celery's name for it",
     "ai_core_aibatch.batch_id": "its own name",
@@ -59,6 +65,7 @@ def test_the_models_of_nobody_are_these() -> None:
 
     assert ours == {
         "ai_core.AIJobType",
+        "ai_core.ProviderGate",
         "ai_core.WorkerSession",
         "ai_providers.AIModel",
         "ai_providers.AIProvider",
