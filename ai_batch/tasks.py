@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from ai_batch.services import chores, engine, files, finishing, ingest
+from ai_batch.services import chores, engine, files, finishing, ingest, verification
 from megahub.kernel import loop
 
 
@@ -43,3 +43,9 @@ def tidy() -> None:
     """Remove what nobody reads any more."""
     files.remove_unread()
     files.remove_forgotten_uploads()
+
+
+@shared_task(name="ai_batch.verify_ledger")
+def verify_ledger() -> None:
+    """Compare budgets, jobs and ledger; what is off is an alert of the company's."""
+    verification.tell(verification.verify())

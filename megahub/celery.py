@@ -59,6 +59,11 @@ app.conf.beat_schedule = {
     },
     "tend-batches": {"task": "ai_batch.tend", "schedule": 5.0, "options": {"queue": SYSTEM_QUEUE}},
     "tidy-files": {"task": "ai_batch.tidy", "schedule": 600.0, "options": {"queue": SYSTEM_QUEUE}},
+    "verify-ledger": {
+        "task": "ai_batch.verify_ledger",
+        "schedule": 3600.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
     "forget-old": {
         "task": "tenancy.forget_old",
         "schedule": 3600.0,

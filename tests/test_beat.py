@@ -46,6 +46,7 @@ def test_it_works() -> None:
         "check-rollups": crontab(hour=3, minute=17),
         "tend-batches": 5.0,
         "tidy-files": 600.0,
+        "verify-ledger": 3600.0,
         "forget-old": 3600.0,
     }
     for entry in app.conf.beat_schedule.values():

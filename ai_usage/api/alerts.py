@@ -25,7 +25,13 @@ from megahub.tenancy.replaying import Idempotent
 READ, MANAGE, RULES = "usage:read", "alerts:manage", "alerts:rules"
 QUOTA_TYPES = {"quota_warning", "quota_critical", "quota_exceeded"}
 COST_TYPES = {"cost_warning", "cost_exceeded", "daily_spike", "high_cost_deviation"}
-FAILURE_TYPES = {"high_failure_rate", "slow_execution", "evaluator_failed", "webhook_disabled"}
+FAILURE_TYPES = {
+    "high_failure_rate",
+    "slow_execution",
+    "evaluator_failed",
+    "webhook_disabled",
+    "ledger_off",
+}
 #: A page that shows the active ones shows the newest of these.
 SHOWN_AT_ONCE = 200
 

@@ -32,6 +32,7 @@ class AIUsageAlert(CompanyOwned):
         MANUAL = "manual", _("Made by hand")
         WEBHOOK_DISABLED = "webhook_disabled", _("Webhook switched off")
         EVALUATOR_FAILED = "evaluator_failed", _("Alerts could not be checked")
+        LEDGER_OFF = "ledger_off", _("The ledger differs")
         MODEL_RETIRED = "model_retired", _("Retired model in use")
         MODEL_UNPRICED = "model_unpriced", _("Unpriced model in use")
 

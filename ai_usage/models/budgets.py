@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -49,6 +49,8 @@ class Budget(CompanyOwned):
     )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
+    #: Since when it is as it is: a limit that was cut while jobs ran is not judged by verify_ledger.
+    changed_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta(CompanyOwned.Meta):
         constraints = [
@@ -57,6 +59,12 @@ class Budget(CompanyOwned):
             ),
             models.CheckConstraint(condition=Q(limit__gte=0), name="budget_limit_not_negative"),
         ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.changed_at = clock.now() if self.pk else self.created_at
+        if kwargs.get("update_fields") is not None:
+            kwargs["update_fields"] = {*kwargs["update_fields"], "changed_at"}
+        super().save(*args, **kwargs)
 
     def __str__(self) -> str:
         what = f"{self.get_scope_display()} {self.scope_value}".strip()
@@ -79,6 +87,8 @@ class BudgetWindow(models.Model):
     unknown_exposure = models.BigIntegerField(default=0, db_default=0)
     #: How much of ``spent`` counts no longer against the limit (``reset_quotas``).
     forgiven = models.BigIntegerField(default=0, db_default=0)
+    #: How much of ``spent`` was used before there was this budget (services/defaults.py).
+    opening = models.BigIntegerField(default=0, db_default=0, editable=False)
 
     class Meta:
         constraints = [

@@ -83,7 +83,9 @@ def provide_quotas(company_id: int, tokens: int | None = None) -> None:
                 used = _used(company_id, start) if used is None else used
                 windows = used.get((provider, unit), {})
                 BudgetWindow.objects.bulk_create(
-                    BudgetWindow(budget=budget, starts_on=start, sandbox=sandbox, spent=spent)
+                    BudgetWindow(
+                        budget=budget, starts_on=start, sandbox=sandbox, spent=spent, opening=spent
+                    )
                     for sandbox, spent in windows.items()
                 )
 

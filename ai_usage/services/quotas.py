@@ -50,7 +50,9 @@ def set_limits(company_id: int, provider: str, changes: dict[str, int | None]) -
     with transaction.atomic():
         for unit, limit in changes.items():
             values = {"limit": NO_LIMIT if limit is None else limit, "is_hard": limit is not None}
-            _rows(company_id).filter(scope_value=provider, unit=unit).update(**values, is_active=True)
+            _rows(company_id).filter(scope_value=provider, unit=unit).update(
+                **values, is_active=True, changed_at=clock.now()
+            )
     limits.forget()
 
 
