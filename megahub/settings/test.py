@@ -9,6 +9,7 @@ from megahub.settings.dev import DATABASES
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 HUB_MAX_BODY_BYTES = 1024 * 1024
+HUB_SIGN_IN_ADDRESS_LIMIT = HUB_REFRESH_LIMIT = 100_000  # all tests come from one address
 LOGGING = {"format": "console", "level": "WARNING"}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     VAR_DIR.mkdir(parents=True, exist_ok=True)

@@ -186,6 +186,16 @@ class RefreshToken(models.Model):
         return gettext("refresh token %(number)s of %(sign_in)s") % words
 
 
+class Throttle(models.Model):
+    """Tries of somebody (a digest of whom), as GCRA counts them: when none of them counts any more."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    empty_at_ms = models.BigIntegerField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class IdempotencyKey(CompanyOwned):
     """A POST that named its Idempotency-Key: replayed with the same body, refused with another.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from megahub.tenancy import idempotency, services
+from megahub.tenancy import idempotency, services, throttles
 
 
 @shared_task(name="tenancy.forget_old")
@@ -12,3 +12,4 @@ def forget_old() -> None:
     """Delete expired idempotency keys and refresh tokens."""
     idempotency.forget_old()
     services.forget_expired()
+    throttles.forget_old()

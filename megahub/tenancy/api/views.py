@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from megahub.tenancy import selectors, services, tokens
+from megahub.tenancy import selectors, services, throttles, tokens
 from megahub.tenancy.api import serializers as shapes
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.models import ApiKey, Membership, User
@@ -34,8 +34,11 @@ def _checked(shape: type, request: Request) -> dict[str, Any]:
 class TokenView(Open):
     @extend_schema(request=shapes.Credentials, responses=shapes.Pair, tags=["auth"])
     def post(self, request: Request) -> Response:
-        """Sign in: an access token and a refresh token."""
-        access, refresh = services.sign_in(**_checked(shapes.Credentials, request))
+        """Sign in: an access token and a refresh token. So many tries per name and address: then 429."""
+        asked, address = _checked(shapes.Credentials, request), request.META.get("REMOTE_ADDR", "")
+        throttles.sign_in(asked["username"], address)
+        access, refresh = services.sign_in(**asked)
+        throttles.signed_in(asked["username"], address)
         return Response({"access": access, "refresh": refresh})
 
 
@@ -43,6 +46,7 @@ class RefreshView(Open):
     @extend_schema(request=shapes.Refresh, responses=shapes.Pair, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Trade a refresh token for a new pair; each refresh token is good once."""
+        throttles.refresh(request.META.get("REMOTE_ADDR", ""))
         access, refresh = services.refresh(_checked(shapes.Refresh, request)["refresh"])
         return Response({"access": access, "refresh": refresh})
 
