@@ -37,7 +37,7 @@ from ai_providers.domain.pricing import Estimate
 from ai_providers.domain.wire import Access, Call
 from ai_usage.services import limits
 from megahub.delivery import selectors as webhooks
-from megahub.kernel import clock, connection, journal, loop, queue
+from megahub.kernel import clock, connection, journal, loop, queue, scope
 from megahub.kernel.errors import (
     CredentialsChanged,
     HubError,
@@ -213,6 +213,7 @@ async def _work(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
 
 
 async def _opened(claimed: Claimed) -> Job | None:
+    scope.enter(claimed.company_id)
     try:
         return await _reopen(claimed)
     except HubError as error:

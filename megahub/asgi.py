@@ -27,6 +27,7 @@ from ai_core.services.sessions import PROCESS  # noqa: E402
 from ai_providers.adapters import http  # noqa: E402
 from megahub import celery  # noqa: E402, F401  (its application is everybody's)
 from megahub.kernel import cors, journal, loop  # noqa: E402
+from megahub.kernel import scope as rows  # noqa: E402
 from megahub.kernel.fastlane import FastLane, Receive, Send, bounded  # noqa: E402
 from megahub.urls import fast_urlpatterns  # noqa: E402
 
@@ -45,6 +46,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
 
 
 async def _http(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    rows.enter_nobody()
     if origin := cors.allowed(scope):
         if cors.is_preflight(scope):
             await cors.answer_preflight(origin, send)

@@ -27,6 +27,7 @@ from django.test.utils import setup_databases, teardown_databases
 
 from ai_providers.adapters import http
 from ai_providers.adapters.registry import ADAPTERS
+from megahub.tenancy import guarding
 from tests.stubs import Scripted
 from tests.world import Cast, Person, make_cast
 
@@ -54,6 +55,7 @@ def database(
     """The test database, open to every thread; what holds connections is closed at the end."""
     with django_db_blocker.unblock():
         created = setup_databases(verbosity=0, interactive=False)
+        owner = sign_in_as_application()
         yield
         from ai_core.services import spooling
         from ai_core.services.sessions import PROCESS
@@ -65,7 +67,29 @@ def database(
         spooling.close()
         loop.close_reader_connections()
         end_other_sessions()
+        sign_in_as(owner)
         teardown_databases(created, verbosity=0)
+
+
+def sign_in_as_application() -> str:
+    """From here on as the role that owns nothing, as web and worker do; who it was before."""
+    owner = str(connection.settings_dict["USER"])
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolcanlogin", [guarding.ROLE])
+            if cursor.fetchone():
+                # Tables of their own are made by tests only.
+                cursor.execute(f"GRANT CREATE ON SCHEMA public TO {guarding.ROLE}")
+                sign_in_as(guarding.ROLE)
+    return owner
+
+
+def sign_in_as(role: str) -> None:
+    """Another role for every new connection; the kept ones are closed."""
+    if connection.vendor == "postgresql":
+        connection.close()
+        connection.close_pool()
+        connection.settings_dict["USER"] = role
 
 
 def close_provider_connections() -> None:

@@ -47,6 +47,7 @@ class Launch:
         self.supervisor = Supervisor(self.places)
         self.run_id = os.environ["HUB_RUN_ID"] = secrets.token_hex(8)
         self.env = {**os.environ, "HUB_VAR": str(self.places.var)}
+        self.database = ""
         self.signals = Signals()
 
     def __enter__(self) -> Launch:
@@ -65,6 +66,7 @@ class Launch:
     def open_servers(self, *, careless: bool = False) -> None:
         """Database and broker. A ``careless`` one may lose its data in a crash of the machine."""
         url = servers.open_database(self.places, self.supervisor, careless=careless)
+        self.database = servers.for_processes(self.places, url)
         self.env |= {"DATABASE_URL": url, **servers.open_broker(self.places, self.supervisor)}
 
     def open_sandbox(self, host: str = "127.0.0.1") -> None:
@@ -96,6 +98,7 @@ class Launch:
 
     def open_hub(self, host: str, port: int) -> None:
         """Web and worker, until they say that they are ready; then beat. Raises Fault."""
+        self.env["DATABASE_URL"] = self.database
         self.supervisor.start(services.web(host, port, self.env))
         self.supervisor.start(services.worker(self.env))
         client = Client(services.address(host, port))

@@ -32,6 +32,8 @@ INSTALLED = "pginstall18"
 DATA = "pg18"
 PORT = 5432
 ROLE = "hub"
+#: What the hub's processes sign in as: it owns nothing, so that row-level security binds it.
+APP_ROLE = "hub_app"
 COMMAND_SECONDS = 120
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.03
@@ -146,9 +148,9 @@ def open_server(way: Way, supervisor: Supervisor, *, careless: bool) -> str:
     return url_of(way.sockets)
 
 
-def url_of(sockets: Path) -> str:
-    """The DATABASE_URL of the server that listens in a folder."""
-    return f"postgres://{ROLE}@{quote(str(sockets), safe='')}:{PORT}/{ROLE}"
+def url_of(sockets: Path, role: str = ROLE) -> str:
+    """The DATABASE_URL of the server that listens in a folder, for its owner or another role."""
+    return f"postgres://{role}@{quote(str(sockets), safe='')}:{PORT}/{ROLE}"
 
 
 def _make_data(way: Way, data: Path) -> None:
@@ -206,11 +208,13 @@ def _wait_and_provide(sockets: Path, supervisor: Supervisor) -> None:
 
 
 def _provide(sockets: Path) -> None:
-    """The hub's database and role: no superuser, or row-level security would mean nothing."""
+    """The hub's database and roles: no superuser, or row-level security would mean nothing."""
     with psycopg.connect(
         host=str(sockets), port=PORT, user="postgres", dbname="postgres", autocommit=True
     ) as connection:
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'hub'").fetchone():
             connection.execute("CREATE ROLE hub LOGIN NOSUPERUSER CREATEDB")
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'hub_app'").fetchone():
+            connection.execute("CREATE ROLE hub_app LOGIN NOSUPERUSER NOBYPASSRLS")
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'hub'").fetchone():
             connection.execute("CREATE DATABASE hub OWNER hub")

@@ -43,6 +43,17 @@ def open_database(here: Places, supervisor: Supervisor, *, careless: bool) -> st
     return url
 
 
+def for_processes(here: Places, url: str) -> str:
+    """The DATABASE_URL of web, worker and beat: migrations are the owner's, rows the application's.
+
+    With a DATABASE_URL of one's own it is that one: its policies bind their owner, too.
+    """
+    if os.environ.get("DATABASE_URL") or not url.startswith("postgres"):
+        return url
+    way = postgres.find_way(here)
+    return postgres.url_of(way.sockets, postgres.APP_ROLE)
+
+
 def check_database(url: str) -> None:
     """Raise Fault unless the database answers; asked without a pool, which would only time out."""
     scheme, _, rest = url.partition("://")

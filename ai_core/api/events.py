@@ -18,7 +18,7 @@ from ai_core import selectors
 from ai_core.api.serializers import JobDetail
 from ai_core.domain.states import ENDS
 from ai_core.models import AIJob
-from megahub.kernel import loop
+from megahub.kernel import loop, scope
 from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.openapi import operation
 from megahub.kernel.requests import language
@@ -153,7 +153,8 @@ class Follower:
 def _states(pks: list[int]) -> dict[int, tuple[int, str, int]]:
     rows = AIJob.objects.unscoped().filter(pk__in=pks, deleted_at=None)
     values = rows.values_list("pk", "revision", "status", "progress_percentage")
-    return {pk: (revision, status, progress) for pk, revision, status, progress in values}
+    with scope.everybody():  # each follower has shown that the job is theirs
+        return {pk: (revision, status, progress) for pk, revision, status, progress in values}
 
 
 WATCH = Watch()

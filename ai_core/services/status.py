@@ -9,7 +9,7 @@ from prometheus_client import Gauge
 from ai_core.models import AIJob, WorkerSession
 from ai_core.services.sessions import PROCESS, silent_since
 from ai_usage.models import LedgerEntry
-from megahub.kernel import clock
+from megahub.kernel import clock, scope
 from megahub.kernel.cache import ShortLived
 
 JOBS = Gauge("megahub_jobs", "Jobs that have not ended", ["status", "priority"])
@@ -45,6 +45,15 @@ def workers() -> str:
 
 def observe(journal: dict[str, dict[str, int]]) -> None:
     """Set the gauges; money and jobs come from the database, never from a counter of this process."""
+    with scope.everybody():
+        _count()
+    RUNNING.set(len(PROCESS.running))
+    for lane, figures in journal.items():
+        for what, number in figures.items():
+            JOURNAL.labels(lane, what).set(number)
+
+
+def _count() -> None:
     JOBS.clear()
     open_jobs = AIJob.objects.unscoped().filter(status__in=("pending", "running"))
     for row in open_jobs.values("status", "priority").annotate(number=Count("pk")):
@@ -59,7 +68,3 @@ def observe(journal: dict[str, dict[str, int]]) -> None:
     beating = WorkerSession.objects.filter(ended_at=None, beat_at__gte=fresh)
     for row in beating.values("kind").annotate(number=Count("pk")):
         SESSIONS.labels(row["kind"]).set(row["number"])
-    RUNNING.set(len(PROCESS.running))
-    for lane, figures in journal.items():
-        for what, number in figures.items():
-            JOURNAL.labels(lane, what).set(number)

@@ -28,7 +28,9 @@ from django.conf import settings
 from django.db import connection
 from django.db.utils import Error as DjangoDatabaseError
 
+from megahub.kernel import scope
 from megahub.kernel.errors import Busy, DatabaseUnavailable, HubError, ServerError
+from megahub.kernel.scope import EVERYBODY
 from megahub.kernel.session import NotMet, Session, open_session
 from megahub.kernel.sql import on_postgres
 
@@ -66,6 +68,8 @@ class Writer(Protocol):
 class Item:
     """An entry on its way: the future it resolves, on the loop that waits for it (or a thread).
 
+    ``scope`` is whose rows its sender may touch: a group may touch its senders' rows.
+
     ``in_doubt`` once the connection was lost while its transaction was being committed.
     """
 
@@ -73,6 +77,7 @@ class Item:
     entry: Any
     future: Any
     loop: asyncio.AbstractEventLoop | None
+    scope: str = EVERYBODY
     kept_since: float | None = field(default=None)
     in_doubt: bool = field(default=False)
 
@@ -92,7 +97,7 @@ async def write(writer: Writer, entry: Any) -> Any:
     """
     running = asyncio.get_running_loop()
     future = running.create_future()
-    _lane(writer.lane).put(Item(writer, entry, future, running))
+    _lane(writer.lane).put(Item(writer, entry, future, running, scope.current()))
     return await future
 
 
@@ -104,7 +109,7 @@ def write_and_wait(writer: Writer, entry: Any) -> Any:
 def submit(writer: Writer, entry: Any) -> Future[Any]:
     """The same without waiting: for a thread that has something else to do meanwhile."""
     future: Future[Any] = Future()
-    _lane(writer.lane).put(Item(writer, entry, future, None))
+    _lane(writer.lane).put(Item(writer, entry, future, None, scope.current()))
     return future
 
 
@@ -197,7 +202,7 @@ class Lane:
         """One transaction for all items. Raises DatabaseUnavailable when the connection is lost."""
         self.session.committing = False
         try:
-            with self.session.transaction():
+            with self.session.transaction(scope.union(item.scope for item in items)):
                 results = self._written(items)
         except HubError:
             raise

@@ -8,6 +8,7 @@ tests) gets a loop in a background thread the first time it needs one. Everythin
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -53,6 +54,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run synchronous (ORM) code in one of a few reader threads and wait for it."""
 
+    context = contextvars.copy_context()
+
     def call() -> T:
         close_old_connections()
         try:
@@ -60,7 +63,7 @@ async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
         finally:
             close_old_connections()
 
-    return await asyncio.get_running_loop().run_in_executor(_readers, call)
+    return await asyncio.get_running_loop().run_in_executor(_readers, context.run, call)
 
 
 def close_reader_connections() -> None:

@@ -15,7 +15,7 @@ from django.middleware.common import CommonMiddleware
 from django.utils import translation
 from django.utils.translation import gettext
 
-from megahub.kernel import body, surfaces
+from megahub.kernel import body, scope, surfaces
 from megahub.kernel.errors import BadRequest, HubError, ServerError
 from megahub.kernel.text import said
 
@@ -112,7 +112,8 @@ class RequestMiddleware:
         _measure(request)
         if iscoroutinefunction(self):
             return self._acall(request)
-        return self._finish(request, self.get_response(request))
+        with scope.kept():  # a thread serves one request after another
+            return self._finish(request, self.get_response(request))
 
     async def _acall(self, request: HttpRequest) -> HttpResponse:
         return self._finish(request, await self.get_response(request))

@@ -19,6 +19,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 from psycopg.waiting import Ready, Wait
 
+from megahub.kernel.scope import NOBODY
 from megahub.kernel.sql import on_postgres, sqlite_time
 
 #: The journal's statements touch a handful of rows by key. The planner takes the unfolded parameter
@@ -27,6 +28,8 @@ PLAN_BY_KEY = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;"
     " SET plan_cache_mode = force_generic_plan"
 )
+#: Whose rows the transaction may touch (megahub/kernel/scope.py).
+OWN_ROWS = "SELECT set_config('app.company', %s, true)"
 #: After so many transactions of a connection its statements are planned anew: what was planned while
 #: a table was empty reads all of it once it has grown, and nothing tells before autovacuum comes by.
 PLAN_AGAIN_AFTER = frozenset(4**power for power in range(2, 12))
@@ -58,8 +61,8 @@ class Session(Protocol):
     careful: bool
     committing: bool
 
-    def transaction(self) -> Any:
-        """A context: BEGIN … COMMIT, or ROLLBACK when the block raises."""
+    def transaction(self, scope: str = NOBODY) -> Any:
+        """A context: BEGIN … COMMIT, or ROLLBACK when the block raises; for the rows of ``scope``."""
 
     def ask(self, statement: str, params: Sequence[Any] = ()) -> Asked:
         """Run one statement with the next trip, at the latest with COMMIT."""
@@ -112,12 +115,13 @@ class PostgresSession:
         self._transactions = 0
 
     @contextmanager
-    def transaction(self) -> Iterator[PostgresSession]:
+    def transaction(self, scope: str = NOBODY) -> Iterator[PostgresSession]:
         self._connect()
         self.committing = False
         self._libpq.enter_pipeline_mode()
         try:
             self._put("BEGIN")
+            self._put(OWN_ROWS, [scope])
             yield self
             if not self.committing:
                 self.commit()
@@ -259,7 +263,7 @@ class SqliteSession:
         self.committing = False
 
     @contextmanager
-    def transaction(self) -> Iterator[SqliteSession]:
+    def transaction(self, scope: str = NOBODY) -> Iterator[SqliteSession]:
         connection.ensure_connection()
         raw = connection.connection
         self.committing = False

@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "megahub.kernel.requests.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "megahub.tenancy.staff.StaffMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "megahub.kernel.requests.RequestMiddleware",
@@ -93,6 +94,7 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": {**dj_database_url.parse(DATABASE_URL, conn_max_age=0, conn_health_checks=True)}
 }
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    DATABASES["default"]["ENGINE"] = "megahub.kernel.postgresql"
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         connect_timeout=5,
         pool={"min_size": 1, "max_size": env.integer("HUB_DB_POOL_SIZE", 12), "timeout": 5},

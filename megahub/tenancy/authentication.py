@@ -14,6 +14,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from megahub.kernel import scope
 from megahub.kernel.errors import (
     HubError,
     InvalidToken,
@@ -56,7 +57,9 @@ class HubAuthentication(BaseAuthentication):
     """DRF's way in: ``request.user`` is the Caller."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None]:
-        return caller_for(token_of(request._request), brand_of(request._request)), None
+        caller = caller_for(token_of(request._request), brand_of(request._request))
+        scope.enter(caller.company_id)
+        return caller, None
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="megahub"'
@@ -87,9 +90,10 @@ def for_caller(**scopes: str | None) -> Callable[[AsyncView], FastView]:
                 if request.method is None or request.method not in scopes:
                     raise MethodNotAllowed(words={"method": request.method})
                 caller = await acaller_for(token_of(request), brand_of(request))
-                scope = scopes[request.method]
-                if scope is not None:
-                    caller.require(scope)
+                scope.enter(caller.company_id)
+                needed = scopes[request.method]
+                if needed is not None:
+                    caller.require(needed)
                 return await view(request, caller, *args, **kwargs)
             except HubError as error:
                 return error_response(request, error)

@@ -15,15 +15,28 @@ ON_POSTGRES = """
 SELECT conname, conrelid::regclass::text, 'constraint' FROM pg_constraint WHERE contype = 'f'
 UNION SELECT tgname, tgrelid::regclass::text, 'trigger' FROM pg_trigger WHERE NOT tgisinternal
 UNION SELECT indexname, tablename, 'index' FROM pg_indexes WHERE schemaname = current_schema()
+UNION SELECT policyname, tablename, 'policy' FROM pg_policies WHERE schemaname = current_schema()
 """
 ON_SQLITE = "SELECT name, tbl_name, type FROM sqlite_master WHERE type = 'trigger'"
 DROP = {
     "constraint": ("ALTER TABLE {table} DROP CONSTRAINT {name}",),
     "trigger": ("DROP TRIGGER {name} ON {table}", "DROP FUNCTION {name}()"),
     "index": ("DROP INDEX {name}",),
+    "policy": ("DROP POLICY {name} ON {table}",),
 }
 #: In this order, and dropped in the other one: a key needs its index.
-ORDER = {"index": 0, "constraint": 1, "trigger": 2}
+ORDER = {"index": 0, "constraint": 1, "trigger": 2, "policy": 3}
+#: Views read with the rights of whoever reads them: their maker's would see nothing, or everything.
+OPEN_VIEWS = """
+SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace
+AND NOT coalesce(reloptions, '{}') @> ARRAY['security_invoker=true']
+"""
+ROLE = "hub_app"
+GRANTS = (
+    "GRANT USAGE ON SCHEMA {schema} TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
+    "GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
+)
 
 
 def found(connection: BaseDatabaseWrapper) -> dict[str, tuple[str, str]]:
@@ -65,9 +78,28 @@ def apply(using: str = "default", **_: Any) -> None:
         for guard in sorted(missing(connection), key=lambda each: ORDER[each.kind]):
             for statement in guard.create:
                 cursor.execute(statement)
+        if connection.vendor == "postgresql":
+            _open_views(cursor)
+            _grant(cursor)
 
 
 def _drop(cursor: Any, name: str, table: str, kind: str) -> None:
     statements = DROP[kind] if cursor.db.vendor == "postgresql" else ("DROP TRIGGER {name}",)
     for statement in statements:
         cursor.execute(statement.format(name=name, table=table))
+
+
+def _open_views(cursor: Any) -> None:
+    cursor.execute(OPEN_VIEWS)
+    for (view,) in cursor.fetchall():
+        cursor.execute(f"ALTER VIEW {view} SET (security_invoker = true)")
+
+
+def _grant(cursor: Any) -> None:
+    """The role that the hub's processes sign in as owns nothing: it may read and write rows."""
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolname <> current_user", [ROLE])
+    if cursor.fetchone():
+        cursor.execute("SELECT current_schema()")
+        (schema,) = cursor.fetchone()
+        for statement in GRANTS:
+            cursor.execute(statement.format(schema=schema, role=ROLE))

@@ -8,6 +8,8 @@ ask for is taken away; a new model joins by existing:
   without a key, rows that hang on two others). References by number are named in a model's
   ``points_to``.
 - A row never changes its company (a trigger).
+- PostgreSQL shows and takes only rows of the companies in ``app.company`` (row-level security under
+  FORCE; megahub/kernel/scope.py says which). A row without a company is seen with what it hangs on.
 """
 
 from __future__ import annotations
@@ -21,7 +23,14 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
-PREFIXES = ("hub_link_", "hub_stay_", "hub_own_")
+#: "" (nobody), company numbers separated by commas, or "*".
+SCOPE = "(SELECT current_setting('app.company', true))"
+SEES_ALL = f"{SCOPE} = '*'"
+SEES = (
+    "{column} = ANY ((SELECT string_to_array(nullif(current_setting('app.company', true), '*'), ','))"
+    "::bigint[])"
+)
+PREFIXES = ("hub_link_", "hub_stay_", "hub_own_", "hub_rows_")
 #: The key that Django made: a second look-up for each row, and nothing that the composite one allows.
 FORGET_PLAIN_KEY = """DO $$ DECLARE old name; BEGIN
     FOR old IN SELECT c.conname FROM pg_constraint c JOIN pg_attribute a
@@ -30,7 +39,7 @@ FORGET_PLAIN_KEY = """DO $$ DECLARE old name; BEGIN
     LOOP EXECUTE format('ALTER TABLE {table} DROP CONSTRAINT %I', old); END LOOP;
 END $$"""
 
-Kind = Literal["constraint", "trigger", "index"]
+Kind = Literal["constraint", "trigger", "index", "policy"]
 Model = type[models.Model]
 
 
@@ -122,6 +131,31 @@ def _postgres(model: Model) -> Iterator[Guard]:
             yield _postgres_trigger(link)
     if is_owned(model):
         yield _stays(table)
+    sees = _sees(model)
+    yield _guard(
+        "policy",
+        f"hub_rows_{table}",
+        table,
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY {{name}} ON {table} USING ({sees}) WITH CHECK ({sees})",
+    )
+
+
+def _sees(model: Model) -> str:
+    """The policy's condition. A row that hangs on another is seen when that one is."""
+    table = model._meta.db_table
+    if _is_company(model):
+        return f"{SEES_ALL} OR {SEES.format(column='id')}"
+    if is_owned(model):
+        return f"{SEES_ALL} OR {SEES.format(column='company_id')}"
+    parent = _link(model, _parents(model)[0])
+    # A scalar query, not EXISTS: the planner would read the whole of the other table for that.
+    other = (
+        f"(SELECT true FROM {parent.target._meta.db_table} p"
+        f" WHERE p.{parent.target_column} = {table}.{parent.column})"
+    )
+    return f"{SEES_ALL} OR {other}"
 
 
 def _unique(model: Model) -> list[tuple[str, ...]]:

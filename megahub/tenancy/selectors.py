@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from megahub.kernel import clock
+from megahub.kernel import clock, scope
 from megahub.kernel.cache import ShortLived
 from megahub.kernel.errors import (
     BrandNotFound,
@@ -124,9 +124,12 @@ def _forms(token: str) -> None:
 
 
 def _load(key: tuple[str, str | None]) -> Caller:
+    """Whose a token is can be in any company; what they may enter is looked for in their own."""
     token, brand = key
-    standing = _standing_of_key(token) if token.startswith("mh_") else _standing_of_jwt(token)
-    return _choose(standing, brand)
+    with scope.everybody():
+        standing = _standing_of_key(token) if token.startswith("mh_") else _standing_of_jwt(token)
+        memberships = _memberships(standing)
+    return _choose(standing, memberships, brand)
 
 
 def _standing_of_jwt(token: str) -> Standing:
@@ -165,7 +168,7 @@ def _touch(key: ApiKey) -> None:
     ApiKey.objects.unscoped().filter(stale, pk=key.pk).update(last_used_at=clock.now())
 
 
-def _choose(standing: Standing, brand: str | None) -> Caller:
+def _memberships(standing: Standing) -> list[Membership]:
     memberships = (
         Membership.objects.unscoped()
         .filter(user=standing.user, company__is_active=True)
@@ -177,6 +180,11 @@ def _choose(standing: Standing, brand: str | None) -> Caller:
     found = list(memberships)
     if not found:
         raise Forbidden("You are not a member of any active company.")
+    return found
+
+
+def _choose(standing: Standing, found: list[Membership], brand: str | None) -> Caller:
+    """The caller in the named brand, their key's, or the one that can be assumed."""
     if brand is not None:
         return _named(standing, found, brand)
     if standing.api_key is not None and standing.api_key.brand_id is not None:
@@ -188,7 +196,8 @@ def _named(standing: Standing, memberships: list[Membership], brand: str) -> Cal
     """The membership that may enter the named brand."""
     if brand.isdecimal() and len(brand) < 19:
         for membership in memberships:
-            chosen = enterable(membership).filter(pk=int(brand)).first()
+            with scope.of(membership.company_id):
+                chosen = enterable(membership).filter(pk=int(brand)).first()
             if chosen is not None and _key_allows(standing, chosen):
                 return _caller(standing, membership, chosen)
     raise BrandNotFound(brand_id=brand[:40])
@@ -197,10 +206,11 @@ def _named(standing: Standing, memberships: list[Membership], brand: str) -> Cal
 def _assumed(standing: Standing, memberships: list[Membership]) -> Caller:
     """Without a named brand: the default one, or the only one; None when that is not clear."""
     for membership in memberships:
-        default = enterable(membership).filter(pk=membership.default_brand_id or 0).first()
+        with scope.of(membership.company_id):
+            default = enterable(membership).filter(pk=membership.default_brand_id or 0).first()
         if default is not None:
             return _caller(standing, membership, default)
-    choices = [(m, b) for m in memberships for b in enterable(m)[:2]]
+    choices = [(m, b) for m in memberships for b in entered(m, 2)]
     if len(choices) == 1:
         return _caller(standing, *choices[0])
     return _caller(standing, memberships[0], None)
@@ -211,6 +221,21 @@ def enterable(membership: Membership) -> QuerySet[Brand]:
     brands: QuerySet[Brand] = Brand.objects.of(membership.company_id).filter(is_active=True).order_by("id")
     named = membership.brands.all()
     return brands.filter(pk__in=named) if named.exists() else brands
+
+
+def memberships_of(caller: Caller) -> list[Membership]:
+    """A person's memberships of active companies; a key's only one."""
+    rows = Membership.objects.unscoped().filter(user_id=caller.user_id, company__is_active=True)
+    if caller.api_key_id is not None:
+        rows = rows.filter(company=caller.company_id)
+    with scope.everybody():
+        return list(rows.select_related("company").order_by("id"))
+
+
+def entered(membership: Membership, most: int | None = None) -> list[Brand]:
+    """The same, read as somebody of that company."""
+    with scope.of(membership.company_id):
+        return list(enterable(membership)[:most])
 
 
 def bound_brands(caller: Caller) -> frozenset[int] | None:

@@ -215,10 +215,10 @@ class TestLostDatabase:
         down = threading.Event()
         down.set()
 
-        def transaction(self: Session) -> Any:
+        def transaction(self: Session, scope: str) -> Any:
             if down.is_set():
                 raise ConnectionError("the server went away")
-            return real(self)
+            return real(self, scope)
 
         monkeypatch.setattr(used, "transaction", transaction)
         monkeypatch.setattr(journal, "connection_lost", down.is_set)
@@ -243,14 +243,14 @@ class TestLostDatabase:
         real = used.transaction
 
         @contextmanager
-        def transaction(self: Session) -> Iterator[Session]:
+        def transaction(self: Session, scope: str) -> Iterator[Session]:
             if lost.is_set():
-                with real(self) as session:
+                with real(self, scope) as session:
                     yield session
                 return
             lost.set()
             try:
-                with real(self) as session:
+                with real(self, scope) as session:
                     yield session
                     if not committed:
                         raise RuntimeError("rolled back")

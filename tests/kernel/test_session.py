@@ -182,7 +182,7 @@ class TestPlans:
         for statement in (grow, *["SELECT 1"] * min(PLAN_AGAIN_AFTER)):
             with postgres.transaction():
                 postgres.rows("SELECT count(*) FROM hub_item WHERE text = %s", ["y"])
-                plans.append(postgres.rows("EXPLAIN EXECUTE hub_1('y')"))
+                plans.append(postgres.rows("EXPLAIN EXECUTE hub_2('y')"))
                 postgres.execute(statement)
 
         assert plans[0] == plans[1]

@@ -174,9 +174,14 @@ def _store(table: str, rows: list[dict[str, Any]]) -> None:
     columns = ", ".join(names)
     with connection.cursor() as cursor:
         if sql.on_postgres():
-            with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+            # Row-level security takes no COPY: the rows are copied beside the table, then inserted.
+            like = f"SELECT {columns} FROM {table} LIMIT 0"
+            cursor.execute(f"CREATE TEMP TABLE filled ON COMMIT DROP AS {like}")
+            with cursor.copy(f"COPY filled ({columns}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(list(row.values()))
+            cursor.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM filled")
+            cursor.execute("DROP TABLE filled")
             return
         places = ", ".join("%s" for _ in names)
         plain = [

@@ -83,11 +83,6 @@ class MeView(APIView):
         """The caller: role, scopes, current company and brand, and all that they may enter."""
         caller = caller_of(request)
         user = User.objects.get(pk=caller.user_id)
-        memberships = (
-            Membership.objects.unscoped().filter(user=user, company__is_active=True)
-        ).select_related("company")
-        if caller.api_key_id is not None:
-            memberships = memberships.filter(company=caller.company_id)
         brand = {"id": caller.brand_id, "name": caller.brand_name} if caller.brand_id else None
         return Response(
             {
@@ -98,7 +93,7 @@ class MeView(APIView):
                 "scopes": sorted(caller.scopes),
                 "company": {"id": caller.company_id, "name": caller.company_name},
                 "brand": brand,
-                "companies": [_company(membership) for membership in memberships.order_by("id")],
+                "companies": [_company(each) for each in selectors.memberships_of(caller)],
             }
         )
 
@@ -110,7 +105,7 @@ def _company(membership: Membership) -> dict[str, Any]:
         "role": membership.role,
         "brands": [
             {"id": b.pk, "name": b.name, "is_default": b.pk == membership.default_brand_id}
-            for b in selectors.enterable(membership)
+            for b in selectors.entered(membership)
         ],
     }
 
