@@ -200,6 +200,11 @@ async def _work(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
     """Claim and run; the claim alone of a job that could not be opened."""
     if PROCESS.draining:
         return None
+    with scope.everybody():  # whose it is, the row will tell
+        return await _claimed(job_pk, writer)
+
+
+async def _claimed(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
     PROCESS.claiming += 1
     try:
         take = Take(job_pk, await _session_id(), settings.HUB_JOB_DEADLINE_SECONDS)

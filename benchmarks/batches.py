@@ -73,7 +73,9 @@ class Batches:
     """What the database says of a batch."""
 
     def __init__(self, launch: Launch) -> None:
-        self.connection = psycopg.connect(launch.env["DATABASE_URL"], autocommit=True)
+        self.connection = psycopg.connect(
+            launch.env["DATABASE_URL"], autocommit=True, options="-c app.company=*"
+        )
 
     def one(self, batch_id: str) -> tuple[Any, ...]:
         """(status, completed, failed, total, seconds in progress)."""

@@ -62,7 +62,9 @@ class Jobs:
     """What the database says of the jobs that were made since."""
 
     def __init__(self, launch: Launch) -> None:
-        self.connection = psycopg.connect(launch.env["DATABASE_URL"], autocommit=True)
+        self.connection = psycopg.connect(
+            launch.env["DATABASE_URL"], autocommit=True, options="-c app.company=*"
+        )
         self.mark()
 
     def mark(self) -> None:

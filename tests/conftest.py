@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import socket
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from django.test.utils import setup_databases, teardown_databases
 
 from ai_providers.adapters import http
 from ai_providers.adapters.registry import ADAPTERS
-from megahub.tenancy import guarding
+from megahub.tenancy import guarding, protection
+from megahub.tenancy.scoping import Scoped
 from tests.stubs import Scripted
 from tests.world import Cast, Person, make_cast
 
@@ -55,6 +57,7 @@ def database(
     """The test database, open to every thread; what holds connections is closed at the end."""
     with django_db_blocker.unblock():
         created = setup_databases(verbosity=0, interactive=False)
+        take_a_net_away()
         owner = sign_in_as_application()
         yield
         from ai_core.services import spooling
@@ -69,6 +72,20 @@ def database(
         end_other_sessions()
         sign_in_as(owner)
         teardown_databases(created, verbosity=0)
+
+
+def take_a_net_away() -> None:
+    """``PYTEST_NET=rows`` runs without the managers' scoping, ``managers`` without row-level security.
+
+    Each must keep strangers out alone (tests/test_isolation.py and tests/isolation).
+    """
+    net = os.environ.get("PYTEST_NET")
+    if net == "rows":
+        Scoped.of = lambda self, _: self.unscoped()  # type: ignore[method-assign]
+    elif net == "managers":
+        with connection.cursor() as cursor:
+            for model in protection.tenants():
+                cursor.execute(f"ALTER TABLE {model._meta.db_table} DISABLE ROW LEVEL SECURITY")
 
 
 def sign_in_as_application() -> str:

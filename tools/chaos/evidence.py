@@ -32,6 +32,9 @@ QUERIES = {
     "companies": "SELECT id, slug FROM tenancy_company",
 }
 
+#: Row-level security shows them to whoever asks for all companies'.
+ALL_ROWS = "-c app.company=*"
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -53,7 +56,7 @@ def rows(url: str, query: str) -> list[Row]:
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)) as connection:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(query)]
-    with psycopg.connect(url, row_factory=dict_row, connect_timeout=5) as postgres:
+    with psycopg.connect(url, row_factory=dict_row, connect_timeout=5, options=ALL_ROWS) as postgres:
         return list(postgres.execute(query))
 
 
@@ -64,7 +67,7 @@ def execute(url: str, statement: str) -> None:
             connection.execute(statement)
             connection.commit()
         return
-    with psycopg.connect(url, connect_timeout=5) as postgres:
+    with psycopg.connect(url, connect_timeout=5, options=ALL_ROWS) as postgres:
         postgres.execute(statement)
 
 
