@@ -75,7 +75,7 @@ def database(
 
 
 def take_a_net_away() -> None:
-    """``PYTEST_NET=rows`` runs without the managers' scoping, ``managers`` without row-level security.
+    """With PYTEST_ROW_SECURITY=1, ``PYTEST_NET=rows`` runs without the managers' scoping, ``managers`` without row-level security.
 
     Each must keep strangers out alone (tests/test_isolation.py and tests/isolation).
     """
@@ -91,7 +91,7 @@ def take_a_net_away() -> None:
 def sign_in_as_application() -> str:
     """From here on as the role that owns nothing, as web and worker do; who it was before."""
     owner = str(connection.settings_dict["USER"])
-    if connection.vendor == "postgresql":
+    if connection.vendor == "postgresql" and settings.HUB_ROW_SECURITY:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolcanlogin", [guarding.ROLE])
             if cursor.fetchone():

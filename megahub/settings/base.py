@@ -108,6 +108,8 @@ else:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 
+#: PostgreSQL shows each company its own rows only (docs/decisions/0008-row-level-security.md).
+HUB_ROW_SECURITY = env.flag("HUB_ROW_SECURITY")
 #: Where uploads, exports and results are kept, through Django's storages.
 HUB_FILES_DIR = Path(env.text("HUB_FILES_DIR", str(VAR_DIR / "files"))).resolve()
 STORAGES: dict[str, dict[str, Any]] = {

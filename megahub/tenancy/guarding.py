@@ -22,7 +22,11 @@ DROP = {
     "constraint": ("ALTER TABLE {table} DROP CONSTRAINT {name}",),
     "trigger": ("DROP TRIGGER {name} ON {table}", "DROP FUNCTION {name}()"),
     "index": ("DROP INDEX {name}",),
-    "policy": ("DROP POLICY {name} ON {table}",),
+    "policy": (
+        "DROP POLICY {name} ON {table}",
+        "ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
+    ),
 }
 #: In this order, and dropped in the other one: a key needs its index.
 ORDER = {"index": 0, "constraint": 1, "trigger": 2, "policy": 3}

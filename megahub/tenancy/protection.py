@@ -8,7 +8,7 @@ ask for is taken away; a new model joins by existing:
   without a key, rows that hang on two others). References by number are named in a model's
   ``points_to``.
 - A row never changes its company (a trigger).
-- PostgreSQL shows and takes only rows of the companies in ``app.company`` (row-level security under
+- With HUB_ROW_SECURITY, PostgreSQL shows and takes only rows of the companies in ``app.company`` (row-level security under
   FORCE; megahub/kernel/scope.py says which). A row without a company is seen with what it hangs on.
 """
 
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
@@ -131,6 +132,8 @@ def _postgres(model: Model) -> Iterator[Guard]:
             yield _postgres_trigger(link)
     if is_owned(model):
         yield _stays(table)
+    if not settings.HUB_ROW_SECURITY:
+        return
     sees = _sees(model)
     yield _guard(
         "policy",

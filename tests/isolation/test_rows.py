@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, ProgrammingError, connection, models, transaction
 
 from megahub.kernel import scope
@@ -15,10 +16,10 @@ from megahub.tenancy.models import Company
 from tests.isolation import rows
 from tests.world import Cast
 
-pytestmark = [
-    pytest.mark.skipif(not on_postgres(), reason="row-level security is PostgreSQL's"),
-    pytest.mark.skipif(os.environ.get("PYTEST_NET") == "managers", reason="it is switched off"),
-]
+pytestmark = pytest.mark.skipif(
+    not on_postgres() or not settings.HUB_ROW_SECURITY or os.environ.get("PYTEST_NET") == "managers",
+    reason="row-level security: on PostgreSQL, with PYTEST_ROW_SECURITY=1",
+)
 TENANTS = [model for model in protection.tenants() if model is not Company]
 
 

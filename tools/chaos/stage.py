@@ -167,7 +167,7 @@ def _put_proxies(stage: Stage) -> None:
     if env["DATABASE_URL"].startswith("postgres"):
         name = f".s.PGSQL.{postgres.PORT}"
         stage.proxies["database"] = Proxy(folder / name, sockets / name)
-        env["DATABASE_URL"] = stage.launch.database = postgres.url_of(folder, postgres.APP_ROLE)
+        env["DATABASE_URL"] = stage.launch.database = postgres.url_of(folder)
     if env["REDIS_URL"]:
         stage.broker_url = env["REDIS_URL"]
         stage.proxies["broker"] = Proxy(folder / "redis.sock", sockets / "redis.sock")
