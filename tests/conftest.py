@@ -75,9 +75,9 @@ def database(
 
 
 def take_a_net_away() -> None:
-    """With PYTEST_ROW_SECURITY=1, ``PYTEST_NET=rows`` runs without the managers' scoping, ``managers`` without row-level security.
+    """``PYTEST_NET=rows`` runs without the managers' scoping, ``managers`` without row-level security.
 
-    Each must keep strangers out alone (tests/test_isolation.py and tests/isolation).
+    With PYTEST_ROW_SECURITY=1 each must keep strangers out alone (tests/test_isolation.py and tests/isolation).
     """
     net = os.environ.get("PYTEST_NET")
     if net == "rows":
