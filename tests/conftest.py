@@ -77,7 +77,7 @@ def database(
 def take_a_net_away() -> None:
     """``PYTEST_NET=rows`` runs without the managers' scoping, ``managers`` without row-level security.
 
-    With PYTEST_ROW_SECURITY=1 each must keep strangers out alone (tests/test_isolation.py and tests/isolation).
+    With PYTEST_ROW_SECURITY=1 each must keep strangers out alone (tests/test_isolation.py).
     """
     net = os.environ.get("PYTEST_NET")
     if net == "rows":

@@ -9,7 +9,8 @@ ask for is taken away; a new model joins by existing:
   ``points_to``.
 - A row never changes its company (a trigger).
 - With HUB_ROW_SECURITY, PostgreSQL shows and takes only rows of the companies in ``app.company``
-  (row-level security under FORCE; megahub/kernel/scope.py says which). A row without a company is seen with what it hangs on.
+  (row-level security under FORCE; megahub/kernel/scope.py says which). A row without a company is seen
+  with what it hangs on.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def test_every_reference_by_number_is_known() -> None:
         f"{model._meta.db_table}.{field.column}"
         for model in protection.tenants()
         for field in model._meta.concrete_fields
-        if not field.is_relation and REFERENCE.fullmatch(field.column)
+        if not field.is_relation and REFERENCE.fullmatch(str(field.column))
     }
 
     assert named - {str(link) for link in LINKS} == set(NO_LINKS)

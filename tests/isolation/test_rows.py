@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -31,9 +32,9 @@ def undone(cast: Cast) -> Iterator[Cast]:
         transaction.set_rollback(True)
 
 
-def ask(statement: str, *params: object) -> list[tuple[object, ...]]:
+def ask(statement: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, params or None)
+        cursor.execute(statement)
         return list(cursor.fetchall())
 
 
