@@ -40,16 +40,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _commit(self) -> Any:
         self._own_scope = None
-        return super()._commit()
+        return super()._commit()  # type: ignore[misc]
 
     def _rollback(self) -> Any:
         self._own_scope = None
-        return super()._rollback()
+        return super()._rollback()  # type: ignore[misc]
 
     def _savepoint_rollback(self, sid: str) -> None:
-        super()._savepoint_rollback(sid)
+        super()._savepoint_rollback(sid)  # type: ignore[misc]
         self._own_scope = None
 
     def _close(self) -> Any:
         self._own_scope = None
-        return super()._close()
+        return super()._close()  # type: ignore[misc]
