@@ -20,7 +20,7 @@ from ai_core.models import AIBatch, AIJob, AIJobType, Attempt, BatchJob, Provide
 from ai_usage.admin.ledger import ModelFilter
 from ai_usage.models import AIJobUsage, LedgerEntry
 from ai_usage.services.repricing import TOKENS
-from megahub.kernel import clock, loop
+from megahub.kernel import clock, loop, trail
 from megahub.kernel.admin import (
     GrowingAdmin,
     HubAdmin,
@@ -30,6 +30,7 @@ from megahub.kernel.admin import (
     document,
     link,
     page,
+    reason_of,
     table,
     usd,
 )
@@ -176,10 +177,11 @@ class AIJobAdmin(GrowingAdmin):
         """Cancel what has not ended; a running job is waited for, a few seconds at most."""
         live = rows.select_related(None).exclude(status__in=ENDS)
         jobs = list(live.only("pk", "job_id", "company_id"))
-        done = loop.run(_cancel_all([(job.pk, job.company_id) for job in jobs]))
+        told = [trail.about(request, "job.cancel", job, reason_of(request)) for job in jobs]
+        done = loop.run(_cancel_all(jobs, told))
         cancelled = [job for job, ended in zip(jobs, done, strict=True) if ended]
         for job in cancelled:
-            self.log_change(request, job, "Cancelled.")
+            self.log_only(request, job, "Cancelled.")
         count = len(cancelled)
         self.message_user(request, ngettext("%d job cancelled.", "%d jobs cancelled.", count) % count)
 
@@ -198,8 +200,11 @@ class AIJobAdmin(GrowingAdmin):
         return after_dialog(page(AIJob, object_id))
 
 
-async def _cancel_all(jobs: list[tuple[int, int]]) -> list[bool]:
-    return await asyncio.gather(*(pipeline.cancel(pk, company_id) for pk, company_id in jobs))
+async def _cancel_all(jobs: list[AIJob], told: list[trail.Entry]) -> list[bool]:
+    """Each with its entry in the audit trail, written with the cancellation."""
+    return await asyncio.gather(
+        *(pipeline.cancel(job.pk, job.company_id, entry) for job, entry in zip(jobs, told, strict=True))
+    )
 
 
 def _amount(held: int, unit: str) -> str:

@@ -35,6 +35,8 @@ class AIJobType(models.Model):
     estimated_duration_seconds = models.PositiveIntegerField(default=10)
     requires_async = models.BooleanField(default=False)
 
+    audited = ("name", "description", "category", "estimated_duration_seconds", "requires_async")
+
     class Meta:
         ordering = ("name",)
 
@@ -114,6 +116,8 @@ class AIJob(CompanyOwned):
     cancelled_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
     execution_time_ms = models.BigIntegerField(null=True)
+
+    audited = ("job_id", "status", "priority", "model", "progress_percentage", "deleted_at")
 
     class Meta(CompanyOwned.Meta):
         verbose_name = _("AI job")

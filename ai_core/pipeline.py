@@ -37,7 +37,7 @@ from ai_providers.domain.pricing import Estimate
 from ai_providers.domain.wire import Access, Call
 from ai_usage.services import limits
 from megahub.delivery import selectors as webhooks
-from megahub.kernel import clock, connection, journal, loop, queue, scope
+from megahub.kernel import clock, connection, journal, loop, queue, scope, trail
 from megahub.kernel.errors import (
     CredentialsChanged,
     HubError,
@@ -85,10 +85,10 @@ async def submit(order: Order) -> Job | Replay:
     return job
 
 
-async def amend(order: Order, job_pk: int, revision: int) -> None:
+async def amend(order: Order, job_pk: int, revision: int, told: trail.Entry | None = None) -> None:
     """Give a pending job another input, checked and reserved for like a new one. Raises HubErrors."""
     _, entry = await _checked(order)
-    await _advised(AMEND, Amendment(job_pk, revision, entry), entry)
+    await _advised(AMEND, Amendment(job_pk, revision, entry, told), entry)
 
 
 async def _advised(writer: journal.Writer, entry: Any, accepted: Acceptance) -> Any:
@@ -229,14 +229,14 @@ async def _opened(claimed: Claimed) -> Job | None:
     return None
 
 
-async def cancel(job_pk: int, company_id: int) -> bool:
+async def cancel(job_pk: int, company_id: int, entry: trail.Entry | None = None) -> bool:
     """Cancel a job and wait until it has let go, a few seconds at most; False when it had ended.
 
     A pending job ends at once. A running one is flagged; its process closes the provider's connection
-    and settles what was said, unless the job completes first.
+    and settles what was said, unless the job completes first. ``entry`` is written with the cancellation.
     """
     wanted = await webhooks.wanted(company_id)
-    outcome = await journal.write(CANCEL, Cancellation(job_pk, company_id, wanted=wanted))
+    outcome = await journal.write(CANCEL, Cancellation(job_pk, company_id, wanted, entry))
     own = PROCESS.running.get(job_pk)
     if outcome == "flagged" and own is not None:
         own.cancel()

@@ -31,6 +31,19 @@ class AIProvider(models.Model):
     rate_limit_rpm = models.PositiveIntegerField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
 
+    audited = (
+        "name",
+        "display_name",
+        "base_url",
+        "supports_chat",
+        "supports_assistants",
+        "supports_files",
+        "supports_vision",
+        "default_model",
+        "rate_limit_rpm",
+        "is_active",
+    )
+
     class Meta:
         ordering = ("name",)
 
@@ -55,6 +68,18 @@ class AIModel(models.Model):
     output_price = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
     note = models.TextField(blank=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    audited = (
+        "model_id",
+        "is_blocked",
+        "price_since",
+        "currency",
+        "input_price",
+        "cache_read_price",
+        "cache_write_price",
+        "output_price",
+        "note",
+    )
 
     class Meta:
         ordering = ("model_id",)
@@ -92,6 +117,8 @@ class AICredentials(CompanyOwned):
     # Set when they were taken away as a whole: the row stays, since the history of keys hangs on it.
     deleted_at = models.DateTimeField(null=True, editable=False)
 
+    audited = ("use_global_fallback", "openai_organization", "infomaniak_product_id", "deleted_at")
+
     class Meta(CompanyOwned.Meta):
         verbose_name_plural = "AI credentials"
 
@@ -118,6 +145,8 @@ class SealedKey(CompanyOwned):
     refused_at = models.DateTimeField(null=True, blank=True)
     #: When the provider last took it in a test.
     validated_at = models.DateTimeField(null=True, blank=True)
+
+    audited = ("provider", "last_four", "created_by", "retired_at", "retired_by")
 
     class Meta(CompanyOwned.Meta):
         constraints = [
@@ -181,6 +210,8 @@ class ExchangeRate(models.Model):
     day = models.DateField()
     usd = models.DecimalField(max_digits=18, decimal_places=9)
     source = models.CharField(max_length=200)
+
+    audited = ("currency", "day", "usd", "source")
 
     class Meta:
         ordering = ("currency", "-day")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -26,7 +27,7 @@ from ai_providers.models import (
     ExchangeRate,
     SealedKey,
 )
-from megahub.kernel import clock
+from megahub.kernel import clock, trail
 from megahub.kernel.cache import ShortLived
 from megahub.kernel.errors import (
     ModelBlocked,
@@ -269,6 +270,16 @@ def live_keys(company_id: int) -> dict[str, SealedKey]:
     """A company's keys in use, by provider."""
     rows = SealedKey.objects.of(company_id).filter(retired_at=None).order_by("pk")
     return {key.provider: key for key in rows}
+
+
+def facts_of(company_id: int) -> dict[str, Any] | None:
+    """A company's credentials as the audit trail may tell them; None when there are none."""
+    row = credentials_of(company_id)
+    if row is None:
+        return None
+    live = live_keys(company_id)
+    keys = {f"{name}_api_key": f"…{key.last_four} ({key.pk})" for name, key in live.items()}
+    return {**(trail.facts(row) or {}), **keys}
 
 
 def keys_of(company_id: int) -> QuerySet[SealedKey]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from ai_usage.services import alert_mail, evaluation, rollups
+from ai_usage.services import alert_mail, audit_alerts, evaluation, rollups
 
 
 @shared_task(name="ai_usage.fold_rollups")
@@ -26,3 +26,9 @@ def check_alerts() -> None:
     """Check every company's figures against its thresholds, and mail what is new."""
     evaluation.check_all()
     alert_mail.send_waiting()
+
+
+@shared_task(name="ai_usage.verify_audit")
+def verify_audit() -> None:
+    """Check the audit trail; a fault is an alert."""
+    audit_alerts.verify_and_tell()

@@ -23,7 +23,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "megahub.settings.dev")
 app = Celery("megahub")
 app.set_default()  # for every thread: the doorbell rings in one of its own
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["ai_batch", "ai_core", "ai_usage", "megahub.delivery", "megahub.tenancy"])
+app.autodiscover_tasks(
+    ["ai_batch", "ai_core", "ai_usage", "megahub.delivery", "megahub.audit", "megahub.tenancy"]
+)
 app.conf.task_queues = [Queue(name) for name in (SYSTEM_QUEUE, *QUEUES)]
 app.conf.beat_schedule = {
     "ring-again": {
@@ -62,6 +64,16 @@ app.conf.beat_schedule = {
     "verify-ledger": {
         "task": "ai_batch.verify_ledger",
         "schedule": 3600.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "drop-audit-anchors": {
+        "task": "audit.drop_anchors",
+        "schedule": 300.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "verify-audit": {
+        "task": "ai_usage.verify_audit",
+        "schedule": crontab(hour=3, minute=47),
         "options": {"queue": SYSTEM_QUEUE},
     },
     "forget-old": {

@@ -80,6 +80,7 @@ ENDPOINTS = {
     "/api/batch/{batch_id}/events": "get",
     "/api/batch/{batch_id}/results": "get",
     "/api/batch/{batch_id}/retry_failed": "post",
+    "/api/ai/security/audit": "get",
     "/auth/keys/": "get post",
     "/auth/keys/{key_id}/": "delete",
     "/auth/me/": "get",

@@ -15,7 +15,7 @@ from ai_batch.domain.refusals import NoSuchFile
 from ai_batch.models import StoredFile
 from ai_batch.services import batches, files
 from ai_batch.services.files import Owner
-from megahub.kernel import body, fastlane, loop
+from megahub.kernel import body, fastlane, loop, trail
 from megahub.kernel.requests import json_response
 from megahub.tenancy.authentication import for_caller
 from megahub.tenancy.selectors import Caller
@@ -73,7 +73,10 @@ async def one_file(request: HttpRequest, caller: Caller, file_id: str) -> HttpRe
     file = await loop.in_thread(selectors.file_of, caller, file_id)
     if request.method == "GET":
         return json_response(shapes.file(file))
-    await loop.in_thread(files.forget, file)
+    who = trail.origin_of(request, caller)
+    await loop.in_thread(
+        trail.within, who, "file.delete", "ai_batch.storedfile", file_id, files.forget, file
+    )
     return json_response({"id": file.file_id, "object": "file", "deleted": True})
 
 
@@ -135,4 +138,8 @@ async def one_batch(request: HttpRequest, caller: Caller, batch_id: str) -> Http
 @for_caller(POST="jobs:write")
 async def cancel_batch(request: HttpRequest, caller: Caller, batch_id: str) -> HttpResponseBase:
     """``POST /v1/batches/{id}/cancel``."""
-    return json_response(shapes.batch(await loop.in_thread(batches.cancel, caller, batch_id)))
+    who = trail.origin_of(request, caller)
+    found = await loop.in_thread(
+        trail.within, who, "batch.cancel", "ai_batch.batch", batch_id, batches.cancel, caller, batch_id
+    )
+    return json_response(shapes.batch(found))

@@ -15,7 +15,7 @@ from ai_batch.api import forms, guide_documents, orders, shapes
 from ai_batch.domain import progress, tables
 from ai_batch.models import Batch
 from ai_batch.services import batches
-from megahub.kernel import clock, fastlane, loop, money
+from megahub.kernel import clock, fastlane, loop, money, trail
 from megahub.kernel.requests import json_response
 from megahub.tenancy.authentication import for_caller
 from megahub.tenancy.selectors import Caller
@@ -163,7 +163,11 @@ async def one(request: HttpRequest, caller: Caller, batch_id: str) -> HttpRespon
 @for_caller(POST="jobs:write")
 async def cancel(request: HttpRequest, caller: Caller, batch_id: str) -> HttpResponseBase:
     """``POST /api/batch/{id}/cancel``."""
-    return said(await loop.in_thread(batches.cancel, caller, batch_id))
+    who = trail.origin_of(request, caller)
+    found = await loop.in_thread(
+        trail.within, who, "batch.cancel", "ai_batch.batch", batch_id, batches.cancel, caller, batch_id
+    )
+    return said(found)
 
 
 @guide_documents.RETRY

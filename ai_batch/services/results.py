@@ -12,8 +12,9 @@ import xlsxwriter
 
 from ai_batch.models import Batch, Line
 from ai_batch.services import files, finishing
-from ai_usage.domain.exports import SHEET_CELL, inert
+from ai_usage.domain.exports import SHEET_CELL
 from megahub.kernel import money
+from megahub.kernel.text import inert
 
 COLUMNS = (
     "line",

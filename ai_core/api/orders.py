@@ -13,7 +13,7 @@ from ai_core.domain import kinds
 from ai_core.models import AIJob
 from ai_core.services import edit
 from ai_core.services.job import Order
-from megahub.kernel import loop
+from megahub.kernel import loop, trail
 from megahub.tenancy import idempotency
 from megahub.tenancy.authentication import caller_of
 from megahub.tenancy.idempotency import Replay
@@ -66,5 +66,25 @@ def change(request: Request, job: AIJob, changes: dict[str, Any]) -> None:
     if "input_data" in changes:
         asked = {"job_type": job.job_type.name, "priority": job.priority, **changes}
         order = order_of(request, {"description": "", "is_async": True, **asked})
-        loop.run(pipeline.amend(order, job.pk, job.revision))
-    edit.change(job, changes)
+        told = trail.about(request, "job.amend", job)
+        told.before, told.after = trail.difference(
+            trail.facts(job), {**(trail.facts(job) or {}), **_told(changes)}
+        )
+        loop.run(pipeline.amend(order, job.pk, job.revision, told))
+        edit.change(job, changes)
+        return
+    with trail.change(request, "job.change", job):
+        edit.change(job, changes)
+
+
+def _told(changes: dict[str, Any]) -> dict[str, Any]:
+    """An amendment in the audit trail: that the input is another one, not what it says."""
+    plain: dict[str, Any] = {name: changes[name] for name in ("description", "priority") if name in changes}
+    return {**plain, "input_data": "changed"}
+
+
+def delete(request: Request, job: AIJob) -> None:
+    """Take a job out of sight. Raises JobRunning."""
+    edit.end_pending(job)
+    with trail.change(request, "job.delete", job):
+        edit.delete(job)

@@ -17,10 +17,9 @@ from ai_core.api import serializers as shapes
 from ai_core.api.filters import NULLABLE, ORDERING, JobFilters
 from ai_core.models import AIJob, AIJobType
 from ai_core.selectors.dashboard import Period
-from ai_core.services import edit
 from ai_providers import selectors as providers
 from ai_usage.services import ratings
-from megahub.kernel import clock, loop
+from megahub.kernel import clock, loop, trail
 from megahub.kernel.errors import JobNotCancellable
 from megahub.kernel.pagination import Pages
 from megahub.kernel.shapes import read
@@ -138,7 +137,7 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     @extend_schema(responses={204: OpenApiResponse(description="Deleted.")})
     def destroy(self, request: Request, ref: str) -> Response:
         """Delete a job that is not running: its texts go, its usage and costs stay."""
-        edit.delete(self._job())
+        orders.delete(request, self._job())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={200: OpenApiResponse(description="Cancelled.")})
@@ -146,7 +145,8 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     def cancel(self, request: Request, ref: str) -> Response:
         """Cancel a job: at once while pending; a running one as soon as its call is closed."""
         found = self._job()
-        accepted = loop.run(pipeline.cancel(found.pk, found.company_id))
+        entry = trail.about(request, "job.cancel", found)
+        accepted = loop.run(pipeline.cancel(found.pk, found.company_id, entry))
         job = self._job()
         if not accepted or job.status not in ("cancelled", "running"):
             raise JobNotCancellable(current_status=job.status)
@@ -170,7 +170,9 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         shape.is_valid(raise_exception=True)
         job, caller, told = self._job(), caller_of(request), shape.validated_data
         tenths = int(told["score"] * 10)
-        rated = ratings.rate(job.company_id, job.pk, caller.user_id, tenths, told["comment"])
+        with trail.change(request, "job.rate", kind="ai_usage.jobrating", object_id=job.job_id) as change:
+            rated = ratings.rate(job.company_id, job.pk, caller.user_id, tenths, told["comment"])
+            change.after = {"score_tenths": rated.rating.score_tenths}
         code = status.HTTP_201_CREATED if rated.is_first else status.HTTP_200_OK
         return Response(
             {

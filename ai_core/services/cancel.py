@@ -14,7 +14,7 @@ from ai_core.services import telling
 from ai_usage.services import budgets, ledger
 from ai_usage.services.budgets import Charge
 from megahub.delivery.services import outbox
-from megahub.kernel import clock
+from megahub.kernel import clock, trail
 from megahub.kernel.errors import JobCancelled
 from megahub.kernel.session import Session
 
@@ -36,6 +36,7 @@ class Cancellation:
     job_pk: int
     company_id: int
     wanted: frozenset[str] = frozenset()
+    entry: trail.Entry | None = None
 
 
 class Cancel:
@@ -48,6 +49,10 @@ class Cancel:
         released: list[tuple[list[list[Any]], bool, Charge]] = []
         outcomes = [self._cancel(session, entry, released) for entry in entries]
         budgets.charge(session, released)
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            if outcome and entry.entry is not None:
+                entry.entry.after = {"outcome": outcome}
+                trail.record_in(session, entry.entry)
         return outcomes
 
     def recover(self, session: Session, entry: Cancellation) -> str | None:

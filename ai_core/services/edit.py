@@ -14,7 +14,7 @@ from ai_core.services.cancel import CANCEL, Cancellation
 from ai_usage.services import budgets
 from ai_usage.services.budgets import Charge
 from megahub.delivery import selectors as webhooks
-from megahub.kernel import clock, journal
+from megahub.kernel import clock, journal, trail
 from megahub.kernel.errors import HubError, JobNotEditable, JobRunning
 from megahub.kernel.session import Session
 
@@ -28,6 +28,7 @@ class Amendment:
     job_pk: int
     revision: int
     new: Acceptance
+    entry: trail.Entry | None = None
 
 
 class Amend:
@@ -63,6 +64,8 @@ class Amend:
             f" FROM {JOBS.source} WHERE ai_core_aijob.id = %s",
             [JOBS.pack([entry.new.row]), entry.job_pk],
         )
+        if entry.entry is not None:
+            trail.record_in(session, entry.entry)
         return None
 
 
@@ -93,11 +96,15 @@ def change(job: AIJob, changes: dict[str, Any]) -> None:
         raise JobNotEditable(words={"fields": "progress_percentage"}, current_status="completed")
 
 
-def delete(job: AIJob) -> None:
-    """Take a job out of sight and erase its texts; what it used and cost stays. Raises JobRunning."""
+def end_pending(job: AIJob) -> None:
+    """Cancel a job that is still pending, so that it can be deleted."""
     if job.status == "pending":
         wanted = webhooks.wanted_now(job.company_id)
         journal.write_and_wait(CANCEL, Cancellation(job.pk, job.company_id, wanted=wanted))
+
+
+def delete(job: AIJob) -> None:
+    """Take an ended job out of sight and erase its texts; what it used and cost stays. JobRunning else."""
     rows = AIJob.objects.of(job.company_id).filter(pk=job.pk)
     ended = rows.exclude(status__in=("pending", "running"))
     erased = ended.update(

@@ -16,7 +16,6 @@ from rest_framework.response import Response
 from ai_core import selectors as jobs
 from ai_core.api import orders
 from ai_core.models import AIJob
-from ai_core.services import edit
 from ai_openai import selectors
 from ai_openai.api import job_shapes as shapes
 from ai_openai.api.job_filters import NULLABLE, ORDERING, OpenAIJobFilters
@@ -118,7 +117,7 @@ class OpenAIJobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Open
     @extend_schema(responses={204: OpenApiResponse(description="Deleted.")})
     def destroy(self, request: Request, ref: str) -> Response:
         """Delete a job that is not running: its texts go, its usage and costs stay."""
-        edit.delete(self._job())
+        orders.delete(request, self._job())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
-from ai_providers import services
+from ai_providers import selectors, services
 from ai_providers.admin.providers import PROVIDERS
 from ai_providers.models import AICredentials, SealedKey
 from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyAdmin, ReadOnlyInline
@@ -152,6 +152,9 @@ class AICredentialsAdmin(Kept, HubAdmin):
             infomaniak_product_id=obj.infomaniak_product_id,
         )
         obj.pk = row.pk
+
+    def told(self, obj: AICredentials) -> dict[str, Any] | None:
+        return selectors.facts_of(obj.company_id)
 
     @display(description=_("stored"))
     def stored(self, row: AICredentials) -> str:

@@ -18,7 +18,7 @@ from ai_providers.api import serializers as shapes
 from ai_providers.api.filters import HISTORY_ORDERING, HistoryFilters
 from ai_providers.models import AICredentials, AIProvider, SealedKey
 from ai_providers.services import connections
-from megahub.kernel import loop
+from megahub.kernel import loop, trail
 from megahub.kernel.errors import NotFound
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
@@ -101,7 +101,9 @@ class Credentials(Idempotent, viewsets.GenericViewSet[AICredentials]):
     def destroy(self, request: Request, pk: str) -> Response:
         """Take the credentials away: every key is retired. What was stored stays in the history."""
         self._require(request, pk)
-        services.empty(caller_of(request).company_id, caller_of(request).user_id)
+        caller = caller_of(request)
+        with trail.change(request, "credentials.delete", **_named(caller)):
+            services.empty(caller.company_id, caller.user_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=shapes.AskedConnection, responses=shapes.ConnectionShape)
@@ -115,6 +117,7 @@ class Credentials(Idempotent, viewsets.GenericViewSet[AICredentials]):
         shape.is_valid(raise_exception=True)
         provider = selectors.provider_named(shape.validated_data["provider"])
         probe = loop.run(connections.say_a_word(caller_of(request).company_id, provider.name))
+        trail.note(request, "credentials.test", provider=provider.name, outcome=probe.status)
         return Response(shapes.connection_of(probe))
 
     @staticmethod
@@ -129,9 +132,10 @@ class Credentials(Idempotent, viewsets.GenericViewSet[AICredentials]):
         shape = shapes.ChangedCredentials(data=request.data)
         shape.is_valid(raise_exception=True)
         caller, given = caller_of(request), shape.validated_data
-        services.store_keys(
-            caller.company_id, shape.keys(given), by=caller.user_id, **shape.settings(given)
-        )
+        with trail.change(request, "credentials.store", **_named(caller)):
+            services.store_keys(
+                caller.company_id, shape.keys(given), by=caller.user_id, **shape.settings(given)
+            )
         told = _told(caller)
         configured = [name for name in shapes.PROVIDERS if told[f"has_{name}_key"]]
         message = gettext("Credentials updated successfully")
@@ -151,6 +155,15 @@ class KeyHistory(mixins.ListModelMixin, viewsets.GenericViewSet[SealedKey]):
 
     def get_queryset(self) -> QuerySet[SealedKey]:
         return selectors.keys_of(caller_of(self.request).company_id)
+
+
+def _named(caller: Caller) -> dict[str, Any]:
+    """What the audit trail is told of credentials: settings, and the last four characters of keys."""
+    return {
+        "kind": AICredentials._meta.label_lower,
+        "object_id": caller.company_id,
+        "read": lambda: selectors.facts_of(caller.company_id),
+    }
 
 
 def _told(caller: Caller) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -61,9 +62,10 @@ class AIUsageAlertAdmin(Kept, HubAdmin):
     def resolve(self, request: HttpRequest, rows: QuerySet[AIUsageAlert]) -> None:
         opened = list(rows.filter(is_resolved=False))
         alerts = AIUsageAlert.objects.unscoped().filter(pk__in=[alert.pk for alert in opened])
-        alerts.filter(is_resolved=False).update(is_resolved=True, resolved_at=clock.now())
-        for alert in opened:
-            self.log_change(request, alert, "Resolved.")
+        with transaction.atomic():
+            alerts.filter(is_resolved=False).update(is_resolved=True, resolved_at=clock.now())
+            for alert in opened:
+                self.log_change(request, alert, "Resolved.")
         self.message_user(request, ngettext("%d resolved.", "%d resolved.", len(opened)) % len(opened))
 
 

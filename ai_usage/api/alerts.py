@@ -14,9 +14,9 @@ from rest_framework.response import Response
 
 from ai_usage.api import alert_filters as filters
 from ai_usage.api import alert_shapes as shapes
-from ai_usage.models import AIUsageAlert
+from ai_usage.models import AIUsageAlert, AlertRule
 from ai_usage.services import alert_mail, alert_rules, alerts, evaluation
-from megahub.kernel import clock
+from megahub.kernel import clock, trail
 from megahub.kernel.errors import NotFound
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.models import Company
@@ -77,7 +77,9 @@ class Alerts(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIUsageA
     def create(self, request: Request) -> Response:
         """Make an alert by hand; it is mailed and told to webhooks like any other."""
         asked = _checked(shapes.NewAlert, request)
-        row = alerts.raise_by_hand(caller_of(request).company_id, asked)
+        with trail.change(request, "alert.create") as change:
+            row = alerts.raise_by_hand(caller_of(request).company_id, asked)
+            change.about(row)
         return Response(shapes.AlertShape(row).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=shapes.Resolution, responses=shapes.Resolved)
@@ -85,7 +87,11 @@ class Alerts(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIUsageA
     def resolve(self, request: Request, pk: str) -> Response:
         """Resolve an alert, with a note; one that is resolved stays as it was."""
         note = _checked(shapes.Resolution, request)["resolution_note"]
-        row = alerts.resolve(caller_of(request).company_id, int(pk), note)
+        found = self.get_queryset().filter(pk=int(pk)).first()
+        if found is None:
+            raise NotFound
+        with trail.change(request, "alert.resolve", found):
+            row = alerts.resolve(caller_of(request).company_id, int(pk), note)
         told = {"id": row.pk, "is_resolved": row.is_resolved, "resolved_at": clock.iso(row.resolved_at)}
         return Response({"message": "Alert resolved successfully", "alert": told})
 
@@ -109,6 +115,7 @@ class Alerts(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIUsageA
         company = Company.objects.get(pk=caller_of(request).company_id)
         checked = evaluation.check_or_tell(company)
         sent = alert_mail.send_waiting(company.pk)
+        trail.note(request, "alert.check", new_alerts=len(checked.raised), resolved=checked.resolved)
         return Response(
             {
                 "checks_performed": checked.performed,
@@ -141,7 +148,10 @@ class Rules(viewsets.ViewSet):
         """Set a threshold of the company's own, or switch a type off; what is absent stays."""
         asked = _checked(shapes.ChangedRule, request)
         company_id = caller_of(request).company_id
-        rule = alert_rules.set_rule(company_id, alert_type, asked.get("threshold"), asked.get("is_active"))
+        with trail.change(request, "alert_rule.change", **_rule(company_id, alert_type)):
+            rule = alert_rules.set_rule(
+                company_id, alert_type, asked.get("threshold"), asked.get("is_active")
+            )
         return Response(shapes.RuleShape(rule).data)
 
     @extend_schema(request=shapes.ChangedRule, responses=shapes.RuleShape)
@@ -152,5 +162,16 @@ class Rules(viewsets.ViewSet):
     @extend_schema(responses={200: shapes.RuleShape})
     def destroy(self, request: Request, alert_type: str) -> Response:
         """Back to the default."""
-        rule = alert_rules.reset_rule(caller_of(request).company_id, alert_type)
+        company_id = caller_of(request).company_id
+        with trail.change(request, "alert_rule.reset", **_rule(company_id, alert_type)):
+            rule = alert_rules.reset_rule(company_id, alert_type)
         return Response(shapes.RuleShape(rule).data)
+
+
+def _rule(company_id: int, alert_type: str) -> dict[str, Any]:
+    """What the audit trail is told of a threshold."""
+    return {
+        "kind": AlertRule._meta.label_lower,
+        "object_id": alert_type,
+        "read": lambda: alert_rules.facts_of(company_id, alert_type),
+    }

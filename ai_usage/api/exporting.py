@@ -15,7 +15,6 @@ from django.db.models import Count, Max, QuerySet, Sum
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
-from rest_framework.negotiation import BaseContentNegotiation
 
 from ai_usage.domain import exports
 from ai_usage.domain.exports import CsvWriter, JsonlWriter, Totals, Workbook, Writer
@@ -31,16 +30,6 @@ BLOCK_BYTES = 256 * 1024
 WORKBOOK_ROWS = 200_000
 WRITERS: dict[str, type[CsvWriter | JsonlWriter]] = {"csv": CsvWriter, "jsonl": JsonlWriter}
 RESPONSES = {(200, kind): OpenApiTypes.BINARY for kind in exports.CONTENT_TYPES.values()}
-
-
-class OwnFormat(BaseContentNegotiation):
-    """``?format=`` is the export's own, not DRF's; errors are told as everywhere."""
-
-    def select_parser(self, request: Any, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
 
 
 class Asked(Strict):

@@ -14,7 +14,7 @@ from ai_providers import selectors as providers
 from ai_providers.catalogue import loading
 from ai_usage.api import quota_shapes as shapes
 from ai_usage.services import quotas
-from megahub.kernel import clock
+from megahub.kernel import clock, trail
 from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.shapes import refuse_unknown
 from megahub.kernel.text import Text
@@ -75,7 +75,14 @@ class QuotasView(APIView):
         shape.is_valid(raise_exception=True)
         caller, given = caller_of(request), shape.validated_data
         provider = providers.provider_named(given["provider"]).name
-        quotas.set_limits(caller.company_id, provider, shape.by_unit(given))
+        with trail.change(
+            request,
+            "quota.change",
+            kind="ai_usage.quota",
+            object_id=provider,
+            read=lambda: quotas.facts_of(caller.company_id, provider),
+        ):
+            quotas.set_limits(caller.company_id, provider, shape.by_unit(given))
         month = quotas.month_of(caller.timezone, clock.now())
         (quota,) = quotas.of_company(caller.company_id, month, [provider])
         return Response(shapes.row_of(quota, month))

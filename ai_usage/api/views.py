@@ -24,8 +24,10 @@ from ai_usage.domain import analytics
 from ai_usage.models import AIJobUsage
 from ai_usage.selectors import Scope
 from ai_usage.services import explaining, manual
+from megahub.kernel import trail
 from megahub.kernel.errors import NotFound
 from megahub.kernel.filters import StrictFilterBackend
+from megahub.kernel.negotiation import OwnFormat
 from megahub.kernel.shapes import read
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
@@ -115,11 +117,13 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
         caller, played = caller_of(request), told.pop("sandbox")
         brand_id = caller.require_brand()
         played = providers.plays(caller.company_id) if played is None else played
-        entry = manual.record(caller.company_id, brand_id, played, told)
+        with trail.change(request, "usage.create") as change:
+            entry = manual.record(caller.company_id, brand_id, played, told)
+            change.about(entry)
         return Response(self.get_serializer(self._usage(entry.pk)).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(parameters=[exporting.Asked], responses=exporting.RESPONSES)
-    @action(detail=False, pagination_class=None, content_negotiation_class=exporting.OwnFormat)
+    @action(detail=False, pagination_class=None, content_negotiation_class=OwnFormat)
     def export(self, request: Request) -> HttpResponseBase:
         """Usage as a file, with all filters of the list; its totals stand in the headers."""
         asked = read(exporting.Asked, {"format": request.query_params.get("format", "csv")})

@@ -19,6 +19,7 @@ import orjson
 import xlsxwriter
 
 from megahub.kernel import money
+from megahub.kernel.text import inert
 
 Kind = Literal["text", "number", "money", "time", "flag"]
 Format = Literal["csv", "jsonl", "xlsx"]
@@ -27,14 +28,6 @@ CONTENT_TYPES: dict[str, str] = {
     "jsonl": "application/jsonl",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-#: What a spreadsheet may take for the beginning of a formula, ASCII and fullwidth.
-STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
-#: Space, and signs without width, that some spreadsheets skip before it (Python strips them not all).
-UNSEEN = "".join(
-    chr(code) for code in (*range(0x21), 0x7F, 0x85, 0xA0, 0xAD, 0x3000, 0xFEFF, 0x2060)
-) + "".join(chr(code) for code in range(0x2000, 0x2010))
-#: At the very beginning these are refused whatever follows.
-BLANK_STARTS = frozenset("\t\r\n")
 #: Excel's own limit of rows to a sheet, the header among them.
 SHEET_ROWS = 1_048_576
 SHEET_CELL = 32_767
@@ -112,18 +105,6 @@ class Writer(Protocol):
 
     def rows(self, rows: Iterable[Row]) -> bytes:
         """Some rows."""
-
-
-def inert(text: str) -> str:
-    """``text`` as a CSV cell that no spreadsheet runs."""
-    if text[:1] in BLANK_STARTS or (not STARTS.isdisjoint(text) and _may_run(text)):
-        return f"'{text}"
-    return text
-
-
-def _may_run(text: str) -> bool:
-    """Whether a line of it begins like a formula; in time that grows with its length alone."""
-    return any(line.lstrip(UNSEEN)[:1] in STARTS for line in text.splitlines())
 
 
 class CsvWriter:

@@ -33,6 +33,7 @@ class AIUsageAlert(CompanyOwned):
         WEBHOOK_DISABLED = "webhook_disabled", _("Webhook switched off")
         EVALUATOR_FAILED = "evaluator_failed", _("Alerts could not be checked")
         LEDGER_OFF = "ledger_off", _("The ledger differs")
+        AUDIT_BROKEN = "audit_broken", _("Audit trail not whole")
         MODEL_RETIRED = "model_retired", _("Retired model in use")
         MODEL_UNPRICED = "model_unpriced", _("Unpriced model in use")
 
@@ -57,6 +58,8 @@ class AIUsageAlert(CompanyOwned):
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolution_note = models.TextField(blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    audited = ("alert_type", "subject", "message", "severity", "is_resolved", "resolution_note")
 
     class Meta(CompanyOwned.Meta):
         ordering = (F("created_at").desc(),)
@@ -85,6 +88,8 @@ class AlertRule(CompanyOwned):
     threshold = models.DecimalField(max_digits=20, decimal_places=6)
     is_active = models.BooleanField(default=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    audited = ("alert_type", "threshold", "is_active")
 
     class Meta(CompanyOwned.Meta):
         constraints = [

@@ -52,6 +52,8 @@ class Budget(CompanyOwned):
     #: Since when it is as it is: a limit that was cut while jobs ran is not judged by verify_ledger.
     changed_at = models.DateTimeField(default=clock.now, editable=False)
 
+    audited = ("scope", "scope_value", "period", "unit", "limit", "is_hard", "is_active")
+
     class Meta(CompanyOwned.Meta):
         constraints = [
             models.UniqueConstraint(

@@ -69,6 +69,8 @@ class LedgerEntry(CompanyOwned):
     reserved_nano_usd = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=clock.now)
 
+    audited = ("job_ref", "kind", "provider", "model", "outcome", "cost_nano_usd")
+
     class Meta(CompanyOwned.Meta):
         verbose_name_plural = "ledger entries"
         constraints = [

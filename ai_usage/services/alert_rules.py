@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from ai_usage.domain.alerts import DEFAULTS
 from ai_usage.models import AlertRule
+from megahub.kernel import trail
 from megahub.kernel.errors import NotFound
 
 
@@ -46,6 +48,11 @@ def reset_rule(company_id: int, alert_type: str) -> Rule:
     _default(alert_type)
     AlertRule.objects.of(company_id).filter(alert_type=alert_type).delete()
     return _rule(alert_type, None)
+
+
+def facts_of(company_id: int, alert_type: str) -> dict[str, Any] | None:
+    """A company's own threshold for the audit trail; None where the default is in force."""
+    return trail.facts(AlertRule.objects.of(company_id).filter(alert_type=alert_type).first())
 
 
 def _default(alert_type: str) -> Decimal:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, Sum
 
 from ai_providers import selectors as providers
 from ai_usage.domain.quotas import NO_LIMIT, Month, Quota, Standing
@@ -54,6 +54,17 @@ def set_limits(company_id: int, provider: str, changes: dict[str, int | None]) -
                 **values, is_active=True, changed_at=clock.now()
             )
     limits.forget()
+
+
+def facts_of(company_id: int, provider: str) -> dict[str, Any]:
+    """A provider's limits and what was forgiven this far, for the audit trail."""
+    defaults.provide_quotas(company_id)
+    rows = _rows(company_id).filter(scope_value=provider)
+    limits_now = {
+        unit: limit if hard else None for unit, limit, hard in rows.values_list("unit", "limit", "is_hard")
+    }
+    forgiven = BudgetWindow.objects.filter(budget__in=rows).aggregate(total=Sum("forgiven"))["total"]
+    return {**limits_now, "forgiven": int(forgiven or 0)}
 
 
 def reset(company_id: int, provider: str, zone_name: str) -> int:

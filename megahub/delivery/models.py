@@ -61,6 +61,8 @@ class WebhookEndpoint(CompanyOwned):
     last_success_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
+    audited = ("kind", "url", "description", "events", "is_active", "previous_until")
+
     class Meta(CompanyOwned.Meta):
         ordering = ("id",)
 
@@ -113,6 +115,8 @@ class WebhookDelivery(CompanyOwned):
     created_at = models.DateTimeField(default=clock.now)
     delivered_at = models.DateTimeField(null=True)
     next_at = models.DateTimeField(null=True, default=clock.now)
+
+    audited = ("endpoint", "event_id", "event_type", "state")
 
     class Meta(CompanyOwned.Meta):
         verbose_name_plural = "webhook deliveries"

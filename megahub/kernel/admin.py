@@ -21,10 +21,11 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
-from megahub.kernel import cache, labels, money
+from megahub.kernel import cache, labels, money, trail
 
 #: A stored document is shown up to here; whoever needs all of it asks the API.
 SHOWN_CHARACTERS = 100_000
+REASON = "audit_reason"
 TABLE = "unfold/components/table.html"
 
 
@@ -58,6 +59,71 @@ class HubAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LightList]:
         return LightList
 
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        changed: dict[str, Any] = {
+            "before": self.told(form.instance) if change else None,
+            "parts": ({}, {}),
+        }
+        request.hub_change = changed  # type: ignore[attr-defined]
+        return super().save_form(request, form, change)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Rows on the same page (a company's brands, say) belong to its entry in the audit trail."""
+        rows = [each.instance for each in formset.initial_forms]
+        before = {str(row.pk): trail.stored(row) for row in rows}
+        super().save_formset(request, form, formset, change)
+        changed = [row for row, _ in formset.changed_objects] + list(formset.new_objects)
+        gone = [str(pk) for pk in before if pk not in {str(row.pk) for row in rows if row.pk}]
+        name = formset.prefix
+        old, new = request.hub_change["parts"]  # type: ignore[attr-defined]
+        after = {str(row.pk): trail.stored(row) for row in changed}
+        if after or gone:
+            old[name] = {pk: before[pk] for pk in (*after, *gone) if pk in before}
+            new[name] = after
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self.record(request, "create", obj, None, self.told(obj))
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        changed = getattr(request, "hub_change", None)
+        if isinstance(message, str) or changed is None:  # an action, which says what it did
+            did = str(message) if isinstance(message, str) else gettext("changed")
+            self.record(request, "change", obj, None, {"did": did, **(self.told(obj) or {})})
+        else:
+            self.record(request, "change", obj, changed["before"], self.told(obj))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            self.record(request, "delete", obj, self.told(obj), None)
+        return super().log_deletions(request, queryset)
+
+    def told(self, obj: Any) -> trail.Facts | None:
+        """A row's facts for the audit trail, as the database has them now."""
+        return trail.stored(obj)
+
+    def record(
+        self,
+        request: HttpRequest,
+        verb: str,
+        obj: Any,
+        before: trail.Facts | None,
+        after: trail.Facts | None,
+    ) -> None:
+        """An entry in the audit trail, in the transaction of the change, with the reason that was given."""
+        entry = trail.about(request, f"{self.opts.model_name}.{verb}", obj, reason_of(request))
+        entry.before, entry.after = trail.difference(before, after)
+        old, new = getattr(request, "hub_change", {"parts": ({}, {})})["parts"]
+        if new:
+            entry.before, entry.after = {**(entry.before or {}), **old}, {**(entry.after or {}), **new}
+        with transaction.atomic():
+            trail.record(entry)
+
+    def log_only(self, request: HttpRequest, obj: Any, message: str) -> None:
+        """Django's own history alone, for what has its entry in the trail already."""
+        super().log_change(request, obj, message)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         transaction.on_commit(cache.forget_everything)
@@ -74,6 +140,11 @@ class HubAdmin(ModelAdmin):
         """Whether somebody may use the actions of a page (``permissions=["act"]``): who may change it."""
         codename = get_permission_codename("change", self.opts)
         return bool(request.user.has_perm(f"{self.opts.app_label}.{codename}"))
+
+
+def reason_of(request: HttpRequest) -> str:
+    """Why somebody changes something, as they were asked."""
+    return request.POST.get(REASON, "").strip()[: trail.REASON_LENGTH]
 
 
 class Kept:

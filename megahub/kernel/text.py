@@ -1,9 +1,30 @@
-"""Messages that can be said in another language: an English template and the words that fill it. Pure."""
+"""Messages that can be said in another language (a template and its words); inert cells. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+#: What a spreadsheet may take for the beginning of a formula, ASCII and fullwidth.
+STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+#: Space, and signs without width, that some spreadsheets skip before it (Python strips them not all).
+UNSEEN = "".join(
+    chr(code) for code in (*range(0x21), 0x7F, 0x85, 0xA0, 0xAD, 0x3000, 0xFEFF, 0x2060)
+) + "".join(chr(code) for code in range(0x2000, 0x2010))
+#: At the very beginning these are refused whatever follows.
+BLANK_STARTS = frozenset("\t\r\n")
+
+
+def inert(text: str) -> str:
+    """``text`` as a CSV cell that no spreadsheet runs."""
+    if text[:1] in BLANK_STARTS or (not STARTS.isdisjoint(text) and _may_run(text)):
+        return f"'{text}"
+    return text
+
+
+def _may_run(text: str) -> bool:
+    """Whether a line of it begins like a formula; in time that grows with its length alone."""
+    return any(line.lstrip(UNSEEN)[:1] in STARTS for line in text.splitlines())
 
 
 class Words(dict[str, Any]):

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "megahub.tenancy",
+    "megahub.audit",
     "megahub.delivery",
     "ai_providers",
     "ai_usage",
@@ -112,6 +113,8 @@ else:
 HUB_ROW_SECURITY = env.flag("HUB_ROW_SECURITY")
 #: Where uploads, exports and results are kept, through Django's storages.
 HUB_FILES_DIR = Path(env.text("HUB_FILES_DIR", str(VAR_DIR / "files"))).resolve()
+#: Heads of the audit trail, signed: on another disk than the database, where there is one.
+HUB_AUDIT_ANCHORS = Path(env.text("HUB_AUDIT_ANCHORS", str(VAR_DIR / "audit-anchors.jsonl")))
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",

@@ -37,6 +37,8 @@ class Company(models.Model):
     )
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
+    audited = ("name", "slug", "timezone", "is_active", "use_sandbox")
+
     class Meta:
         verbose_name_plural = "companies"
         ordering = ("name",)
@@ -69,6 +71,8 @@ class Brand(CompanyOwned):
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
+    audited = ("name", "is_active")
+
     class Meta(CompanyOwned.Meta):
         ordering = ("name",)
         constraints = [
@@ -85,6 +89,19 @@ class User(AbstractUser):
     """A person. ``token_version`` is in every access token: raising it revokes them all."""
 
     token_version = models.PositiveIntegerField(default=1, editable=False)
+
+    audited = (
+        "username",
+        "email",
+        "first_name",
+        "last_name",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "groups",
+        "user_permissions",
+        "token_version",
+    )
 
     def set_password(self, raw_password: str | None) -> None:
         """A new password ends every session that the old one opened."""
@@ -117,6 +134,8 @@ class Membership(CompanyOwned):
     )
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
+    audited = ("user", "role", "brands", "default_brand")
+
     class Meta(CompanyOwned.Meta):
         constraints = [
             models.UniqueConstraint(fields=["company", "user"], name="one_membership_per_company")
@@ -146,6 +165,8 @@ class ApiKey(CompanyOwned):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
+    audited = ("name", "public_id", "scopes", "brand", "created_by", "expires_at", "revoked_at")
+
     class Meta(CompanyOwned.Meta):
         ordering = ("-created_at",)
 
@@ -167,6 +188,8 @@ class SignIn(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
     created_at = models.DateTimeField(default=clock.now)
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    audited = ("user", "revoked_at")
 
     def __str__(self) -> str:
         words = {"user": self.user, "moment": f"{self.created_at:%Y-%m-%d %H:%M}"}

@@ -22,6 +22,7 @@ class Scope(TextChoices):
     WEBHOOKS_MANAGE = "webhooks:manage", _("Manage webhooks")
     ALERTS_MANAGE = "alerts:manage", _("Check, make and resolve alerts")
     ALERTS_RULES = "alerts:rules", _("Change alert thresholds")
+    AUDIT_READ = "audit:read", _("Read the audit trail")
     CREDENTIALS_MANAGE = "credentials:manage", _("Change provider credentials")
 
 

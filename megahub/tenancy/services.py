@@ -119,14 +119,20 @@ def make_api_key(
     return row, key
 
 
-def revoke_api_key(caller: Caller, key_id: int) -> ApiKey:
-    """Revoke a key: one's own, or any of the company for those who manage credentials."""
+def api_key_of(caller: Caller, key_id: int) -> ApiKey:
+    """A key that the caller may revoke: their own, or any of those who manage credentials."""
     rows = ApiKey.objects.of(caller.company_id).filter(pk=key_id)
     if "credentials:manage" not in caller.scopes:
         rows = rows.filter(created_by=caller.user_id)
     row = rows.first()
     if row is None:
         raise NotFound
+    return row
+
+
+def revoke_api_key(caller: Caller, key_id: int) -> ApiKey:
+    """Revoke a key. Raises NotFound for one that the caller may not revoke."""
+    row = api_key_of(caller, key_id)
     if row.revoked_at is None:
         row.revoked_at = clock.now()
         row.save(update_fields=["revoked_at"])

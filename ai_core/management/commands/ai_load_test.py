@@ -21,7 +21,7 @@ from ai_core.services.sessions import PROCESS
 from ai_providers import selectors
 from ai_providers.domain.wire import Access
 from ai_providers.management.companies import company_named, run
-from megahub.kernel import journal, loop, money
+from megahub.kernel import journal, loop, money, trail
 from megahub.kernel.errors import HubError
 from megahub.tenancy.models import Company, Membership
 from megahub.tenancy.roles import Role
@@ -61,6 +61,7 @@ class Command(BaseCommand):
         parser.add_argument("--company", default="demo", help="slug or number")
         parser.add_argument("--yes-this-costs-money", action="store_true")
 
+    @trail.recorded("jobs.load_test", "model", "concurrent")
     def handle(self, *args: Any, **options: Any) -> None:
         for name, most in (
             ("concurrent", MOST_CONCURRENT),

@@ -19,7 +19,7 @@ from ai_core.models import AIJob, AIJobType
 from ai_providers.catalogue import loading
 from ai_usage.models import LedgerEntry
 from ai_usage.services import rollups
-from megahub.kernel import clock, sql
+from megahub.kernel import clock, sql, trail
 from megahub.tenancy.models import Brand, Company, Membership, User
 from megahub.tenancy.roles import Role
 
@@ -67,6 +67,7 @@ class Command(BaseCommand):
         parser.add_argument("--password", help="of the companies' owners (none: nobody signs in)")
         parser.add_argument("--seed", type=int, default=1)
 
+    @trail.recorded("usage.fill")
     def handle(self, *args: Any, **options: Any) -> None:
         tenants = [_tenant(number, options["password"]) for number in range(1, options["companies"] + 1)]
         last = AIJob.objects.unscoped().aggregate(last=Max("pk"))["last"] or 0

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ai_core.services import types
 from ai_providers.services import providers
 from ai_usage.services import limits
-from megahub.kernel import vault
+from megahub.kernel import trail, vault
 from megahub.tenancy.models import Company
 
 
@@ -21,6 +21,7 @@ class Command(BaseCommand):
         " missing, and say what is not configured; repeatable. What people changed stays."
     )
 
+    @trail.recorded("hub.set_up")
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             keys = vault.master_keys()

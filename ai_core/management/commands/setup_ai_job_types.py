@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from ai_core.services import types
+from megahub.kernel import trail
 
 
 class Command(BaseCommand):
@@ -18,6 +19,7 @@ class Command(BaseCommand):
             "--reset", action="store_true", help="put changed ones back as the code has them"
         )
 
+    @trail.recorded("job_types.set_up", "reset", atomic=True)
     def handle(self, *args: Any, **options: Any) -> None:
         for name, outcome in types.provide(reset=options["reset"]).items():
             self.stdout.write(f"{name}: {outcome}")

@@ -13,7 +13,7 @@ from django.db import transaction
 from ai_providers import services
 from ai_usage.models import Budget
 from ai_usage.services import defaults, limits
-from megahub.kernel import money
+from megahub.kernel import money, trail
 from megahub.tenancy.models import Brand, Company, Membership, User
 from megahub.tenancy.roles import Role
 
@@ -35,6 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--password", help="the password of all demo users (needed)")
 
     @transaction.atomic
+    @trail.recorded("demo.set_up")
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["password"]:
             raise CommandError("Give the demo users a --password.")

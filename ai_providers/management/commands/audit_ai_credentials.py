@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from ai_providers.services import audit
-from megahub.kernel import vault
+from megahub.kernel import trail, vault
 
 MAX_AGE_DAYS = 90
 
@@ -28,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--max-age-days", type=int, default=MAX_AGE_DAYS)
         parser.add_argument("--rotate-expired", action="store_true")
 
+    @trail.recorded("credentials.rotate", "max_age_days", atomic=True, when="rotate_expired")
     def handle(self, *args: Any, **options: Any) -> None:
         days = options["max_age_days"]
         if days < 1:

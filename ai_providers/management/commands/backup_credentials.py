@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from ai_providers.services import backup
+from megahub.kernel import trail
 from megahub.tenancy.management.commands.make_master_key import write_new
 
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--output", type=Path, required=True, metavar="FILE")
 
+    @trail.recorded("credentials.back_up")
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             raw, count = backup.make()

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from ai_providers.services import backup
+from megahub.kernel import trail
 
 
 class Command(BaseCommand):
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--input", type=Path, required=True, metavar="FILE")
         parser.add_argument("--replace", action="store_true", help="the backup's keys and settings win")
 
+    @trail.recorded("credentials.restore", "replace", atomic=True)
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             raw = options["input"].read_bytes()

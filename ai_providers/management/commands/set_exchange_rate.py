@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ai_providers import services
 from ai_providers.models import ExchangeRate
-from megahub.kernel import clock
+from megahub.kernel import clock, trail
 
 CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -27,6 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--day", help="YYYY-MM-DD")
         parser.add_argument("--source", required=True, help="where the rate was read")
 
+    @trail.recorded("exchange_rate.set", "currency", "usd", "day", "source", atomic=True)
     def handle(self, *args: Any, **options: Any) -> None:
         currency = options["currency"].upper()
         if not CURRENCY.fullmatch(currency) or currency == "USD":

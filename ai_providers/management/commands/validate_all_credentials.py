@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ai_providers.management import companies
 from ai_providers.services import connections
+from megahub.kernel import trail
 from megahub.kernel.errors import InvalidApiKey
 
 
@@ -17,6 +18,7 @@ class Command(BaseCommand):
         " refuses is marked, one that it takes is cleared. Ends with an error when one was refused."
     )
 
+    @trail.recorded("credentials.validate")
     def handle(self, *args: Any, **options: Any) -> None:
         found = companies.run(connections.all_stored())
         refused = 0

@@ -7,12 +7,13 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from ai_usage.services import repricing
-from megahub.kernel import money
+from megahub.kernel import money, trail
 
 
 class Command(BaseCommand):
     help = "Price unpriced usage whose price is known by now, and correct the budgets; repeatable."
 
+    @trail.recorded("usage.price")
     def handle(self, *args: Any, **options: Any) -> None:
         lines = repricing.price_unpriced()
         for line in lines:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ai_usage.services import rollups
+from megahub.kernel import trail
 from megahub.tenancy.models import Company
 
 
@@ -16,6 +17,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--company", metavar="SLUG", help="only this company's")
 
+    @trail.recorded("rollups.rebuild", "company")
     def handle(self, *args: Any, **options: Any) -> None:
         company_id = None
         if options["company"]:

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ai_providers.catalogue import loading
 from ai_providers.management.companies import company_named
 from ai_usage.services import quotas
+from megahub.kernel import trail
 from megahub.tenancy.models import Company
 
 
@@ -29,6 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--provider", choices=loading.PROVIDERS, help="without it: every provider")
         parser.add_argument("--limits", action="store_true", help="put the limits back, too")
 
+    @trail.recorded("quota.reset", "company", "provider", "limits", atomic=True)
     def handle(self, *args: Any, **options: Any) -> None:
         names = [options["provider"]] if options["provider"] else list(loading.PROVIDERS)
         if not options["company"] and not options["provider"]:

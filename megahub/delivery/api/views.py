@@ -17,6 +17,7 @@ from megahub.delivery.api import filters
 from megahub.delivery.api import serializers as shapes
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
+from megahub.kernel import trail
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
 
@@ -64,14 +65,21 @@ class Webhooks(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Webhoo
     def create(self, request: Request) -> Response:
         """Register an endpoint. This answer is the only one that holds its secret."""
         asked = _checked(shapes.NewEndpoint, request)
-        endpoint, secret = endpoints.register(caller_of(request).company_id, asked)
+        endpoints.check_address(asked["url"])
+        with trail.change(request, "webhook.create") as change:
+            endpoint, secret = endpoints.register(caller_of(request).company_id, asked)
+            change.about(endpoint)
         return self._with_secret(endpoint, secret, status.HTTP_201_CREATED)
 
     @extend_schema(request=shapes.ChangedEndpoint, responses=shapes.EndpointShape)
     def update(self, request: Request, pk: str) -> Response:
         """Change an endpoint: what is absent stays."""
         endpoint = self._endpoint()
-        endpoints.change(endpoint, _checked(shapes.ChangedEndpoint, request))
+        asked = _checked(shapes.ChangedEndpoint, request)
+        if asked.get("url", endpoint.url) != endpoint.url:
+            endpoints.check_address(asked["url"])
+        with trail.change(request, "webhook.change", endpoint):
+            endpoints.change(endpoint, asked)
         return Response(shapes.EndpointShape(self._endpoint()).data)
 
     @extend_schema(request=shapes.ChangedEndpoint, responses=shapes.EndpointShape)
@@ -82,14 +90,18 @@ class Webhooks(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Webhoo
     @extend_schema(responses={204: OpenApiResponse(description="Deleted, with its history.")})
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete an endpoint and the history of its deliveries."""
-        endpoints.delete(self._endpoint())
+        endpoint = self._endpoint()
+        with trail.change(request, "webhook.delete", endpoint, object_id=endpoint.pk):
+            endpoints.delete(endpoint)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=shapes.Tried)
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:
         """Send a `webhook.test` message now, once, and tell how it went."""
-        row = endpoints.try_out(self._endpoint())
+        endpoint = self._endpoint()
+        row = endpoints.try_out(endpoint)
+        trail.note(request, "webhook.test", endpoint, state=row.state)
         shown = shapes.DeliveryShape(row).data
         return Response({"success": row.state == "delivered", "delivery": shown})
 
@@ -98,7 +110,8 @@ class Webhooks(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Webhoo
     def rotate_secret(self, request: Request, pk: str) -> Response:
         """A new secret, shown this once; messages carry both signatures for 24 hours."""
         endpoint = self._endpoint()
-        secret = endpoints.rotate_secret(endpoint)
+        with trail.change(request, "webhook.rotate_secret", endpoint):
+            secret = endpoints.rotate_secret(endpoint)
         return self._with_secret(endpoint, secret, status.HTTP_200_OK)
 
 
@@ -130,6 +143,8 @@ class Deliveries(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Webh
     def redeliver(self, request: Request, webhook_pk: str, pk: str) -> Response:
         """Send a message again, with the same id; it is retried like a new one."""
         endpoint = self._endpoint()
-        endpoints.redeliver(selectors.delivery_of(endpoint, int(pk)))
+        delivery = selectors.delivery_of(endpoint, int(pk))
+        with trail.change(request, "webhook.redeliver", delivery):
+            endpoints.redeliver(delivery)
         shown = shapes.DeliveryShape(selectors.delivery_of(endpoint, int(pk))).data
         return Response({"message": "Delivery queued", "delivery": shown}, status=status.HTTP_202_ACCEPTED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,8 +29,10 @@ CHANGEABLE = ("url", "kind", "events", "description", "is_active")
 
 
 def register(company_id: int, asked: dict[str, Any]) -> tuple[WebhookEndpoint, str]:
-    """A new endpoint and its secret, which is never shown again. Raises ValidationFailed."""
-    check_address(asked["url"])
+    """A new endpoint and its secret, which is never shown again. Raises ValidationFailed.
+
+    Its address was checked (``check_address``) before: that asks the network.
+    """
     with transaction.atomic():
         if selectors.endpoints_of(company_id).count() >= MAX_ENDPOINTS:
             text = Text("A company has at most {limit} webhook endpoints.", limit=MAX_ENDPOINTS)
@@ -43,10 +46,11 @@ def register(company_id: int, asked: dict[str, Any]) -> tuple[WebhookEndpoint, s
 
 
 def change(endpoint: WebhookEndpoint, asked: dict[str, Any]) -> None:
-    """Change what was asked for; to switch it on again forgives what it failed."""
+    """Change what was asked for; to switch it on again forgives what it failed.
+
+    A new address was checked (``check_address``) before.
+    """
     changes = {name: value for name, value in asked.items() if name in CHANGEABLE}
-    if changes.get("url", endpoint.url) != endpoint.url:
-        check_address(changes["url"])
     if changes.get("is_active") and not endpoint.is_active:
         changes |= {"failures": 0, "failing_since": None, "disabled_at": None, "disabled_reason": ""}
     for name, value in changes.items():
@@ -102,7 +106,7 @@ def redeliver(delivery: WebhookDelivery) -> None:
     rows = WebhookDelivery.objects.of(delivery.company_id).filter(pk=delivery.pk, attempt=delivery.attempt)
     if not rows.update(state="pending", tries=0, next_at=clock.now(), delivered_at=None):
         raise Conflict("The message is being sent at this moment.")
-    queue.ring("delivery.relay", queue=SYSTEM_QUEUE)
+    transaction.on_commit(partial(queue.ring, "delivery.relay", queue=SYSTEM_QUEUE))
 
 
 def check_address(url: str) -> None:

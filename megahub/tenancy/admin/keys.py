@@ -54,12 +54,13 @@ class Revocable:
     @action(description=_("Revoke"), permissions=("revoke",))
     def revoke(self: Any, request: HttpRequest, rows: QuerySet[Any]) -> None:
         live = list(rows.filter(revoked_at=None))
-        self.model._default_manager.filter(pk__in=[row.pk for row in live], revoked_at=None).update(
-            revoked_at=clock.now()
-        )
-        transaction.on_commit(cache.forget_everything)
-        for row in live:
-            self.log_change(request, row, "Revoked.")
+        with transaction.atomic():
+            self.model._default_manager.filter(pk__in=[row.pk for row in live], revoked_at=None).update(
+                revoked_at=clock.now()
+            )
+            for row in live:
+                self.log_change(request, row, "Revoked.")
+            transaction.on_commit(cache.forget_everything)
         self.message_user(request, ngettext("%d revoked.", "%d revoked.", len(live)) % len(live))
 
     @action(

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from megahub.kernel import trail
 from megahub.tenancy import selectors, services, throttles, tokens
 from megahub.tenancy.api import serializers as shapes
 from megahub.tenancy.authentication import HasScope, caller_of
@@ -127,13 +128,15 @@ class KeysView(Idempotent, APIView):
         """Make an API key. This answer is the only one that ever holds it."""
         asked = _checked(shapes.NewKey, request)
         brand_id = caller_of(request).require_brand() if asked["only_this_brand"] else None
-        row, key = services.make_api_key(
-            caller_of(request),
-            asked["name"],
-            sorted(asked["scopes"]),
-            brand_id,
-            asked.get("expires_in_days"),
-        )
+        with trail.change(request, "key.create") as change:
+            row, key = services.make_api_key(
+                caller_of(request),
+                asked["name"],
+                sorted(asked["scopes"]),
+                brand_id,
+                asked.get("expires_in_days"),
+            )
+            change.about(row)
         row.key = key  # type: ignore[attr-defined]
         return Response(shapes.MadeKey(row).data, status=status.HTTP_201_CREATED)
 
@@ -145,4 +148,7 @@ class KeyView(APIView):
     @extend_schema(responses=shapes.KeyShape, tags=["auth"])
     def delete(self, request: Request, key_id: int) -> Response:
         """Revoke an API key; it stays listed with the moment of its end."""
-        return Response(shapes.KeyShape(services.revoke_api_key(caller_of(request), key_id)).data)
+        row = services.api_key_of(caller_of(request), key_id)
+        with trail.change(request, "key.revoke", row):
+            row = services.revoke_api_key(caller_of(request), key_id)
+        return Response(shapes.KeyShape(row).data)

@@ -7,13 +7,14 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from megahub.kernel import vault
+from megahub.kernel import trail, vault
 from megahub.tenancy import services
 
 
 class Command(BaseCommand):
     help = "Wrap all data keys under the first key of AI_ENCRYPTION_KEY again; repeatable."
 
+    @trail.recorded("master_key.rotate", atomic=True)
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             count = services.rewrap_data_keys()

@@ -1,0 +1,1 @@
+"""The rules of a chain, and its form as CSV. Pure."""

@@ -1,0 +1,1 @@
+"""Checking the trail, and anchoring its heads outside the database."""
