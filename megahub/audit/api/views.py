@@ -51,7 +51,10 @@ class Trail(viewsets.GenericViewSet[AuditEntry]):
         tags=["security"],
         operation_id="security_audit",
         parameters=[FORMAT],
-        responses={200: EntryShape(many=True), (200, "text/csv"): OpenApiTypes.BINARY},
+        responses={
+            (200, "application/json"): EntryShape(many=True),
+            (200, "text/csv"): OpenApiTypes.BINARY,
+        },
     )
     def list(self, request: Request) -> HttpResponseBase:
         """Who changed what, when, from where; each entry is chained to the one before it."""
