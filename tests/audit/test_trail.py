@@ -229,6 +229,7 @@ READS = {
     "check_rollups",
     "make_master_key",
     "verify_audit",
+    "verify_ledger",
 }
 OURS = ("ai_", "megahub")
 
