@@ -24,8 +24,9 @@ from ai_usage.domain import analytics
 from ai_usage.models import AIJobUsage
 from ai_usage.selectors import Scope
 from ai_usage.services import explaining, manual
-from megahub.kernel.errors import NotFound
+from megahub.kernel.errors import Conflict, NotFound
 from megahub.kernel.filters import StrictFilterBackend
+from megahub.kernel.refusals import named
 from megahub.kernel.shapes import read
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
@@ -106,7 +107,11 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
         """One job's usage."""
         return Response(self.get_serializer(self._usage(int(pk))).data)
 
-    @extend_schema(request=serializers.ManualUsage, responses={201: serializers.UsageRow})
+    @extend_schema(
+        request=serializers.ManualUsage,
+        responses={201: serializers.UsageRow},
+        extensions=named(Conflict),
+    )
     def create(self, request: Request) -> Response:
         """Tell of work that was done outside the hub: it is in the figures, and in no budget."""
         shape = serializers.ManualUsage(data=request.data)

@@ -235,9 +235,11 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "megahub.kernel.openapi.add_fast_operations",
+        "megahub.kernel.openapi.complete",
     ],
 }
+#: Recorded requests and answers, for the OpenAPI document.
+HUB_EXAMPLES_DIR = BASE_DIR / "megahub" / "examples"
 HUB_MAX_BODY_BYTES = env.integer("HUB_MAX_BODY_BYTES", 16 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = HUB_MAX_BODY_BYTES
 #: Origins whose frontends may call the API from a browser; none unless named.
