@@ -86,12 +86,21 @@ def _finish(path: str, details: dict[str, Any], *, fast: bool) -> None:
         parameter.setdefault("description", _described(parameter["name"]))
     responses = details.setdefault("responses", {})
     for status, answer in refusals.answers(path, refusals.of(path, details, fast=fast)).items():
-        responses.setdefault(status, answer)
+        responses[status] = {**answer, "description": responses.get(status, answer)["description"]}
+    for status, answer in responses.items():
+        if status >= "400":  # told by hand: in the words of the surface all the same
+            answer["content"] = {**refusals.content(path), **_of_errors(answer)}
     details["responses"] = dict(sorted(responses.items()))
     _exemplify(details)
     description = details.get("description", "")
     if description and not details.get("summary"):
         details["summary"] = description.split("\n", 1)[0].rstrip(".")
+
+
+def _of_errors(answer: dict[str, Any]) -> dict[str, Any]:
+    """The content of an error that ``refusals`` made; nothing of one that a view told."""
+    content: dict[str, Any] = answer.get("content", {})
+    return content if "$ref" in content.get(refusals.JSON, {}).get("schema", {}) else {}
 
 
 def _either(schema: dict[str, Any]) -> dict[str, Any]:

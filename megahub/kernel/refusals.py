@@ -186,6 +186,12 @@ def answers(path: str, kinds: Iterable[type[HubError]]) -> dict[str, Any]:
     return found
 
 
+def content(path: str) -> dict[str, Any]:
+    """The body of an error of that path."""
+    name, _ = SURFACES[surfaces.for_path(path)]
+    return {JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+
+
 def components(paths: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The schemas and the examples that ``answers`` refers to, of the surfaces that the paths have."""
     used = {surfaces.for_path(path) for path in paths}
