@@ -24,7 +24,7 @@ export async function main(): Promise<void> {
     console.error(refused.error_code, refused.field_errors, refused.suggestions);
     return;
   }
-  if (typeof answer.data === "object") console.log(answer.data.usage.cost_usd);
+  if (typeof answer.data === "object" && "usage" in answer.data) console.log(answer.data.usage.cost_usd);
 
   // As a job, with a key that makes a repetition harmless.
   const job = await hub.POST("/ai/jobs/", {

@@ -36,8 +36,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * An alert
-         * @description An alert.
+         * One alert, open or resolved
+         * @description One alert, open or resolved.
          */
         get: operations["ai_alerts_retrieve"];
         put?: never;
@@ -1203,6 +1203,206 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/batch/{batch_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A batch with its progress
+         * @description A batch with its progress.
+         */
+        get: operations["batch_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/{batch_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a batch; what runs is finished, the rest is not begun
+         * @description Cancel a batch; what runs is finished, the rest is not begun.
+         */
+        post: operations["batch_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/{batch_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A batch's progress as server-sent events; the last is named after its end
+         * @description A batch's progress as server-sent events; the last is named after its end.
+         */
+        get: operations["batch_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/{batch_id}/results": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What has come of the lines, also while it runs; tables tell tokens and costs
+         * @description What has come of the lines, also while it runs; tables tell tokens and costs.
+         */
+        get: operations["batch_results"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/{batch_id}/retry_failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A new batch of the lines that did not succeed, linked to this one
+         * @description A new batch of the lines that did not succeed, linked to this one.
+         */
+        post: operations["batch_retry_failed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create a batch of a list of requests, of an uploaded file, or of a file sent along
+         * @description Create a batch of a list of requests, of an uploaded file, or of a file sent along.
+         */
+        post: operations["batch_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The brand's batches, by cursor (`source=api`) or by offset (`source=local`)
+         * @description The brand's batches, by cursor (`source=api`) or by offset (`source=local`).
+         */
+        get: operations["batch_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many batches, requests and tokens; what they cost
+         * @description How many batches, requests and tokens; what they cost.
+         */
+        get: operations["batch_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A table (CSV) to begin with
+         * @description A table (CSV) to begin with.
+         */
+        get: operations["batch_template"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload JSONL, CSV or a workbook; a table becomes a file of requests
+         * @description Upload JSONL, CSV or a workbook; a table becomes a file of requests.
+         */
+        post: operations["batch_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/auth/keys/": {
         parameters: {
             query?: never;
@@ -1347,6 +1547,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The brand's batches, the newest first
+         * @description The brand's batches, the newest first.
+         */
+        get: operations["v1_batches_list"];
+        put?: never;
+        /**
+         * Create a batch of an uploaded file; what is wrong in it is told later
+         * @description Create a batch of an uploaded file; what is wrong in it is told later.
+         */
+        post: operations["v1_batches_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batches/{batch_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A batch
+         * @description A batch.
+         */
+        get: operations["v1_batches_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batches/{batch_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a batch; what runs is finished, the rest is not begun
+         * @description Cancel a batch; what runs is finished, the rest is not begun.
+         */
+        post: operations["v1_batches_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/chat/completions": {
         parameters: {
             query?: never;
@@ -1381,6 +1645,74 @@ export interface paths {
          * @description A text or a list of texts becomes vectors, in the order of the input.
          */
         post: operations["v1_embeddings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The brand's files, the newest first
+         * @description The brand's files, the newest first.
+         */
+        get: operations["v1_files_list"];
+        put?: never;
+        /**
+         * Upload a file of requests (JSONL, 200 MB at most)
+         * @description Upload a file of requests (JSONL, 200 MB at most).
+         */
+        post: operations["v1_files_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{file_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file
+         * @description A file.
+         */
+        get: operations["v1_files_get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a file; a batch that reads it goes on to its end
+         * @description Delete a file; a batch that reads it goes on to its end.
+         */
+        delete: operations["v1_files_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{file_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file's content
+         * @description A file's content.
+         */
+        get: operations["v1_files_content"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1478,7 +1810,7 @@ export interface components {
              */
             resolved_at?: string | null;
             /** @default false */
-            sandbox: boolean;
+            sandbox?: boolean;
             severity?: components["schemas"]["SeverityEnum"];
             subject: string;
             /**
@@ -1536,6 +1868,19 @@ export interface components {
             source: string;
             /** Format: date-time */
             started_at: string;
+        };
+        BatchError: {
+            detail: string;
+            error: string;
+            error_code: string;
+            field_errors?: {
+                [key: string]: string[];
+            };
+            /** @enum {boolean} */
+            success: false;
+            suggestions?: string[];
+        } & {
+            [key: string]: unknown;
         };
         BatchJobState: {
             cost: string | null;
@@ -1666,8 +2011,7 @@ export interface components {
         };
         /** @description New limits: what is absent stays, null is no limit. */
         ChangedQuotaRequest: {
-            /** Format: decimal */
-            monthly_cost_limit?: string | null;
+            monthly_cost_limit?: (string | number) | null;
             /** Format: int64 */
             monthly_token_limit?: number | null;
             provider: string;
@@ -1675,8 +2019,7 @@ export interface components {
         /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
         ChangedRuleRequest: {
             is_active?: boolean;
-            /** Format: decimal */
-            threshold?: string;
+            threshold?: string | number;
         };
         /**
          * @description How a charge came about. ``price`` is null when the row it was priced with is known no more;
@@ -1765,6 +2108,7 @@ export interface components {
             /** Format: double */
             usage_percentage: number | null;
         };
+        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
         CredentialsRequest: {
             password: string;
             username: string;
@@ -1943,11 +2287,14 @@ export interface components {
          * @description * `job.completed` - job.completed
          *     * `job.failed` - job.failed
          *     * `job.cancelled` - job.cancelled
+         *     * `batch.completed` - batch.completed
+         *     * `batch.failed` - batch.failed
+         *     * `batch.progress` - batch.progress
          *     * `alert.created` - alert.created
          *     * `budget.threshold` - budget.threshold
          * @enum {string}
          */
-        EventsEnum: "job.completed" | "job.failed" | "job.cancelled" | "alert.created" | "budget.threshold";
+        EventsEnum: "job.completed" | "job.failed" | "job.cancelled" | "batch.completed" | "batch.failed" | "batch.progress" | "alert.created" | "budget.threshold";
         ExplainedEntry: {
             charged: string | null;
             cost: string | null;
@@ -1979,9 +2326,8 @@ export interface components {
         /** @description The body of ``POST /ai/jobs/{id}/feedback/``: 0 to 10, to a tenth. */
         FeedbackRequest: {
             /** @default  */
-            comment: string;
-            /** Format: decimal */
-            score: string;
+            comment?: string;
+            score: string | number;
         };
         /** @description A person's rating, and the mean of all ratings of the job. */
         FeedbackShape: {
@@ -2216,6 +2562,8 @@ export interface components {
             total_jobs: number;
         };
         JobTypeShape: {
+            /** @description Whether the hub runs jobs of this type yet. */
+            readonly available: boolean;
             category: components["schemas"]["CategoryEnum"];
             description?: string;
             /**
@@ -2383,9 +2731,8 @@ export interface components {
              * Format: int64
              * @default 0
              */
-            cached_tokens: number;
-            /** Format: decimal */
-            cost_input?: string;
+            cached_tokens?: number;
+            cost_input?: string | number;
             /** Format: date-time */
             created_at?: string;
             /** Format: double */
@@ -2393,7 +2740,7 @@ export interface components {
             /** Format: int64 */
             input_tokens: number;
             /** @default true */
-            is_success: boolean;
+            is_success?: boolean;
             model_name: string;
             /** Format: int64 */
             output_tokens: number;
@@ -2403,11 +2750,10 @@ export interface components {
              * Format: int64
              * @default 0
              */
-            reasoning_tokens: number;
+            reasoning_tokens?: number;
             reference?: string;
             sandbox?: boolean | null;
-            /** Format: decimal */
-            total_cost?: string;
+            total_cost?: string | number;
         };
         /** @description Who the token belongs to, and where it may go. */
         Me: {
@@ -2506,58 +2852,57 @@ export interface components {
         /** @description An alert that somebody makes; its type is ``manual``. */
         NewAlertRequest: {
             /** @default manual */
-            alert_type: components["schemas"]["NewAlertAlertTypeEnum"];
-            /** Format: decimal */
-            current_value?: string | null;
+            alert_type?: components["schemas"]["NewAlertAlertTypeEnum"];
+            current_value?: (string | number) | null;
             message: string;
             /** @default  */
-            provider_name: string;
+            provider_name?: string;
             /** @default warning */
-            severity: components["schemas"]["SeverityEnum"];
-            /** Format: decimal */
-            threshold_value?: string | null;
+            severity?: components["schemas"]["SeverityEnum"];
+            threshold_value?: (string | number) | null;
         };
         /** @description The body: what to analyse, and how. ``instructions`` take the place of the type's own. */
         NewBatchRequest: {
             analysis_type: string;
             contents: string[];
             /** @default  */
-            description: string;
+            description?: string;
             /** @default  */
-            instructions: string;
+            instructions?: string;
             model?: string;
             /** @default normal */
-            priority: components["schemas"]["PriorityEnum"];
+            priority?: components["schemas"]["PriorityEnum"];
         };
         /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
         NewEndpointRequest: {
             /** @default  */
-            description: string;
+            description?: string;
             events: components["schemas"]["EventsEnum"][];
             /** @default true */
-            is_active: boolean;
+            is_active?: boolean;
             /** @default standard */
-            kind: components["schemas"]["KindEnum"];
+            kind?: components["schemas"]["KindEnum"];
             url: string;
         };
         /** @description The body of ``POST /ai/jobs/``. */
         NewJobRequest: {
             /** @default  */
-            description: string;
+            description?: string;
             input_data: {
                 [key: string]: unknown;
             };
             /** @default true */
-            is_async: boolean;
+            is_async?: boolean;
             job_type: string;
             /** @default normal */
-            priority: components["schemas"]["PriorityEnum"];
+            priority?: components["schemas"]["PriorityEnum"];
         };
+        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
         NewKeyRequest: {
             expires_in_days?: number | null;
             name: string;
             /** @default false */
-            only_this_brand: boolean;
+            only_this_brand?: boolean;
             scopes?: components["schemas"]["ScopesEnum"][];
         };
         /** @enum {unknown} */
@@ -2833,8 +3178,7 @@ export interface components {
         /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
         PatchedChangedRuleRequest: {
             is_active?: boolean;
-            /** Format: decimal */
-            threshold?: string;
+            threshold?: string | number;
         };
         /** @description Times in seconds; quantiles are true to within 2.5 %. */
         PerformanceByDay: {
@@ -3067,13 +3411,14 @@ export interface components {
             id: number;
             name: string;
         };
+        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
         RefreshRequest: {
             refresh: string;
         };
         /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
         ResolutionRequest: {
             /** @default  */
-            resolution_note: string;
+            resolution_note?: string;
         };
         Resolved: {
             alert: components["schemas"]["ResolvedAlert"];
@@ -3210,23 +3555,23 @@ export interface components {
              * Format: double
              * @default 0.5
              */
-            budget_constraint: number;
+            budget_constraint?: number;
             /**
              * Format: double
              * @default 0.5
              */
-            complexity_score: number;
+            complexity_score?: number;
             expected_output_tokens?: number | null;
             /**
              * Format: double
              * @default 0.5
              */
-            quality_requirement: number;
+            quality_requirement?: number;
             /**
              * Format: double
              * @default 0.5
              */
-            speed_requirement: number;
+            speed_requirement?: number;
             task_description: string;
         };
         Told: {
@@ -3514,6 +3859,7 @@ export interface components {
             sandbox: boolean;
             summary: components["schemas"]["TrendSummary"];
         };
+        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
         VerifyRequest: {
             token: string;
         };
@@ -3602,6 +3948,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 3,
+                     *       "next": "http://localhost:8000/ai/alerts/?page=2&page_size=2",
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 49,
+                     *           "company": 747,
+                     *           "company_name": "Acme",
+                     *           "provider_name": "",
+                     *           "alert_type": "manual",
+                     *           "subject": "0",
+                     *           "window_start": "2026-11-26",
+                     *           "threshold_value": null,
+                     *           "current_value": null,
+                     *           "message": "Look.",
+                     *           "severity": "info",
+                     *           "sandbox": false,
+                     *           "is_resolved": true,
+                     *           "resolved_at": "2026-11-26T12:10:28.207251Z",
+                     *           "resolution_note": "",
+                     *           "email_sent": false,
+                     *           "email_sent_at": null,
+                     *           "created_at": "2026-11-26T12:10:28.207245Z"
+                     *         },
+                     *         {
+                     *           "id": 50,
+                     *           "company": 747,
+                     *           "company_name": "Acme",
+                     *           "provider_name": "",
+                     *           "alert_type": "cost_warning",
+                     *           "subject": "1",
+                     *           "window_start": "2026-11-26",
+                     *           "threshold_value": null,
+                     *           "current_value": null,
+                     *           "message": "Look.",
+                     *           "severity": "warning",
+                     *           "sandbox": false,
+                     *           "is_resolved": true,
+                     *           "resolved_at": "2026-11-25T12:10:28.213852Z",
+                     *           "resolution_note": "",
+                     *           "email_sent": false,
+                     *           "email_sent_at": null,
+                     *           "created_at": "2026-11-25T12:10:28.213845Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedAlertShapeList"];
                 };
             };
@@ -3673,6 +4068,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "message": "Look at this.",
+                 *       "severity": "critical",
+                 *       "threshold_value": "5",
+                 *       "current_value": 7
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAlertRequest"];
             };
         };
@@ -3682,6 +4085,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1499,
+                     *       "company": 1447,
+                     *       "company_name": "Acme",
+                     *       "provider_name": "",
+                     *       "alert_type": "manual",
+                     *       "subject": "ab3a0b797042471e9fdb40b6b2303fb8",
+                     *       "window_start": "2026-11-26",
+                     *       "threshold_value": "5.000000",
+                     *       "current_value": "7.000000",
+                     *       "message": "Look at this.",
+                     *       "severity": "critical",
+                     *       "sandbox": false,
+                     *       "is_resolved": false,
+                     *       "resolved_at": null,
+                     *       "resolution_note": "",
+                     *       "email_sent": false,
+                     *       "email_sent_at": null,
+                     *       "created_at": "2026-11-26T12:12:28.232333Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AlertShape"];
                 };
             };
@@ -3779,6 +4204,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 66,
+                     *       "company": 1405,
+                     *       "company_name": "Acme",
+                     *       "provider_name": "openai",
+                     *       "alert_type": "high_failure_rate",
+                     *       "subject": "openai",
+                     *       "window_start": "2026-11-26",
+                     *       "threshold_value": "0.050000",
+                     *       "current_value": "0.100000",
+                     *       "message": "1 des 10 jobs de openai ont échoué aujourd'hui (10 %).",
+                     *       "severity": "warning",
+                     *       "sandbox": true,
+                     *       "is_resolved": false,
+                     *       "resolved_at": null,
+                     *       "resolution_note": "",
+                     *       "email_sent": false,
+                     *       "email_sent_at": null,
+                     *       "created_at": "2026-11-26T12:11:57.440898Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AlertShape"];
                 };
             };
@@ -3853,6 +4300,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "resolution_note": "mine now"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ResolutionRequest"];
             };
         };
@@ -3862,6 +4314,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Alert resolved successfully",
+                     *       "alert": {
+                     *         "id": 17,
+                     *         "is_resolved": true,
+                     *         "resolved_at": "2026-11-26T12:08:50.833242Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Resolved"];
                 };
             };
@@ -3954,6 +4416,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "resolution_note": "mine now"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ResolutionRequest"];
             };
         };
@@ -3963,6 +4430,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Alert resolved successfully",
+                     *       "alert": {
+                     *         "id": 18,
+                     *         "is_resolved": true,
+                     *         "resolved_at": "2026-11-26T12:08:52.590679Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Resolved"];
                 };
             };
@@ -4057,6 +4534,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 2,
+                     *       "alerts": [
+                     *         {
+                     *           "id": 1497,
+                     *           "type": "quota_critical",
+                     *           "provider": "openai",
+                     *           "message": "Budget 2233 (provider openai, month): 9.600000 USD of 10.000000 USD used, 96 %.",
+                     *           "severity": "critical",
+                     *           "created_at": "2026-11-26T12:12:28.017163Z"
+                     *         },
+                     *         {
+                     *           "id": 1496,
+                     *           "type": "cost_warning",
+                     *           "provider": "",
+                     *           "message": "Budget 2232 (company, month): 85.000000 USD of 100.000000 USD used, 85 %.",
+                     *           "severity": "warning",
+                     *           "created_at": "2026-11-26T12:12:28.002022Z"
+                     *         }
+                     *       ],
+                     *       "summary": {
+                     *         "quota_warnings": 1,
+                     *         "cost_warnings": 1,
+                     *         "failure_alerts": 0
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Active"];
                 };
             };
@@ -4133,6 +4638,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "checks_performed": [
+                     *         "quota_warning",
+                     *         "quota_critical"
+                     *       ],
+                     *       "new_alerts_created": 2,
+                     *       "new_alerts_count": 2,
+                     *       "alerts": [
+                     *         {
+                     *           "id": 1497,
+                     *           "type": "quota_critical",
+                     *           "provider": "openai",
+                     *           "message": "Budget 2233 (provider openai, month): 9.600000 USD of 10.000000 USD used, 96 %.",
+                     *           "severity": "critical",
+                     *           "created_at": "2026-11-26T12:12:28.017163Z"
+                     *         },
+                     *         {
+                     *           "id": 1496,
+                     *           "type": "cost_warning",
+                     *           "provider": "",
+                     *           "message": "Budget 2232 (company, month): 85.000000 USD of 100.000000 USD used, 85 %.",
+                     *           "severity": "warning",
+                     *           "created_at": "2026-11-26T12:12:28.002022Z"
+                     *         }
+                     *       ],
+                     *       "new_alerts": [
+                     *         {
+                     *           "id": 1496,
+                     *           "type": "cost_warning",
+                     *           "provider": "",
+                     *           "message": "Budget 2232 (company, month): 85.000000 USD of 100.000000 USD used, 85 %.",
+                     *           "severity": "warning",
+                     *           "created_at": "2026-11-26T12:12:28.002022Z"
+                     *         },
+                     *         {
+                     *           "id": 1497,
+                     *           "type": "quota_critical",
+                     *           "provider": "openai",
+                     *           "message": "Budget 2233 (provider openai, month): 9.600000 USD of 10.000000 USD used, 96 %.",
+                     *           "severity": "critical",
+                     *           "created_at": "2026-11-26T12:12:28.017163Z"
+                     *         }
+                     *       ],
+                     *       "notifications_sent": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["CheckedAlerts"];
                 };
             };
@@ -4209,6 +4761,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "alert_type": "quota_warning",
+                     *         "threshold": "0.800000",
+                     *         "default": "0.800000",
+                     *         "is_active": true,
+                     *         "is_own": false
+                     *       },
+                     *       {
+                     *         "alert_type": "quota_critical",
+                     *         "threshold": "0.950000",
+                     *         "default": "0.950000",
+                     *         "is_active": true,
+                     *         "is_own": false
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["RuleShape"][];
                 };
             };
@@ -4283,6 +4853,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "threshold": "0.5"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangedRuleRequest"];
             };
         };
@@ -4292,6 +4867,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "alert_type": "cost_warning",
+                     *       "threshold": "0.500000",
+                     *       "default": "0.800000",
+                     *       "is_active": true,
+                     *       "is_own": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["RuleShape"];
                 };
             };
@@ -4389,6 +4973,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "alert_type": "cost_warning",
+                     *       "threshold": "0.800000",
+                     *       "default": "0.800000",
+                     *       "is_active": true,
+                     *       "is_own": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["RuleShape"];
                 };
             };
@@ -4463,6 +5056,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "is_active": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["PatchedChangedRuleRequest"];
             };
         };
@@ -4472,6 +5070,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "alert_type": "cost_warning",
+                     *       "threshold": "0.800000",
+                     *       "default": "0.800000",
+                     *       "is_active": false,
+                     *       "is_own": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["RuleShape"];
                 };
             };
@@ -4563,6 +5170,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "contents": [
+                 *         "First text",
+                 *         "Second\n text"
+                 *       ],
+                 *       "analysis_type": "seo",
+                 *       "model": "gpt-4o-mini",
+                 *       "priority": "high"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewBatchRequest"];
             };
         };
@@ -4572,6 +5190,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "batch_id": "ai_batch_70986fa50e83e896a0209978",
+                     *       "analysis_type": "seo",
+                     *       "model": "gpt-4o-mini",
+                     *       "total_jobs": 2,
+                     *       "jobs": [
+                     *         {
+                     *           "job_id": "ai_job_eaee7bf68eebbff9ba217ebb",
+                     *           "openai_job_id": 197,
+                     *           "content_preview": "First text"
+                     *         },
+                     *         {
+                     *           "job_id": "ai_job_4767fa32d56ef086f452c10e",
+                     *           "openai_job_id": 198,
+                     *           "content_preview": "Second text"
+                     *         }
+                     *       ],
+                     *       "estimated_cost": "0.001272",
+                     *       "estimated_tokens": 2480,
+                     *       "sandbox": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchShape"];
                 };
             };
@@ -4696,6 +5337,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "batch_id": "ai_batch_64dd86396c5f8f986e462c8d",
+                     *       "analysis_type": "seo",
+                     *       "total_jobs": 2,
+                     *       "is_complete": true,
+                     *       "total_cost": "0.000009",
+                     *       "results": [
+                     *         {
+                     *           "job_id": "ai_job_acdb4595ba59353980af0b21",
+                     *           "status": "completed",
+                     *           "progress": 100,
+                     *           "cost": "0.000005",
+                     *           "tokens": 15,
+                     *           "content_preview": "",
+                     *           "result": null,
+                     *           "error_message": null
+                     *         },
+                     *         {
+                     *           "job_id": "ai_job_09cf9a1773e1c1b47065cdef",
+                     *           "status": "completed",
+                     *           "progress": 100,
+                     *           "cost": "0.000005",
+                     *           "tokens": 15,
+                     *           "content_preview": "Second text",
+                     *           "result": {
+                     *             "completion": "Hello.",
+                     *             "finish_reason": "stop"
+                     *           },
+                     *           "error_message": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchResultsShape"];
                 };
             };
@@ -4775,6 +5450,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "batch_id": "ai_batch_4573dbfc9ecb500f4e16a0aa",
+                     *       "total_jobs": 4,
+                     *       "completed": 1,
+                     *       "failed": 1,
+                     *       "cancelled": 1,
+                     *       "running": 0,
+                     *       "pending": 1,
+                     *       "progress_percentage": 75,
+                     *       "total_cost": "0.000450",
+                     *       "is_complete": false,
+                     *       "jobs": [
+                     *         {
+                     *           "job_id": "ai_job_fe873ea02353c79801a7eb5b",
+                     *           "status": "completed",
+                     *           "progress": 100,
+                     *           "cost": "0.000450",
+                     *           "tokens": 1500
+                     *         },
+                     *         {
+                     *           "job_id": "ai_job_6307d2b7e6c98af8b5a61159",
+                     *           "status": "failed",
+                     *           "progress": 0,
+                     *           "cost": "0.000000",
+                     *           "tokens": 0
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchStatusShape"];
                 };
             };
@@ -4851,6 +5556,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 95,
+                     *       "company": {
+                     *         "id": 621,
+                     *         "name": "Acme"
+                     *       },
+                     *       "has_openai_key": true,
+                     *       "has_anthropic_key": false,
+                     *       "has_google_key": false,
+                     *       "has_infomaniak_key": false,
+                     *       "last_four": {
+                     *         "openai": "wxyz"
+                     *       },
+                     *       "refused": [],
+                     *       "use_global_fallback": false,
+                     *       "openai_organization": "",
+                     *       "infomaniak_product_id": "42",
+                     *       "created_at": "2026-11-26T12:10:18.846000Z",
+                     *       "updated_at": "2026-11-26T12:10:18.846187Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CredentialsShape"];
                 };
             };
@@ -4922,6 +5649,17 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "openai_api_key": "sk-<key>",
+                 *       "anthropic_api_key": "sk-<key>",
+                 *       "google_api_key": "AIza<key>",
+                 *       "infomaniak_api_key": "Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-Ab0_-",
+                 *       "infomaniak_product_id": "100234",
+                 *       "openai_organization": "org-1",
+                 *       "use_global_fallback": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangedCredentialsRequest"];
             };
         };
@@ -4931,6 +5669,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Credentials updated successfully",
+                     *       "id": 97,
+                     *       "company": {
+                     *         "id": 625,
+                     *         "name": "Acme"
+                     *       },
+                     *       "has_openai_key": true,
+                     *       "has_anthropic_key": true,
+                     *       "has_google_key": true,
+                     *       "has_infomaniak_key": true,
+                     *       "last_four": {
+                     *         "openai": "wxyz",
+                     *         "anthropic": "abcd",
+                     *         "google": "ijkl",
+                     *         "infomaniak": "b0_-"
+                     *       },
+                     *       "refused": [],
+                     *       "use_global_fallback": true,
+                     *       "openai_organization": "org-1",
+                     *       "infomaniak_product_id": "100234",
+                     *       "created_at": "2026-11-26T12:10:19.434119Z",
+                     *       "updated_at": "2026-11-26T12:10:19.434315Z",
+                     *       "providers_configured": [
+                     *         "openai",
+                     *         "anthropic"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["StoredCredentials"];
                 };
             };
@@ -5028,6 +5796,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 95,
+                     *       "company": {
+                     *         "id": 621,
+                     *         "name": "Acme"
+                     *       },
+                     *       "has_openai_key": true,
+                     *       "has_anthropic_key": false,
+                     *       "has_google_key": false,
+                     *       "has_infomaniak_key": false,
+                     *       "last_four": {
+                     *         "openai": "wxyz"
+                     *       },
+                     *       "refused": [],
+                     *       "use_global_fallback": false,
+                     *       "openai_organization": "",
+                     *       "infomaniak_product_id": "42",
+                     *       "created_at": "2026-11-26T12:10:18.846000Z",
+                     *       "updated_at": "2026-11-26T12:10:18.846187Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CredentialsShape"];
                 };
             };
@@ -5102,6 +5892,12 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "openai_api_key": "",
+                 *       "google_api_key": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangedCredentialsRequest"];
             };
         };
@@ -5111,6 +5907,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Credentials updated successfully",
+                     *       "id": 100,
+                     *       "company": {
+                     *         "id": 631,
+                     *         "name": "Acme"
+                     *       },
+                     *       "has_openai_key": true,
+                     *       "has_anthropic_key": true,
+                     *       "has_google_key": false,
+                     *       "has_infomaniak_key": false,
+                     *       "last_four": {
+                     *         "openai": "wxyz",
+                     *         "anthropic": "abcd"
+                     *       },
+                     *       "refused": [],
+                     *       "use_global_fallback": false,
+                     *       "openai_organization": "",
+                     *       "infomaniak_product_id": "",
+                     *       "created_at": "2026-11-26T12:10:19.952606Z",
+                     *       "updated_at": "2026-11-26T12:10:20.043060Z",
+                     *       "providers_configured": [
+                     *         "openai",
+                     *         "anthropic"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["StoredCredentials"];
                 };
             };
@@ -5281,6 +6105,12 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "openai_api_key": "",
+                 *       "google_api_key": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["PatchedChangedCredentialsRequest"];
             };
         };
@@ -5290,6 +6120,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Credentials updated successfully",
+                     *       "id": 101,
+                     *       "company": {
+                     *         "id": 633,
+                     *         "name": "Acme"
+                     *       },
+                     *       "has_openai_key": true,
+                     *       "has_anthropic_key": true,
+                     *       "has_google_key": false,
+                     *       "has_infomaniak_key": false,
+                     *       "last_four": {
+                     *         "openai": "wxyz",
+                     *         "anthropic": "abcd"
+                     *       },
+                     *       "refused": [],
+                     *       "use_global_fallback": false,
+                     *       "openai_organization": "",
+                     *       "infomaniak_product_id": "",
+                     *       "created_at": "2026-11-26T12:10:20.135288Z",
+                     *       "updated_at": "2026-11-26T12:10:20.228665Z",
+                     *       "providers_configured": [
+                     *         "openai",
+                     *         "anthropic"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["StoredCredentials"];
                 };
             };
@@ -5409,6 +6267,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 3,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 131,
+                     *           "provider": "google",
+                     *           "last_four": "ijkl",
+                     *           "is_live": true,
+                     *           "created_at": "2026-11-26T12:10:22.938815Z",
+                     *           "created_by": {
+                     *             "id": 1015,
+                     *             "username": "alice"
+                     *           },
+                     *           "retired_at": null,
+                     *           "retired_by": null,
+                     *           "refused_at": null,
+                     *           "validated_at": null
+                     *         },
+                     *         {
+                     *           "id": 130,
+                     *           "provider": "openai",
+                     *           "last_four": "efgh",
+                     *           "is_live": true,
+                     *           "created_at": "2026-11-26T12:10:22.934459Z",
+                     *           "created_by": {
+                     *             "id": 1015,
+                     *             "username": "alice"
+                     *           },
+                     *           "retired_at": null,
+                     *           "retired_by": null,
+                     *           "refused_at": null,
+                     *           "validated_at": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedKeyHistoryList"];
                 };
             };
@@ -5490,6 +6387,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "provider": "openai",
+                     *       "company": "Acme",
+                     *       "sandbox": true,
+                     *       "quota": {
+                     *         "monthly_token_limit": 1000000,
+                     *         "monthly_cost_limit": "100.000000",
+                     *         "current_tokens_used": 1000,
+                     *         "current_cost_used": "0.000285",
+                     *         "tokens_reserved": 0,
+                     *         "cost_reserved": "0.000000",
+                     *         "tokens_remaining": 999000,
+                     *         "cost_remaining": "99.999715",
+                     *         "usage_percentage": 0.1,
+                     *         "is_near_limit": false,
+                     *         "is_exceeded": false
+                     *       },
+                     *       "period": {
+                     *         "start_date": "2026-11-01",
+                     *         "end_date": "2026-11-30",
+                     *         "days_remaining": 4,
+                     *         "timezone": "UTC"
+                     *       },
+                     *       "projected": {
+                     *         "monthly_tokens": 1176,
+                     *         "monthly_cost": "0.000335",
+                     *         "will_exceed_tokens": false,
+                     *         "will_exceed_cost": false
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["QuotaStatus"];
                 };
             };
@@ -5561,6 +6490,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "provider": "openai"
+                 *     }
+                 */
                 "application/json": components["schemas"]["AskedConnectionRequest"];
             };
         };
@@ -5570,6 +6504,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "provider": "openai",
+                     *       "source": "own",
+                     *       "message": "The connection works.",
+                     *       "model_tested": "gpt-4o-mini",
+                     *       "response_time_ms": 11,
+                     *       "tokens_used": 10,
+                     *       "cost_usd": "0.000002"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ConnectionShape"];
                 };
             };
@@ -5649,10 +6595,7 @@ export interface operations {
     };
     ai_job_types_list: {
         parameters: {
-            query?: {
-                /** @description Comma-separated, `-` for descending: . */
-                ordering?: string;
-            };
+            query?: never;
             header?: {
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
@@ -5667,10 +6610,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 11,
+                     *         "name": "assistant_run",
+                     *         "description": "Run an assistant",
+                     *         "category": "assistant",
+                     *         "estimated_duration_seconds": 60,
+                     *         "requires_async": true,
+                     *         "available": false
+                     *       },
+                     *       {
+                     *         "id": 8,
+                     *         "name": "audio_transcription",
+                     *         "description": "Write down speech",
+                     *         "category": "upload",
+                     *         "estimated_duration_seconds": 120,
+                     *         "requires_async": true,
+                     *         "available": false
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["JobTypeShape"][];
                 };
             };
-            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            /** @description `VALIDATION_ERROR`. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5746,6 +6711,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 11,
+                     *       "name": "assistant_run",
+                     *       "description": "Run an assistant",
+                     *       "category": "assistant",
+                     *       "estimated_duration_seconds": 60,
+                     *       "requires_async": true,
+                     *       "available": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobTypeShape"];
                 };
             };
@@ -5890,6 +6866,106 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 2,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 951,
+                     *           "job_id": "ai_job_e62b09e32998bee4b3f51cf2",
+                     *           "job_type": {
+                     *             "id": 1,
+                     *             "name": "chat_completion",
+                     *             "category": "chat"
+                     *           },
+                     *           "brand": {
+                     *             "id": 421,
+                     *             "name": "Acme brand"
+                     *           },
+                     *           "created_by": {
+                     *             "id": 619,
+                     *             "username": "alice"
+                     *           },
+                     *           "status": "completed",
+                     *           "priority": "high",
+                     *           "progress_percentage": 100,
+                     *           "input_data": {
+                     *             "model": "o3",
+                     *             "messages": [
+                     *               {
+                     *                 "role": "user",
+                     *                 "content": "Say hello."
+                     *               }
+                     *             ],
+                     *             "reasoning_effort": "high"
+                     *           },
+                     *           "result_data": {
+                     *             "completion": "Hi.",
+                     *             "finish_reason": "stop"
+                     *           },
+                     *           "error_message": null,
+                     *           "description": "",
+                     *           "task_id": "",
+                     *           "is_async": false,
+                     *           "model": "o3",
+                     *           "provider": "openai",
+                     *           "sandbox": true,
+                     *           "created_at": "2026-11-26T12:09:48.030395Z",
+                     *           "started_at": "2026-11-26T12:09:48.030395Z",
+                     *           "completed_at": "2026-11-26T12:09:48.043789Z",
+                     *           "cancelled_at": null,
+                     *           "execution_time_seconds": 0
+                     *         },
+                     *         {
+                     *           "id": 949,
+                     *           "job_id": "ai_job_ddc0fb5b6708f767ed912aa7",
+                     *           "job_type": {
+                     *             "id": 1,
+                     *             "name": "chat_completion",
+                     *             "category": "chat"
+                     *           },
+                     *           "brand": {
+                     *             "id": 421,
+                     *             "name": "Acme brand"
+                     *           },
+                     *           "created_by": {
+                     *             "id": 619,
+                     *             "username": "alice"
+                     *           },
+                     *           "status": "completed",
+                     *           "priority": "normal",
+                     *           "progress_percentage": 100,
+                     *           "input_data": {
+                     *             "model": "gpt-4o-mini",
+                     *             "messages": [
+                     *               {
+                     *                 "role": "user",
+                     *                 "content": "Say hello."
+                     *               }
+                     *             ]
+                     *           },
+                     *           "result_data": {
+                     *             "completion": "Hi.",
+                     *             "finish_reason": "stop"
+                     *           },
+                     *           "error_message": null,
+                     *           "description": "",
+                     *           "task_id": "",
+                     *           "is_async": false,
+                     *           "model": "gpt-4o-mini",
+                     *           "provider": "openai",
+                     *           "sandbox": true,
+                     *           "created_at": "2026-11-26T12:09:47.891322Z",
+                     *           "started_at": "2026-11-26T12:09:47.891322Z",
+                     *           "completed_at": "2026-11-26T12:09:48.006165Z",
+                     *           "cancelled_at": null,
+                     *           "execution_time_seconds": 0
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedJobShapeList"];
                 };
             };
@@ -5972,6 +7048,101 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 843,
+                     *       "job_id": "ai_job_4648fd40336047a8aaf8bbc7",
+                     *       "job_type": {
+                     *         "id": 6,
+                     *         "name": "embeddings",
+                     *         "category": "embeddings"
+                     *       },
+                     *       "brand": {
+                     *         "id": 276,
+                     *         "name": "Acme brand"
+                     *       },
+                     *       "created_by": {
+                     *         "id": 403,
+                     *         "username": "alice"
+                     *       },
+                     *       "status": "completed",
+                     *       "priority": "normal",
+                     *       "progress_percentage": 100,
+                     *       "input_data": {
+                     *         "input": "Hi",
+                     *         "model": "text-embedding-3-small",
+                     *         "dimensions": 4
+                     *       },
+                     *       "result_data": {
+                     *         "embeddings": [
+                     *           {
+                     *             "index": 0,
+                     *             "object": "embedding",
+                     *             "embedding": [
+                     *               -0.36350929737091064,
+                     *               0.5845965147018433
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "model": "text-embedding-3-small"
+                     *       },
+                     *       "error_message": null,
+                     *       "description": "A try",
+                     *       "task_id": "",
+                     *       "is_async": false,
+                     *       "model": "text-embedding-3-small",
+                     *       "provider": "openai",
+                     *       "sandbox": true,
+                     *       "created_at": "2026-11-26T12:09:26.261757Z",
+                     *       "started_at": "2026-11-26T12:09:26.261757Z",
+                     *       "completed_at": "2026-11-26T12:09:26.388800Z",
+                     *       "cancelled_at": null,
+                     *       "execution_time_seconds": 0.006,
+                     *       "openai_job": {
+                     *         "model": "text-embedding-3-small",
+                     *         "generation": "legacy",
+                     *         "temperature": null,
+                     *         "max_tokens": null,
+                     *         "max_completion_tokens": null,
+                     *         "reasoning_effort": null,
+                     *         "messages_format": "legacy",
+                     *         "prompt_tokens": 1,
+                     *         "completion_tokens": 0,
+                     *         "total_tokens": 1
+                     *       },
+                     *       "usage": {
+                     *         "input_tokens": 1,
+                     *         "output_tokens": 0,
+                     *         "total_tokens": 1,
+                     *         "cached_tokens": 0,
+                     *         "reasoning_tokens": 0,
+                     *         "is_estimated": false,
+                     *         "cost_input": "0.000000",
+                     *         "cost_output": "0.000000",
+                     *         "total_cost": "0.000000",
+                     *         "execution_time_seconds": 0.006,
+                     *         "memory_usage_mb": null,
+                     *         "provider_name": "openai",
+                     *         "model_name": "text-embedding-3-small",
+                     *         "success_rate": 1,
+                     *         "error_count": 0
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "attempt_no": 1,
+                     *           "provider": "openai",
+                     *           "source": "sandbox",
+                     *           "phase": "done",
+                     *           "error_code": null,
+                     *           "started_at": "2026-11-26T12:09:26.261757Z",
+                     *           "ended_at": "2026-11-26T12:09:26.388800Z",
+                     *           "first_byte_ms": 6
+                     *         }
+                     *       ],
+                     *       "error": null,
+                     *       "warnings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobDetail"];
                 };
             };
@@ -6114,6 +7285,96 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 835,
+                     *       "job_id": "ai_job_f1acff577c86036c749183c1",
+                     *       "job_type": {
+                     *         "id": 1,
+                     *         "name": "chat_completion",
+                     *         "category": "chat"
+                     *       },
+                     *       "brand": {
+                     *         "id": 268,
+                     *         "name": "Acme brand"
+                     *       },
+                     *       "created_by": {
+                     *         "id": 391,
+                     *         "username": "alice"
+                     *       },
+                     *       "status": "completed",
+                     *       "priority": "urgent",
+                     *       "progress_percentage": 100,
+                     *       "input_data": {
+                     *         "model": "gpt-4o-mini",
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "Hello"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "result_data": {
+                     *         "completion": "Hi.",
+                     *         "finish_reason": "stop"
+                     *       },
+                     *       "error_message": null,
+                     *       "description": "A try",
+                     *       "task_id": "run-f1acff577c86036c749183c1",
+                     *       "is_async": true,
+                     *       "model": "gpt-4o-mini",
+                     *       "provider": "openai",
+                     *       "sandbox": true,
+                     *       "created_at": "2026-11-26T12:09:25.239134Z",
+                     *       "started_at": "2026-11-26T12:09:25.382354Z",
+                     *       "completed_at": "2026-11-26T12:09:25.390980Z",
+                     *       "cancelled_at": null,
+                     *       "execution_time_seconds": 0,
+                     *       "openai_job": {
+                     *         "model": "gpt-4o-mini",
+                     *         "generation": "legacy",
+                     *         "temperature": 0.7,
+                     *         "max_tokens": 1000,
+                     *         "max_completion_tokens": null,
+                     *         "reasoning_effort": null,
+                     *         "messages_format": "legacy",
+                     *         "prompt_tokens": 10,
+                     *         "completion_tokens": 5,
+                     *         "total_tokens": 15
+                     *       },
+                     *       "usage": {
+                     *         "input_tokens": 10,
+                     *         "output_tokens": 5,
+                     *         "total_tokens": 15,
+                     *         "cached_tokens": 0,
+                     *         "reasoning_tokens": 0,
+                     *         "is_estimated": false,
+                     *         "cost_input": "0.000002",
+                     *         "cost_output": "0.000003",
+                     *         "total_cost": "0.000005",
+                     *         "execution_time_seconds": 0,
+                     *         "memory_usage_mb": null,
+                     *         "provider_name": "openai",
+                     *         "model_name": "gpt-4o-mini",
+                     *         "success_rate": 1,
+                     *         "error_count": 0
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "attempt_no": 1,
+                     *           "provider": "openai",
+                     *           "source": "sandbox",
+                     *           "phase": "done",
+                     *           "error_code": null,
+                     *           "started_at": "2026-11-26T12:09:25.382354Z",
+                     *           "ended_at": "2026-11-26T12:09:25.390980Z",
+                     *           "first_byte_ms": 0
+                     *         }
+                     *       ],
+                     *       "error": null,
+                     *       "warnings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobDetail"];
                 };
             };
@@ -6188,6 +7449,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "description": "Done"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangedJobRequest"];
             };
         };
@@ -6197,6 +7463,96 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 874,
+                     *       "job_id": "ai_job_00bfbbfd3c5354aca5b3d107",
+                     *       "job_type": {
+                     *         "id": 1,
+                     *         "name": "chat_completion",
+                     *         "category": "chat"
+                     *       },
+                     *       "brand": {
+                     *         "id": 351,
+                     *         "name": "Acme brand"
+                     *       },
+                     *       "created_by": {
+                     *         "id": 514,
+                     *         "username": "alice"
+                     *       },
+                     *       "status": "completed",
+                     *       "priority": "normal",
+                     *       "progress_percentage": 100,
+                     *       "input_data": {
+                     *         "model": "gpt-4o-mini",
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "Hello"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "result_data": {
+                     *         "completion": "Hello.",
+                     *         "finish_reason": "stop"
+                     *       },
+                     *       "error_message": null,
+                     *       "description": "Done",
+                     *       "task_id": "",
+                     *       "is_async": false,
+                     *       "model": "gpt-4o-mini",
+                     *       "provider": "openai",
+                     *       "sandbox": true,
+                     *       "created_at": "2026-11-26T12:09:32.492178Z",
+                     *       "started_at": "2026-11-26T12:09:32.492178Z",
+                     *       "completed_at": "2026-11-26T12:09:32.590983Z",
+                     *       "cancelled_at": null,
+                     *       "execution_time_seconds": 0,
+                     *       "openai_job": {
+                     *         "model": "gpt-4o-mini",
+                     *         "generation": "legacy",
+                     *         "temperature": 0.7,
+                     *         "max_tokens": 1000,
+                     *         "max_completion_tokens": null,
+                     *         "reasoning_effort": null,
+                     *         "messages_format": "legacy",
+                     *         "prompt_tokens": 10,
+                     *         "completion_tokens": 5,
+                     *         "total_tokens": 15
+                     *       },
+                     *       "usage": {
+                     *         "input_tokens": 10,
+                     *         "output_tokens": 5,
+                     *         "total_tokens": 15,
+                     *         "cached_tokens": 0,
+                     *         "reasoning_tokens": 0,
+                     *         "is_estimated": false,
+                     *         "cost_input": "0.000002",
+                     *         "cost_output": "0.000003",
+                     *         "total_cost": "0.000005",
+                     *         "execution_time_seconds": 0,
+                     *         "memory_usage_mb": null,
+                     *         "provider_name": "openai",
+                     *         "model_name": "gpt-4o-mini",
+                     *         "success_rate": 1,
+                     *         "error_count": 0
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "attempt_no": 1,
+                     *           "provider": "openai",
+                     *           "source": "sandbox",
+                     *           "phase": "done",
+                     *           "error_code": null,
+                     *           "started_at": "2026-11-26T12:09:32.492178Z",
+                     *           "ended_at": "2026-11-26T12:09:32.590983Z",
+                     *           "first_byte_ms": 0
+                     *         }
+                     *       ],
+                     *       "error": null,
+                     *       "warnings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobDetail"];
                 };
             };
@@ -6394,6 +7750,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "priority": "high"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PatchedChangedJobRequest"];
             };
         };
@@ -6403,6 +7764,66 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 866,
+                     *       "job_id": "ai_job_233d56ca0181486c6c786fca",
+                     *       "job_type": {
+                     *         "id": 1,
+                     *         "name": "chat_completion",
+                     *         "category": "chat"
+                     *       },
+                     *       "brand": {
+                     *         "id": 343,
+                     *         "name": "Acme brand"
+                     *       },
+                     *       "created_by": {
+                     *         "id": 502,
+                     *         "username": "alice"
+                     *       },
+                     *       "status": "pending",
+                     *       "priority": "high",
+                     *       "progress_percentage": 0,
+                     *       "input_data": {
+                     *         "model": "gpt-4o-mini",
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "Hello"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "result_data": null,
+                     *       "error_message": null,
+                     *       "description": "B",
+                     *       "task_id": "run-233d56ca0181486c6c786fca",
+                     *       "is_async": true,
+                     *       "model": "gpt-4o-mini",
+                     *       "provider": "openai",
+                     *       "sandbox": true,
+                     *       "created_at": "2026-11-26T12:09:31.201188Z",
+                     *       "started_at": null,
+                     *       "completed_at": null,
+                     *       "cancelled_at": null,
+                     *       "execution_time_seconds": null,
+                     *       "openai_job": {
+                     *         "model": "gpt-4o-mini",
+                     *         "generation": "legacy",
+                     *         "temperature": 0.7,
+                     *         "max_tokens": 1000,
+                     *         "max_completion_tokens": null,
+                     *         "reasoning_effort": null,
+                     *         "messages_format": "legacy",
+                     *         "prompt_tokens": null,
+                     *         "completion_tokens": null,
+                     *         "total_tokens": null
+                     *       },
+                     *       "usage": null,
+                     *       "attempts": [],
+                     *       "error": null,
+                     *       "warnings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobDetail"];
                 };
             };
@@ -6519,6 +7940,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Job cancelled successfully",
+                     *       "job": {
+                     *         "id": 18,
+                     *         "job_id": "ai_job_202332c56ac7142941336732",
+                     *         "status": "cancelled",
+                     *         "cancelled_at": "2026-11-26T12:08:33.399337Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Cancelled"];
                 };
             };
@@ -6619,6 +8051,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example id: 2
+                     *     event: cancelled
+                     *     data: {"id":22,"job_id":"ai_job_cc266c2b7d298164110934af","job_type":{"id":1,"name":"chat_completion","category":"chat"},"brand":{"id":11,"name":"Acme brand"},"created_by":{"id":16,"username":"alice"},"status":"cancelled","priority":"normal","progress_percentage":0,"input_data":{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Canary"}]},"result_data
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -6684,6 +8121,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "score": 3,
+                 *       "comment": "Worse."
+                 *     }
+                 */
                 "application/json": components["schemas"]["FeedbackRequest"];
             };
         };
@@ -6693,6 +8136,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "ai_job_70ea01f5b74a43b7df500626",
+                     *       "score": 3,
+                     *       "comment": "Worse.",
+                     *       "quality_score": 3,
+                     *       "created_at": "2026-11-26T12:09:34.890810+00:00",
+                     *       "updated_at": "2026-11-26T12:09:34.929352+00:00"
+                     *     }
+                     */
                     "application/json": components["schemas"]["FeedbackShape"];
                 };
             };
@@ -6701,6 +8154,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "ai_job_f3d6684cc940f2ec8e404665",
+                     *       "score": 1,
+                     *       "comment": "mine now",
+                     *       "quality_score": 1,
+                     *       "created_at": "2026-11-26T12:08:38.353691+00:00",
+                     *       "updated_at": "2026-11-26T12:08:38.353701+00:00"
+                     *     }
+                     */
                     "application/json": components["schemas"]["FeedbackShape"];
                 };
             };
@@ -6811,6 +8274,97 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "jobs": [
+                     *         {
+                     *           "id": 755,
+                     *           "job_id": "ai_job_d02f4c140c96ac98e515349e",
+                     *           "job_type": {
+                     *             "id": 1,
+                     *             "name": "chat_completion",
+                     *             "category": "chat"
+                     *           },
+                     *           "brand": {
+                     *             "id": 214,
+                     *             "name": "Acme brand"
+                     *           },
+                     *           "created_by": {
+                     *             "id": 310,
+                     *             "username": "alice"
+                     *           },
+                     *           "status": "pending",
+                     *           "priority": "normal",
+                     *           "progress_percentage": 0,
+                     *           "input_data": {
+                     *             "model": "gpt-4o-mini",
+                     *             "messages": [
+                     *               {
+                     *                 "role": "user",
+                     *                 "content": "Say hello."
+                     *               }
+                     *             ]
+                     *           },
+                     *           "result_data": null,
+                     *           "error_message": null,
+                     *           "description": "",
+                     *           "task_id": "run-d02f4c140c96ac98e515349e",
+                     *           "is_async": true,
+                     *           "model": "gpt-4o-mini",
+                     *           "provider": "openai",
+                     *           "sandbox": true,
+                     *           "created_at": "2026-11-26T12:09:18.516801Z",
+                     *           "started_at": null,
+                     *           "completed_at": null,
+                     *           "cancelled_at": null,
+                     *           "execution_time_seconds": null
+                     *         },
+                     *         {
+                     *           "id": 754,
+                     *           "job_id": "ai_job_8f81911595e552a290ac0e87",
+                     *           "job_type": {
+                     *             "id": 1,
+                     *             "name": "chat_completion",
+                     *             "category": "chat"
+                     *           },
+                     *           "brand": {
+                     *             "id": 214,
+                     *             "name": "Acme brand"
+                     *           },
+                     *           "created_by": {
+                     *             "id": 310,
+                     *             "username": "alice"
+                     *           },
+                     *           "status": "pending",
+                     *           "priority": "normal",
+                     *           "progress_percentage": 0,
+                     *           "input_data": {
+                     *             "model": "gpt-4o-mini",
+                     *             "messages": [
+                     *               {
+                     *                 "role": "user",
+                     *                 "content": "Say hello."
+                     *               }
+                     *             ]
+                     *           },
+                     *           "result_data": null,
+                     *           "error_message": null,
+                     *           "description": "",
+                     *           "task_id": "run-8f81911595e552a290ac0e87",
+                     *           "is_async": true,
+                     *           "model": "gpt-4o-mini",
+                     *           "provider": "openai",
+                     *           "sandbox": true,
+                     *           "created_at": "2026-11-26T12:09:18.512534Z",
+                     *           "started_at": null,
+                     *           "completed_at": null,
+                     *           "cancelled_at": null,
+                     *           "execution_time_seconds": null
+                     *         }
+                     *       ],
+                     *       "count": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["ByStatusShape"];
                 };
             };
@@ -6892,6 +8446,143 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "stats": {
+                     *         "total_jobs": 2,
+                     *         "jobs_today": 1,
+                     *         "pending": 0,
+                     *         "running": 0,
+                     *         "completed": 2,
+                     *         "failed": 0,
+                     *         "cancelled": 0,
+                     *         "timeout": 0
+                     *       },
+                     *       "recent_jobs": [
+                     *         {
+                     *           "id": 740,
+                     *           "job_id": "ai_job_8b393043948a0f099cbe14d4",
+                     *           "job_type": {
+                     *             "id": 1,
+                     *             "name": "chat_completion",
+                     *             "category": "chat"
+                     *           },
+                     *           "brand": {
+                     *             "id": 191,
+                     *             "name": "Acme brand"
+                     *           },
+                     *           "created_by": {
+                     *             "id": 277,
+                     *             "username": "alice"
+                     *           },
+                     *           "status": "completed",
+                     *           "priority": "normal",
+                     *           "progress_percentage": 100,
+                     *           "input_data": {
+                     *             "model": "gpt-4o-mini",
+                     *             "messages": [
+                     *               {
+                     *                 "role": "user",
+                     *                 "content": "Say hello."
+                     *               }
+                     *             ]
+                     *           },
+                     *           "result_data": {
+                     *             "completion": "Hi.",
+                     *             "finish_reason": "stop"
+                     *           },
+                     *           "error_message": null,
+                     *           "description": "",
+                     *           "task_id": "",
+                     *           "is_async": false,
+                     *           "model": "gpt-4o-mini",
+                     *           "provider": "openai",
+                     *           "sandbox": true,
+                     *           "created_at": "2026-11-26T11:00:00Z",
+                     *           "started_at": "2026-11-26T12:09:15.881965Z",
+                     *           "completed_at": "2026-11-26T12:09:15.885210Z",
+                     *           "cancelled_at": null,
+                     *           "execution_time_seconds": 0
+                     *         },
+                     *         {
+                     *           "id": 739,
+                     *           "job_id": "ai_job_b3627cb4212dd621c493f4a8",
+                     *           "job_type": {
+                     *             "id": 1,
+                     *             "name": "chat_completion",
+                     *             "category": "chat"
+                     *           },
+                     *           "brand": {
+                     *             "id": 191,
+                     *             "name": "Acme brand"
+                     *           },
+                     *           "created_by": {
+                     *             "id": 277,
+                     *             "username": "alice"
+                     *           },
+                     *           "status": "completed",
+                     *           "priority": "normal",
+                     *           "progress_percentage": 100,
+                     *           "input_data": {
+                     *             "model": "gpt-4o-mini",
+                     *             "messages": [
+                     *               {
+                     *                 "role": "user",
+                     *                 "content": "Say hello."
+                     *               }
+                     *             ]
+                     *           },
+                     *           "result_data": {
+                     *             "completion": "Hi.",
+                     *             "finish_reason": "stop"
+                     *           },
+                     *           "error_message": null,
+                     *           "description": "",
+                     *           "task_id": "",
+                     *           "is_async": false,
+                     *           "model": "gpt-4o-mini",
+                     *           "provider": "openai",
+                     *           "sandbox": true,
+                     *           "created_at": "2026-11-26T10:59:59Z",
+                     *           "started_at": "2026-11-26T12:09:15.774106Z",
+                     *           "completed_at": "2026-11-26T12:09:15.866170Z",
+                     *           "cancelled_at": null,
+                     *           "execution_time_seconds": 0
+                     *         }
+                     *       ],
+                     *       "top_job_types": [
+                     *         {
+                     *           "name": "chat_completion",
+                     *           "count": 2
+                     *         }
+                     *       ],
+                     *       "daily_activity": [
+                     *         {
+                     *           "date": "2026-11-26",
+                     *           "jobs": 1,
+                     *           "total_cost": "0.000450"
+                     *         },
+                     *         {
+                     *           "date": "2026-11-27",
+                     *           "jobs": 1,
+                     *           "total_cost": "0.000450"
+                     *         }
+                     *       ],
+                     *       "brand_breakdown": [
+                     *         {
+                     *           "brand_name": "Acme brand",
+                     *           "jobs": 2,
+                     *           "cost": "0.000900"
+                     *         }
+                     *       ],
+                     *       "period": {
+                     *         "days": 2,
+                     *         "start_date": "2026-11-26",
+                     *         "end_date": "2026-11-27"
+                     *       },
+                     *       "sandbox": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["DashboardShape"];
                 };
             };
@@ -6972,6 +8663,102 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "valid": true,
+                     *       "would_be_accepted": false,
+                     *       "errors": {},
+                     *       "error": {
+                     *         "status": 403,
+                     *         "detail": "Estimated cost exceeds budget limits for GPT-4o model",
+                     *         "error": "Estimated cost exceeds budget limits for GPT-4o model",
+                     *         "error_code": "COST_LIMIT_EXCEEDED",
+                     *         "model": "gpt-4o",
+                     *         "estimated_cost": "0.010053",
+                     *         "daily_budget_remaining": "0.000500",
+                     *         "budget": {
+                     *           "scope": "company",
+                     *           "period": "month",
+                     *           "limit": "0.000500"
+                     *         },
+                     *         "reset_time": "2026-12-01T00:00:00Z",
+                     *         "alternatives": [
+                     *           "gpt-5-nano",
+                     *           "google/gemma-4-31B-it"
+                     *         ],
+                     *         "suggestions": [
+                     *           "Use gpt-5-nano for cost optimization",
+                     *           "Reduce max_tokens to 44 or less"
+                     *         ]
+                     *       },
+                     *       "job_type": "chat_completion",
+                     *       "model": "gpt-4o",
+                     *       "provider": "openai",
+                     *       "is_async": true,
+                     *       "sandbox": true,
+                     *       "params": {
+                     *         "model": "gpt-4o",
+                     *         "max_tokens": 1000,
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "Hello"
+                     *           }
+                     *         ],
+                     *         "temperature": 0
+                     *       },
+                     *       "estimate": {
+                     *         "tokens": {
+                     *           "input": {
+                     *             "least": 10,
+                     *             "expected": 10,
+                     *             "most": 21
+                     *           },
+                     *           "output": {
+                     *             "least": 1,
+                     *             "expected": null,
+                     *             "most": 1000
+                     *           }
+                     *         },
+                     *         "cost_usd": {
+                     *           "least": "0.000035",
+                     *           "expected": null,
+                     *           "most": "0.010053"
+                     *         },
+                     *         "priced": true,
+                     *         "measured_jobs": 0
+                     *       },
+                     *       "budgets": [
+                     *         {
+                     *           "scope": "company",
+                     *           "scope_value": null,
+                     *           "period": "month",
+                     *           "unit": "usd",
+                     *           "is_hard": true,
+                     *           "limit": "0.000500",
+                     *           "spent": "0.000000",
+                     *           "reserved": "0.000000",
+                     *           "remaining": "0.000500",
+                     *           "requested": "0.010053",
+                     *           "fits": false
+                     *         },
+                     *         {
+                     *           "scope": "provider",
+                     *           "scope_value": "openai",
+                     *           "period": "month",
+                     *           "unit": "tokens",
+                     *           "is_hard": true,
+                     *           "limit": 1000000,
+                     *           "spent": 0,
+                     *           "reserved": 0,
+                     *           "remaining": 1000000,
+                     *           "requested": 1021,
+                     *           "fits": true
+                     *         }
+                     *       ],
+                     *       "warnings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["PreviewShape"];
                 };
             };
@@ -7091,6 +8878,110 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 82,
+                     *       "models": [
+                     *         {
+                     *           "id": "o1",
+                     *           "name": "O1",
+                     *           "description": "First generation reasoning model.",
+                     *           "provider": "openai",
+                     *           "generation": "new",
+                     *           "status": "retired",
+                     *           "shutdown_date": "2026-10-23",
+                     *           "replacement": "gpt-5.6-sol",
+                     *           "supports_reasoning": true,
+                     *           "supports_temperature": false,
+                     *           "reasoning_efforts": [
+                     *             "low",
+                     *             "medium"
+                     *           ],
+                     *           "input_cost_per_token": 0.000015,
+                     *           "output_cost_per_token": 0.00006,
+                     *           "currency": "USD",
+                     *           "context_window": 200000,
+                     *           "max_output_tokens": 100000,
+                     *           "recommended_for": [
+                     *             "analysis",
+                     *             "reasoning"
+                     *           ],
+                     *           "default_params": {
+                     *             "max_completion_tokens": 1000,
+                     *             "reasoning_effort": "medium"
+                     *           },
+                     *           "model_requirements": {
+                     *             "required": [
+                     *               "reasoning_effort"
+                     *             ],
+                     *             "forbidden": [
+                     *               "temperature",
+                     *               "top_p"
+                     *             ],
+                     *             "optional": [
+                     *               "max_completion_tokens",
+                     *               "tools"
+                     *             ]
+                     *           },
+                     *           "performance_profile": {
+                     *             "speed": "slow",
+                     *             "quality": "high",
+                     *             "cost": "high"
+                     *           },
+                     *           "kind": "chat",
+                     *           "batch_eligible": true,
+                     *           "callable": false,
+                     *           "schema_url": "/ai/models/o1/schema/",
+                     *           "checked": "2026-11-20"
+                     *         },
+                     *         {
+                     *           "id": "o1-mini",
+                     *           "name": "O1 Mini",
+                     *           "description": "Small first generation reasoning model.",
+                     *           "provider": "openai",
+                     *           "generation": "new",
+                     *           "status": "retired",
+                     *           "shutdown_date": "2025-10-27",
+                     *           "replacement": "o4-mini",
+                     *           "supports_reasoning": true,
+                     *           "supports_temperature": false,
+                     *           "reasoning_efforts": [],
+                     *           "input_cost_per_token": 0.0000011,
+                     *           "output_cost_per_token": 0.0000044,
+                     *           "currency": "USD",
+                     *           "context_window": 128000,
+                     *           "max_output_tokens": 65536,
+                     *           "recommended_for": [
+                     *             "simple_reasoning"
+                     *           ],
+                     *           "default_params": {
+                     *             "max_completion_tokens": 1000
+                     *           },
+                     *           "model_requirements": {
+                     *             "required": [],
+                     *             "forbidden": [
+                     *               "temperature",
+                     *               "top_p"
+                     *             ],
+                     *             "optional": [
+                     *               "max_completion_tokens",
+                     *               "stream"
+                     *             ]
+                     *           },
+                     *           "performance_profile": {
+                     *             "speed": "medium",
+                     *             "quality": "good",
+                     *             "cost": "medium"
+                     *           },
+                     *           "kind": "chat",
+                     *           "batch_eligible": false,
+                     *           "callable": false,
+                     *           "schema_url": "/ai/models/o1-mini/schema/",
+                     *           "checked": "2026-11-20"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelsShape"];
                 };
             };
@@ -7179,6 +9070,310 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "$schema": "https://json-schema.org/draft/2020-12/schema",
+                     *       "title": "GPT-4o Mini",
+                     *       "description": "Small general purpose model.",
+                     *       "type": "object",
+                     *       "properties": {
+                     *         "model": {
+                     *           "const": "gpt-4o-mini"
+                     *         },
+                     *         "messages": {
+                     *           "description": "The conversation so far.",
+                     *           "type": "array",
+                     *           "minItems": 1,
+                     *           "items": {
+                     *             "type": "object",
+                     *             "properties": {
+                     *               "role": {
+                     *                 "type": "string",
+                     *                 "enum": [
+                     *                   "system",
+                     *                   "developer"
+                     *                 ]
+                     *               }
+                     *             },
+                     *             "required": [
+                     *               "role"
+                     *             ]
+                     *           },
+                     *           "x-form": {
+                     *             "widget": "messages",
+                     *             "group": "basic",
+                     *             "order": 0
+                     *           }
+                     *         },
+                     *         "temperature": {
+                     *           "description": "Sampling temperature.",
+                     *           "type": "number",
+                     *           "minimum": 0,
+                     *           "maximum": 2,
+                     *           "default": 0.7,
+                     *           "x-form": {
+                     *             "widget": "slider",
+                     *             "group": "basic",
+                     *             "order": 1,
+                     *             "step": 0.01
+                     *           }
+                     *         },
+                     *         "max_tokens": {
+                     *           "description": "The most output tokens (older name).",
+                     *           "type": "integer",
+                     *           "minimum": 1,
+                     *           "maximum": 16384,
+                     *           "default": 1000,
+                     *           "x-form": {
+                     *             "widget": "number",
+                     *             "group": "basic",
+                     *             "order": 2
+                     *           }
+                     *         },
+                     *         "max_completion_tokens": {
+                     *           "description": "The most output tokens, reasoning included.",
+                     *           "type": "integer",
+                     *           "minimum": 1,
+                     *           "maximum": 16384,
+                     *           "x-form": {
+                     *             "widget": "number",
+                     *             "group": "basic",
+                     *             "order": 3
+                     *           }
+                     *         },
+                     *         "stream": {
+                     *           "description": "Answer as server-sent events.",
+                     *           "type": "boolean",
+                     *           "x-form": {
+                     *             "widget": "switch",
+                     *             "group": "basic",
+                     *             "order": 4
+                     *           }
+                     *         },
+                     *         "tools": {
+                     *           "description": "Functions that the model may call.",
+                     *           "type": "array",
+                     *           "x-form": {
+                     *             "widget": "tools",
+                     *             "group": "basic",
+                     *             "order": 5
+                     *           }
+                     *         },
+                     *         "response_format": {
+                     *           "description": "text, json_object or json_schema.",
+                     *           "type": "object",
+                     *           "x-form": {
+                     *             "widget": "json",
+                     *             "group": "basic",
+                     *             "order": 6
+                     *           }
+                     *         },
+                     *         "n": {
+                     *           "description": "How many answers; each is paid for.",
+                     *           "type": "integer",
+                     *           "minimum": 1,
+                     *           "maximum": 128,
+                     *           "x-form": {
+                     *             "widget": "number",
+                     *             "group": "basic",
+                     *             "order": 7
+                     *           }
+                     *         },
+                     *         "frequency_penalty": {
+                     *           "description": "Penalty for repetition.",
+                     *           "type": "number",
+                     *           "minimum": -2,
+                     *           "maximum": 2,
+                     *           "x-form": {
+                     *             "widget": "slider",
+                     *             "group": "advanced",
+                     *             "order": 8,
+                     *             "step": 0.01
+                     *           }
+                     *         },
+                     *         "logit_bias": {
+                     *           "description": "Bias by token id.",
+                     *           "type": "object",
+                     *           "x-form": {
+                     *             "widget": "json",
+                     *             "group": "advanced",
+                     *             "order": 9
+                     *           }
+                     *         },
+                     *         "logprobs": {
+                     *           "description": "Return log-probabilities of the output tokens.",
+                     *           "type": "boolean",
+                     *           "x-form": {
+                     *             "widget": "switch",
+                     *             "group": "advanced",
+                     *             "order": 10
+                     *           }
+                     *         },
+                     *         "metadata": {
+                     *           "description": "Up to 16 pairs kept with a stored completion.",
+                     *           "type": "object",
+                     *           "x-form": {
+                     *             "widget": "json",
+                     *             "group": "advanced",
+                     *             "order": 11
+                     *           }
+                     *         },
+                     *         "parallel_tool_calls": {
+                     *           "description": "Whether several tools may be called at once.",
+                     *           "type": "boolean",
+                     *           "x-form": {
+                     *             "widget": "switch",
+                     *             "group": "advanced",
+                     *             "order": 12
+                     *           }
+                     *         },
+                     *         "presence_penalty": {
+                     *           "description": "Penalty for topics already present.",
+                     *           "type": "number",
+                     *           "minimum": -2,
+                     *           "maximum": 2,
+                     *           "x-form": {
+                     *             "widget": "slider",
+                     *             "group": "advanced",
+                     *             "order": 13,
+                     *             "step": 0.01
+                     *           }
+                     *         },
+                     *         "prompt_cache_key": {
+                     *           "description": "Groups requests that share a prompt prefix.",
+                     *           "type": "string",
+                     *           "x-form": {
+                     *             "widget": "text",
+                     *             "group": "advanced",
+                     *             "order": 14
+                     *           }
+                     *         },
+                     *         "safety_identifier": {
+                     *           "description": "A stable hash of your end user.",
+                     *           "type": "string",
+                     *           "x-form": {
+                     *             "widget": "text",
+                     *             "group": "advanced",
+                     *             "order": 15
+                     *           }
+                     *         },
+                     *         "seed": {
+                     *           "description": "Ask for repeatable sampling.",
+                     *           "type": "integer",
+                     *           "x-form": {
+                     *             "widget": "number",
+                     *             "group": "advanced",
+                     *             "order": 16
+                     *           }
+                     *         },
+                     *         "service_tier": {
+                     *           "description": "The processing tier.",
+                     *           "type": "string",
+                     *           "enum": [
+                     *             "auto",
+                     *             "default"
+                     *           ],
+                     *           "x-form": {
+                     *             "widget": "select",
+                     *             "group": "advanced",
+                     *             "order": 17
+                     *           }
+                     *         },
+                     *         "stop": {
+                     *           "description": "Up to 4 sequences at which the answer ends.",
+                     *           "type": [
+                     *             "string",
+                     *             "array"
+                     *           ],
+                     *           "x-form": {
+                     *             "widget": "text",
+                     *             "group": "advanced",
+                     *             "order": 18
+                     *           }
+                     *         },
+                     *         "store": {
+                     *           "description": "Let the provider keep the completion.",
+                     *           "type": "boolean",
+                     *           "x-form": {
+                     *             "widget": "switch",
+                     *             "group": "advanced",
+                     *             "order": 19
+                     *           }
+                     *         },
+                     *         "stream_options": {
+                     *           "description": "include_usage: end the stream with the usage.",
+                     *           "type": "object",
+                     *           "x-form": {
+                     *             "widget": "json",
+                     *             "group": "advanced",
+                     *             "order": 20
+                     *           }
+                     *         },
+                     *         "tool_choice": {
+                     *           "description": "none, auto, required, or one function.",
+                     *           "type": [
+                     *             "string",
+                     *             "object"
+                     *           ],
+                     *           "x-form": {
+                     *             "widget": "text",
+                     *             "group": "advanced",
+                     *             "order": 21
+                     *           }
+                     *         },
+                     *         "top_logprobs": {
+                     *           "description": "How many alternatives per token.",
+                     *           "type": "integer",
+                     *           "minimum": 0,
+                     *           "maximum": 20,
+                     *           "x-form": {
+                     *             "widget": "number",
+                     *             "group": "advanced",
+                     *             "order": 22
+                     *           }
+                     *         },
+                     *         "top_p": {
+                     *           "description": "Nucleus sampling.",
+                     *           "type": "number",
+                     *           "minimum": 0,
+                     *           "maximum": 1,
+                     *           "x-form": {
+                     *             "widget": "slider",
+                     *             "group": "advanced",
+                     *             "order": 23,
+                     *             "step": 0.01
+                     *           }
+                     *         },
+                     *         "user": {
+                     *           "description": "Your end user, for abuse detection.",
+                     *           "type": "string",
+                     *           "x-form": {
+                     *             "widget": "text",
+                     *             "group": "advanced",
+                     *             "order": 24
+                     *           }
+                     *         }
+                     *       },
+                     *       "required": [
+                     *         "messages"
+                     *       ],
+                     *       "additionalProperties": false,
+                     *       "x-forbidden": [
+                     *         "reasoning_effort",
+                     *         "verbosity"
+                     *       ],
+                     *       "allOf": [
+                     *         {
+                     *           "not": {
+                     *             "required": [
+                     *               "max_tokens",
+                     *               "max_completion_tokens"
+                     *             ]
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -7265,6 +9460,132 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "models": [
+                     *         {
+                     *           "id": "o1",
+                     *           "name": "O1",
+                     *           "description": "First generation reasoning model.",
+                     *           "provider": "openai",
+                     *           "generation": "new",
+                     *           "status": "retired",
+                     *           "shutdown_date": "2026-10-23",
+                     *           "replacement": "gpt-5.6-sol",
+                     *           "supports_reasoning": true,
+                     *           "supports_temperature": false,
+                     *           "reasoning_efforts": [
+                     *             "low",
+                     *             "medium"
+                     *           ],
+                     *           "input_cost_per_token": 0.000015,
+                     *           "output_cost_per_token": 0.00006,
+                     *           "currency": "USD",
+                     *           "context_window": 200000,
+                     *           "max_output_tokens": 100000,
+                     *           "recommended_for": [
+                     *             "analysis",
+                     *             "reasoning"
+                     *           ],
+                     *           "default_params": {
+                     *             "max_completion_tokens": 1000,
+                     *             "reasoning_effort": "medium"
+                     *           },
+                     *           "model_requirements": {
+                     *             "required": [
+                     *               "reasoning_effort"
+                     *             ],
+                     *             "forbidden": [
+                     *               "temperature",
+                     *               "top_p"
+                     *             ],
+                     *             "optional": [
+                     *               "max_completion_tokens",
+                     *               "tools"
+                     *             ]
+                     *           },
+                     *           "performance_profile": {
+                     *             "speed": "slow",
+                     *             "quality": "high",
+                     *             "cost": "high"
+                     *           }
+                     *         },
+                     *         {
+                     *           "id": "o1-mini",
+                     *           "name": "O1 Mini",
+                     *           "description": "Small first generation reasoning model.",
+                     *           "provider": "openai",
+                     *           "generation": "new",
+                     *           "status": "retired",
+                     *           "shutdown_date": "2025-10-27",
+                     *           "replacement": "o4-mini",
+                     *           "supports_reasoning": true,
+                     *           "supports_temperature": false,
+                     *           "reasoning_efforts": [],
+                     *           "input_cost_per_token": 0.0000011,
+                     *           "output_cost_per_token": 0.0000044,
+                     *           "currency": "USD",
+                     *           "context_window": 128000,
+                     *           "max_output_tokens": 65536,
+                     *           "recommended_for": [
+                     *             "simple_reasoning"
+                     *           ],
+                     *           "default_params": {
+                     *             "max_completion_tokens": 1000
+                     *           },
+                     *           "model_requirements": {
+                     *             "required": [],
+                     *             "forbidden": [
+                     *               "temperature",
+                     *               "top_p"
+                     *             ],
+                     *             "optional": [
+                     *               "max_completion_tokens",
+                     *               "stream"
+                     *             ]
+                     *           },
+                     *           "performance_profile": {
+                     *             "speed": "medium",
+                     *             "quality": "good",
+                     *             "cost": "medium"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "generation_info": {
+                     *         "new": {
+                     *           "models": [
+                     *             "o1",
+                     *             "o1-mini"
+                     *           ],
+                     *           "features": [
+                     *             "structured_messages",
+                     *             "max_completion_tokens"
+                     *           ],
+                     *           "limitations": [
+                     *             "no_temperature_for_reasoning_models"
+                     *           ]
+                     *         },
+                     *         "legacy": {
+                     *           "models": [
+                     *             "gpt-4o",
+                     *             "gpt-4o-mini"
+                     *           ],
+                     *           "features": [
+                     *             "temperature",
+                     *             "max_tokens"
+                     *           ],
+                     *           "limitations": []
+                     *         }
+                     *       },
+                     *       "selection_guide": {
+                     *         "complex_analysis": "moonshotai/Kimi-K2.6",
+                     *         "cost_effective_reasoning": "moonshotai/Kimi-K2.6",
+                     *         "creative_content": "gpt-4.1",
+                     *         "general_purpose": "claude-haiku-5-5"
+                     *       },
+                     *       "default_model": "gpt-4o"
+                     *     }
+                     */
                     "application/json": {
                         default_model: string;
                         generation_info: {
@@ -7507,6 +9828,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "ai_job_e13131d6870322c506bb5bd9",
+                     *       "status": "completed",
+                     *       "result": {
+                     *         "completion": "Hello.",
+                     *         "finish_reason": "stop"
+                     *       },
+                     *       "usage": {
+                     *         "prompt_tokens": 10,
+                     *         "completion_tokens": 5,
+                     *         "total_tokens": 15,
+                     *         "cost_usd": "0.000450"
+                     *       },
+                     *       "model": "o1",
+                     *       "generation": "new",
+                     *       "reasoning_effort": "medium",
+                     *       "execution_time_ms": 0,
+                     *       "quality_indicators": {
+                     *         "reasoning_steps": null,
+                     *         "confidence_score": null
+                     *       },
+                     *       "sandbox": true,
+                     *       "warnings": [
+                     *         {
+                     *           "code": "MODEL_RETIRED",
+                     *           "message": "Model o1 was shut down by openai on 2026-10-23; use gpt-5.6-sol.",
+                     *           "model": "o1",
+                     *           "shutdown_date": "2026-10-23",
+                     *           "replacement": "gpt-5.6-sol"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         execution_time_ms: number | null;
                         generation: string;
@@ -7536,6 +9891,15 @@ export interface operations {
                             [key: string]: unknown;
                         })[];
                     };
+                    /**
+                     * @example data: {"type":"job","job_id":"ai_job_7684c081d51f18cedadc31b4","model":"gpt-4o-mini"}
+                     *
+                     *     data: {"type":"delta","index":0,"content":"Hel"}
+                     *
+                     *     data: {"type":"delta","index":0,"content":"lo"}
+                     *
+                     *     data: {"type":"done","job_id":"ai_job_7684c081d51f18cedadc31b4","status":"completed","result":{"completion":"Hello","finish_reason":"stop"},"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"cost_u
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -7545,6 +9909,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "ai_job_1fe619a10e87e7cc3e9dc807",
+                     *       "status": "async",
+                     *       "task_id": "run-1fe619a10e87e7cc3e9dc807",
+                     *       "message": "Job started asynchronously with o3",
+                     *       "estimated_completion": "2026-11-26T12:13:24.699290Z",
+                     *       "reasoning_effort": "medium"
+                     *     }
+                     */
                     "application/json": {
                         /** Format: date-time */
                         estimated_completion: string;
@@ -7678,6 +10052,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job": {
+                     *         "id": 1530,
+                     *         "job_id": "ai_job_1fe619a10e87e7cc3e9dc807",
+                     *         "status": "completed",
+                     *         "model": "o3",
+                     *         "progress_percentage": 100,
+                     *         "created_at": "2026-11-26T12:13:14.699290Z",
+                     *         "started_at": "2026-11-26T12:13:14.885685Z",
+                     *         "completed_at": "2026-11-26T12:13:14.899265Z",
+                     *         "execution_time_ms": 0,
+                     *         "sandbox": true
+                     *       },
+                     *       "result": {
+                     *         "completion": "Hi.",
+                     *         "finish_reason": "stop"
+                     *       },
+                     *       "usage": {
+                     *         "prompt_tokens": 10,
+                     *         "completion_tokens": 5,
+                     *         "total_tokens": 15,
+                     *         "cost_usd": "0.000060"
+                     *       },
+                     *       "error": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ResultShape"];
                 };
             };
@@ -7837,6 +10238,127 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 2,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 1480,
+                     *           "ai_job": {
+                     *             "id": 1480,
+                     *             "job_id": "ai_job_71a5db91c496fd5ee1f9e587",
+                     *             "job_type": {
+                     *               "id": 1,
+                     *               "name": "chat_completion",
+                     *               "category": "chat"
+                     *             },
+                     *             "brand": {
+                     *               "id": 1592,
+                     *               "name": "Acme brand"
+                     *             },
+                     *             "created_by": {
+                     *               "id": 2376,
+                     *               "username": "alice"
+                     *             },
+                     *             "status": "completed",
+                     *             "priority": "normal",
+                     *             "progress_percentage": 100,
+                     *             "description": "",
+                     *             "is_async": false,
+                     *             "sandbox": true,
+                     *             "error_message": null,
+                     *             "created_at": "2026-11-26T12:13:00.744365Z",
+                     *             "started_at": "2026-11-26T12:13:00.744365Z",
+                     *             "completed_at": "2026-11-26T12:13:00.750118Z",
+                     *             "execution_time_seconds": 0
+                     *           },
+                     *           "model": "o3",
+                     *           "generation": "new",
+                     *           "performance_tier": "highest",
+                     *           "temperature": null,
+                     *           "max_tokens": null,
+                     *           "max_completion_tokens": null,
+                     *           "reasoning_effort": "high",
+                     *           "messages_format": "structured",
+                     *           "tools": null,
+                     *           "tool_resources": null,
+                     *           "response_format": null,
+                     *           "openai_id": "chatcmpl-stub",
+                     *           "prompt_tokens": 2000,
+                     *           "completion_tokens": 0,
+                     *           "total_tokens": 2000,
+                     *           "cost_usd": "0.004000",
+                     *           "execution_time_ms": 0,
+                     *           "quality_score": null,
+                     *           "reasoning_steps": null,
+                     *           "created_at": "2026-11-26T12:13:00.744365Z"
+                     *         },
+                     *         {
+                     *           "id": 1478,
+                     *           "ai_job": {
+                     *             "id": 1478,
+                     *             "job_id": "ai_job_efc610de01cec93a9cc0ef5a",
+                     *             "job_type": {
+                     *               "id": 1,
+                     *               "name": "chat_completion",
+                     *               "category": "chat"
+                     *             },
+                     *             "brand": {
+                     *               "id": 1592,
+                     *               "name": "Acme brand"
+                     *             },
+                     *             "created_by": {
+                     *               "id": 2376,
+                     *               "username": "alice"
+                     *             },
+                     *             "status": "completed",
+                     *             "priority": "normal",
+                     *             "progress_percentage": 100,
+                     *             "description": "",
+                     *             "is_async": false,
+                     *             "sandbox": true,
+                     *             "error_message": null,
+                     *             "created_at": "2026-11-26T12:13:00.580027Z",
+                     *             "started_at": "2026-11-26T12:13:00.580027Z",
+                     *             "completed_at": "2026-11-26T12:13:00.726338Z",
+                     *             "execution_time_seconds": 0
+                     *           },
+                     *           "model": "gpt-4o-mini",
+                     *           "generation": "legacy",
+                     *           "performance_tier": "good",
+                     *           "temperature": 0.5,
+                     *           "max_tokens": null,
+                     *           "max_completion_tokens": null,
+                     *           "reasoning_effort": null,
+                     *           "messages_format": "legacy",
+                     *           "tools": [
+                     *             {
+                     *               "type": "function",
+                     *               "function": {
+                     *                 "name": "f",
+                     *                 "parameters": {
+                     *                   "type": "object"
+                     *                 }
+                     *               }
+                     *             }
+                     *           ],
+                     *           "tool_resources": null,
+                     *           "response_format": null,
+                     *           "openai_id": "chatcmpl-stub",
+                     *           "prompt_tokens": 1000,
+                     *           "completion_tokens": 0,
+                     *           "total_tokens": 1000,
+                     *           "cost_usd": "0.000150",
+                     *           "execution_time_ms": 0,
+                     *           "quality_score": null,
+                     *           "reasoning_steps": null,
+                     *           "created_at": "2026-11-26T12:13:00.580027Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedOpenAIJobRowList"];
                 };
             };
@@ -7910,6 +10432,20 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "model": "gpt-4o-mini",
+                 *       "messages": [
+                 *         {
+                 *           "role": "user",
+                 *           "content": "Hello"
+                 *         }
+                 *       ],
+                 *       "description": "A try",
+                 *       "temperature": 0,
+                 *       "async": false
+                 *     }
+                 */
                 "application/json": {
                     /** @description Accept it as a job and answer 202 at once. */
                     async?: boolean | null;
@@ -8027,6 +10563,96 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1474,
+                     *       "ai_job": {
+                     *         "id": 1474,
+                     *         "job_id": "ai_job_adbb480089ba44a3a11f32a3",
+                     *         "job_type": {
+                     *           "id": 1,
+                     *           "name": "chat_completion",
+                     *           "category": "chat"
+                     *         },
+                     *         "brand": {
+                     *           "id": 1570,
+                     *           "name": "Acme brand"
+                     *         },
+                     *         "created_by": {
+                     *           "id": 2343,
+                     *           "username": "alice"
+                     *         },
+                     *         "status": "completed",
+                     *         "priority": "normal",
+                     *         "progress_percentage": 100,
+                     *         "description": "A try",
+                     *         "is_async": false,
+                     *         "sandbox": true,
+                     *         "error_message": null,
+                     *         "created_at": "2026-11-26T12:12:58.822298Z",
+                     *         "started_at": "2026-11-26T12:12:58.822298Z",
+                     *         "completed_at": "2026-11-26T12:12:58.962205Z",
+                     *         "execution_time_seconds": 0
+                     *       },
+                     *       "model": "gpt-4o-mini",
+                     *       "generation": "legacy",
+                     *       "performance_tier": "good",
+                     *       "temperature": 0,
+                     *       "max_tokens": 1000,
+                     *       "max_completion_tokens": null,
+                     *       "reasoning_effort": null,
+                     *       "messages_format": "legacy",
+                     *       "tools": null,
+                     *       "tool_resources": null,
+                     *       "response_format": null,
+                     *       "openai_id": "chatcmpl-stub",
+                     *       "prompt_tokens": 10,
+                     *       "completion_tokens": 5,
+                     *       "total_tokens": 15,
+                     *       "cost_usd": "0.000005",
+                     *       "execution_time_ms": 0,
+                     *       "quality_score": null,
+                     *       "reasoning_steps": null,
+                     *       "created_at": "2026-11-26T12:12:58.822298Z",
+                     *       "input_data": {
+                     *         "model": "gpt-4o-mini",
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "Hello"
+                     *           }
+                     *         ],
+                     *         "temperature": 0
+                     *       },
+                     *       "result": {
+                     *         "completion": "Hi.",
+                     *         "finish_reason": "stop"
+                     *       },
+                     *       "usage": {
+                     *         "input_tokens": 10,
+                     *         "output_tokens": 5,
+                     *         "total_tokens": 15,
+                     *         "cached_tokens": 0,
+                     *         "reasoning_tokens": 0,
+                     *         "is_estimated": false,
+                     *         "cost_input": "0.000002",
+                     *         "cost_output": "0.000003",
+                     *         "total_cost": "0.000005",
+                     *         "execution_time_seconds": 0,
+                     *         "memory_usage_mb": null,
+                     *         "provider_name": "openai",
+                     *         "model_name": "gpt-4o-mini",
+                     *         "success_rate": 1,
+                     *         "error_count": 0
+                     *       },
+                     *       "quality_indicators": {
+                     *         "reasoning_steps": null,
+                     *         "confidence_score": null
+                     *       },
+                     *       "error": null,
+                     *       "warnings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OpenAIJobWhole"];
                 };
             };
@@ -8169,6 +10795,117 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1472,
+                     *       "ai_job": {
+                     *         "id": 1472,
+                     *         "job_id": "ai_job_3d4650d891ea96a99b8871f0",
+                     *         "job_type": {
+                     *           "id": 1,
+                     *           "name": "chat_completion",
+                     *           "category": "chat"
+                     *         },
+                     *         "brand": {
+                     *           "id": 1568,
+                     *           "name": "Acme brand"
+                     *         },
+                     *         "created_by": {
+                     *           "id": 2340,
+                     *           "username": "alice"
+                     *         },
+                     *         "status": "completed",
+                     *         "priority": "high",
+                     *         "progress_percentage": 100,
+                     *         "description": "A try",
+                     *         "is_async": true,
+                     *         "sandbox": true,
+                     *         "error_message": null,
+                     *         "created_at": "2026-11-26T12:12:58.438060Z",
+                     *         "started_at": "2026-11-26T12:12:58.646999Z",
+                     *         "completed_at": "2026-11-26T12:12:58.653641Z",
+                     *         "execution_time_seconds": 0
+                     *       },
+                     *       "model": "gpt-4o-mini",
+                     *       "generation": "legacy",
+                     *       "performance_tier": "good",
+                     *       "temperature": 0,
+                     *       "max_tokens": 1000,
+                     *       "max_completion_tokens": null,
+                     *       "reasoning_effort": null,
+                     *       "messages_format": "legacy",
+                     *       "tools": [
+                     *         {
+                     *           "type": "function",
+                     *           "function": {
+                     *             "name": "f",
+                     *             "parameters": {
+                     *               "type": "object"
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "tool_resources": null,
+                     *       "response_format": null,
+                     *       "openai_id": "chatcmpl-stub",
+                     *       "prompt_tokens": 10,
+                     *       "completion_tokens": 5,
+                     *       "total_tokens": 15,
+                     *       "cost_usd": "0.000005",
+                     *       "execution_time_ms": 0,
+                     *       "quality_score": null,
+                     *       "reasoning_steps": null,
+                     *       "created_at": "2026-11-26T12:12:58.438060Z",
+                     *       "input_data": {
+                     *         "model": "gpt-4o-mini",
+                     *         "tools": [
+                     *           {
+                     *             "type": "function",
+                     *             "function": {
+                     *               "name": "f",
+                     *               "parameters": {
+                     *                 "type": "object"
+                     *               }
+                     *             }
+                     *           }
+                     *         ],
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "Hello"
+                     *           }
+                     *         ],
+                     *         "temperature": 0
+                     *       },
+                     *       "result": {
+                     *         "completion": "Hi.",
+                     *         "finish_reason": "stop"
+                     *       },
+                     *       "usage": {
+                     *         "input_tokens": 10,
+                     *         "output_tokens": 5,
+                     *         "total_tokens": 15,
+                     *         "cached_tokens": 0,
+                     *         "reasoning_tokens": 0,
+                     *         "is_estimated": false,
+                     *         "cost_input": "0.000002",
+                     *         "cost_output": "0.000003",
+                     *         "total_cost": "0.000005",
+                     *         "execution_time_seconds": 0,
+                     *         "memory_usage_mb": null,
+                     *         "provider_name": "openai",
+                     *         "model_name": "gpt-4o-mini",
+                     *         "success_rate": 1,
+                     *         "error_count": 0
+                     *       },
+                     *       "quality_indicators": {
+                     *         "reasoning_steps": null,
+                     *         "confidence_score": null
+                     *       },
+                     *       "error": null,
+                     *       "warnings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OpenAIJobWhole"];
                 };
             };
@@ -8243,6 +10980,12 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "description": "mine now",
+                 *       "temperature": 0.1
+                 *     }
+                 */
                 "application/json": {
                     /** @description The job's, to find it again. */
                     description?: string | null;
@@ -8360,6 +11103,77 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 34,
+                     *       "ai_job": {
+                     *         "id": 34,
+                     *         "job_id": "ai_job_1ca7c4b28ac6614ee48b64e9",
+                     *         "job_type": {
+                     *           "id": 1,
+                     *           "name": "chat_completion",
+                     *           "category": "chat"
+                     *         },
+                     *         "brand": {
+                     *           "id": 17,
+                     *           "name": "Acme brand"
+                     *         },
+                     *         "created_by": {
+                     *           "id": 25,
+                     *           "username": "alice"
+                     *         },
+                     *         "status": "pending",
+                     *         "priority": "normal",
+                     *         "progress_percentage": 0,
+                     *         "description": "mine now",
+                     *         "is_async": true,
+                     *         "sandbox": true,
+                     *         "error_message": null,
+                     *         "created_at": "2026-11-26T12:08:41.113624Z",
+                     *         "started_at": null,
+                     *         "completed_at": null,
+                     *         "execution_time_seconds": null
+                     *       },
+                     *       "model": "gpt-4o-mini",
+                     *       "generation": "legacy",
+                     *       "performance_tier": "good",
+                     *       "temperature": 0.1,
+                     *       "max_tokens": 1000,
+                     *       "max_completion_tokens": null,
+                     *       "reasoning_effort": null,
+                     *       "messages_format": "legacy",
+                     *       "tools": null,
+                     *       "tool_resources": null,
+                     *       "response_format": null,
+                     *       "openai_id": null,
+                     *       "prompt_tokens": null,
+                     *       "completion_tokens": null,
+                     *       "total_tokens": null,
+                     *       "cost_usd": null,
+                     *       "execution_time_ms": null,
+                     *       "quality_score": null,
+                     *       "reasoning_steps": null,
+                     *       "created_at": "2026-11-26T12:08:41.113624Z",
+                     *       "input_data": {
+                     *         "model": "gpt-4o-mini",
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "Canary"
+                     *           }
+                     *         ],
+                     *         "temperature": 0.1
+                     *       },
+                     *       "result": null,
+                     *       "usage": null,
+                     *       "quality_indicators": {
+                     *         "reasoning_steps": null,
+                     *         "confidence_score": null
+                     *       },
+                     *       "error": null,
+                     *       "warnings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OpenAIJobWhole"];
                 };
             };
@@ -8557,6 +11371,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "description": "New"
+                 *     }
+                 */
                 "application/json": {
                     /** @description The job's, to find it again. */
                     description?: string | null;
@@ -8674,6 +11493,95 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1504,
+                     *       "ai_job": {
+                     *         "id": 1504,
+                     *         "job_id": "ai_job_82484d7a3037647d2c5db809",
+                     *         "job_type": {
+                     *           "id": 1,
+                     *           "name": "chat_completion",
+                     *           "category": "chat"
+                     *         },
+                     *         "brand": {
+                     *           "id": 1635,
+                     *           "name": "Acme brand"
+                     *         },
+                     *         "created_by": {
+                     *           "id": 2439,
+                     *           "username": "alice"
+                     *         },
+                     *         "status": "completed",
+                     *         "priority": "normal",
+                     *         "progress_percentage": 100,
+                     *         "description": "New",
+                     *         "is_async": false,
+                     *         "sandbox": true,
+                     *         "error_message": null,
+                     *         "created_at": "2026-11-26T12:13:08.411969Z",
+                     *         "started_at": "2026-11-26T12:13:08.411969Z",
+                     *         "completed_at": "2026-11-26T12:13:08.533767Z",
+                     *         "execution_time_seconds": 0
+                     *       },
+                     *       "model": "gpt-4o-mini",
+                     *       "generation": "legacy",
+                     *       "performance_tier": "good",
+                     *       "temperature": null,
+                     *       "max_tokens": null,
+                     *       "max_completion_tokens": null,
+                     *       "reasoning_effort": null,
+                     *       "messages_format": "legacy",
+                     *       "tools": null,
+                     *       "tool_resources": null,
+                     *       "response_format": null,
+                     *       "openai_id": "chatcmpl-stub",
+                     *       "prompt_tokens": 1000,
+                     *       "completion_tokens": 0,
+                     *       "total_tokens": 1000,
+                     *       "cost_usd": "0.000150",
+                     *       "execution_time_ms": 0,
+                     *       "quality_score": null,
+                     *       "reasoning_steps": null,
+                     *       "created_at": "2026-11-26T12:13:08.411969Z",
+                     *       "input_data": {
+                     *         "model": "gpt-4o-mini",
+                     *         "messages": [
+                     *           {
+                     *             "role": "user",
+                     *             "content": "Say hello."
+                     *           }
+                     *         ]
+                     *       },
+                     *       "result": {
+                     *         "completion": "Hi.",
+                     *         "finish_reason": "stop"
+                     *       },
+                     *       "usage": {
+                     *         "input_tokens": 1000,
+                     *         "output_tokens": 0,
+                     *         "total_tokens": 1000,
+                     *         "cached_tokens": 0,
+                     *         "reasoning_tokens": 0,
+                     *         "is_estimated": false,
+                     *         "cost_input": "0.000150",
+                     *         "cost_output": "0.000000",
+                     *         "total_cost": "0.000150",
+                     *         "execution_time_seconds": 0,
+                     *         "memory_usage_mb": null,
+                     *         "provider_name": "openai",
+                     *         "model_name": "gpt-4o-mini",
+                     *         "success_rate": 1,
+                     *         "error_count": 0
+                     *       },
+                     *       "quality_indicators": {
+                     *         "reasoning_steps": null,
+                     *         "confidence_score": null
+                     *       },
+                     *       "error": null,
+                     *       "warnings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OpenAIJobWhole"];
                 };
             };
@@ -8781,6 +11689,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "task_description": "Analyse 50 pages of content....................................................................................................................................................................................................................................................................................................................................................................................."
+                 *     }
+                 */
                 "application/json": components["schemas"]["TaskRequest"];
             };
         };
@@ -8790,6 +11703,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "recommended_model": "gpt-6-luna",
+                     *       "confidence": 0.51,
+                     *       "reasoning": "GPT-6 Luna scores best on what counts most here: speed + cost. Too few jobs of your own to measure it; this rests on the catalogue.",
+                     *       "alternatives": [
+                     *         {
+                     *           "model": "gpt-5-mini",
+                     *           "trade_offs": "higher cost",
+                     *           "cost_savings": null,
+                     *           "estimated_cost": "0.002027",
+                     *           "estimated_time": null,
+                     *           "score": 0.8253
+                     *         },
+                     *         {
+                     *           "model": "gpt-5.4-mini",
+                     *           "trade_offs": "higher cost",
+                     *           "cost_savings": null,
+                     *           "estimated_cost": "0.004581",
+                     *           "estimated_time": null,
+                     *           "score": 0.8003
+                     *         }
+                     *       ],
+                     *       "estimated_cost": "0.000514",
+                     *       "estimated_time": null,
+                     *       "estimated_time_seconds": null,
+                     *       "scores": {
+                     *         "total": 0.85,
+                     *         "quality": 0.75,
+                     *         "cost": 0.9,
+                     *         "speed": 1,
+                     *         "reasoning": 0.75
+                     *       },
+                     *       "estimate_basis": {
+                     *         "input_tokens": 108,
+                     *         "output_tokens": 1000,
+                     *         "output_from": "default_limit",
+                     *         "measured_jobs": 0,
+                     *         "success_rate": null
+                     *       },
+                     *       "weights": {
+                     *         "quality": 0.5,
+                     *         "cost": 0.5,
+                     *         "speed": 0.5,
+                     *         "reasoning": 0.5
+                     *       },
+                     *       "excluded": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["RecommendationShape"];
                 };
             };
@@ -8869,10 +11831,7 @@ export interface operations {
     };
     ai_providers_list: {
         parameters: {
-            query?: {
-                /** @description Comma-separated, `-` for descending: . */
-                ordering?: string;
-            };
+            query?: never;
             header?: {
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
@@ -8887,10 +11846,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 3,
+                     *         "name": "anthropic",
+                     *         "display_name": "Anthropic",
+                     *         "base_url": "",
+                     *         "supports_chat": true,
+                     *         "supports_assistants": false,
+                     *         "supports_files": false,
+                     *         "supports_vision": true,
+                     *         "default_model": "claude-sonnet-5-5",
+                     *         "available_models": [],
+                     *         "rate_limit_rpm": null,
+                     *         "is_active": true
+                     *       },
+                     *       {
+                     *         "id": 4,
+                     *         "name": "google",
+                     *         "display_name": "Google",
+                     *         "base_url": "",
+                     *         "supports_chat": true,
+                     *         "supports_assistants": false,
+                     *         "supports_files": true,
+                     *         "supports_vision": true,
+                     *         "default_model": "gemini-3.5-flash",
+                     *         "available_models": [],
+                     *         "rate_limit_rpm": null,
+                     *         "is_active": true
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["ProviderShape"][];
                 };
             };
-            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            /** @description `VALIDATION_ERROR`. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8966,6 +11957,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "openai",
+                     *       "display_name": "OpenAI",
+                     *       "base_url": "https://api.openai.com/v1",
+                     *       "supports_chat": true,
+                     *       "supports_assistants": false,
+                     *       "supports_files": true,
+                     *       "supports_vision": true,
+                     *       "default_model": "gpt-4o",
+                     *       "available_models": [
+                     *         "o3",
+                     *         "gpt-5"
+                     *       ],
+                     *       "rate_limit_rpm": null,
+                     *       "is_active": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProviderShape"];
                 };
             };
@@ -9042,6 +12052,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "anthropic": {
+                     *         "status": "not_configured",
+                     *         "error": "No API key is configured for anthropic.",
+                     *         "error_code": "NO_API_KEY"
+                     *       },
+                     *       "google": {
+                     *         "status": "not_configured",
+                     *         "error": "No API key is configured for google.",
+                     *         "error_code": "NO_API_KEY"
+                     *       },
+                     *       "infomaniak": {
+                     *         "status": "not_configured",
+                     *         "error": "No API key is configured for infomaniak.",
+                     *         "error_code": "NO_API_KEY"
+                     *       },
+                     *       "openai": {
+                     *         "status": "error",
+                     *         "source": "own",
+                     *         "error": "openai refused the configured API key.",
+                     *         "error_code": "INVALID_API_KEY"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["HealthByName"];
                 };
             };
@@ -9121,6 +12156,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "provider": "openai",
+                     *         "sandbox": true,
+                     *         "last_reset_date": "2026-11-01",
+                     *         "monthly_token_limit": 1000000,
+                     *         "monthly_cost_limit": "100.000000",
+                     *         "current_tokens_used": 1000,
+                     *         "current_cost_used": "0.000285",
+                     *         "tokens_reserved": 0,
+                     *         "cost_reserved": "0.000000",
+                     *         "tokens_remaining": 999000,
+                     *         "cost_remaining": "99.999715",
+                     *         "usage_percentage": 0.1,
+                     *         "is_near_limit": false,
+                     *         "is_exceeded": false
+                     *       },
+                     *       {
+                     *         "provider": "infomaniak",
+                     *         "sandbox": true,
+                     *         "last_reset_date": "2026-11-01",
+                     *         "monthly_token_limit": 500000,
+                     *         "monthly_cost_limit": "50.000000",
+                     *         "current_tokens_used": 0,
+                     *         "current_cost_used": "0.000000",
+                     *         "tokens_reserved": 0,
+                     *         "cost_reserved": "0.000000",
+                     *         "tokens_remaining": 500000,
+                     *         "cost_remaining": "50.000000",
+                     *         "usage_percentage": 0,
+                     *         "is_near_limit": false,
+                     *         "is_exceeded": false
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["QuotaShape"][];
                 };
             };
@@ -9192,6 +12263,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "provider": "openai",
+                 *       "monthly_token_limit": 50
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangedQuotaRequest"];
             };
         };
@@ -9201,6 +12278,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "provider": "openai",
+                     *       "sandbox": true,
+                     *       "last_reset_date": "2026-11-01",
+                     *       "monthly_token_limit": 50,
+                     *       "monthly_cost_limit": "100.000000",
+                     *       "current_tokens_used": 15,
+                     *       "current_cost_used": "0.000005",
+                     *       "tokens_reserved": 0,
+                     *       "cost_reserved": "0.000000",
+                     *       "tokens_remaining": 35,
+                     *       "cost_remaining": "99.999996",
+                     *       "usage_percentage": 30,
+                     *       "is_near_limit": false,
+                     *       "is_exceeded": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["QuotaShape"];
                 };
             };
@@ -9282,7 +12377,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description By `ai_job__brand`. */
-                ai_job__brand?: unknown;
+                ai_job__brand?: number;
                 /**
                  * @description * `pending` - pending
                  *     * `running` - running
@@ -9364,6 +12459,92 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 2,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 660,
+                     *           "ai_job": {
+                     *             "id": 1055,
+                     *             "job_id": "ai_job_a370b2ae181b5cb5fca0ee90",
+                     *             "job_type": {
+                     *               "id": 1,
+                     *               "name": "chat_completion",
+                     *               "category": "chat"
+                     *             },
+                     *             "status": "completed",
+                     *             "brand": {
+                     *               "id": 1234,
+                     *               "name": "Acme brand"
+                     *             }
+                     *           },
+                     *           "brand": {
+                     *             "id": 1234,
+                     *             "name": "Acme brand"
+                     *           },
+                     *           "kind": "settle",
+                     *           "reference": "ai_job_a370b2ae181b5cb5fca0ee90",
+                     *           "provider_name": "openai",
+                     *           "model_name": "gpt-4o-mini",
+                     *           "generation": "legacy",
+                     *           "reasoning_effort": null,
+                     *           "sandbox": true,
+                     *           "input_tokens": 10,
+                     *           "output_tokens": 5,
+                     *           "total_tokens": 15,
+                     *           "cached_tokens": 0,
+                     *           "reasoning_tokens": 0,
+                     *           "is_estimated": false,
+                     *           "cost_input": "0.000002",
+                     *           "cost_output": "0.000003",
+                     *           "total_cost": "0.000005",
+                     *           "cost_per_token": "0.000000300000",
+                     *           "execution_time_seconds": 0,
+                     *           "memory_usage_mb": null,
+                     *           "success_rate": 1,
+                     *           "error_count": 0,
+                     *           "quality_score": null,
+                     *           "cost_efficiency": 0.5,
+                     *           "created_at": "2026-11-26T12:11:35.830259Z"
+                     *         },
+                     *         {
+                     *           "id": 661,
+                     *           "ai_job": null,
+                     *           "brand": {
+                     *             "id": 1236,
+                     *             "name": "Other"
+                     *           },
+                     *           "kind": "settle",
+                     *           "reference": "ai_job_159c_473",
+                     *           "provider_name": "openai",
+                     *           "model_name": "gpt-4o-mini",
+                     *           "generation": "legacy",
+                     *           "reasoning_effort": null,
+                     *           "sandbox": true,
+                     *           "input_tokens": 10,
+                     *           "output_tokens": 5,
+                     *           "total_tokens": 15,
+                     *           "cached_tokens": 0,
+                     *           "reasoning_tokens": 0,
+                     *           "is_estimated": false,
+                     *           "cost_input": "0.000001",
+                     *           "cost_output": "0.000001",
+                     *           "total_cost": "0.000001",
+                     *           "cost_per_token": "0.000000066667",
+                     *           "execution_time_seconds": 0.1,
+                     *           "memory_usage_mb": null,
+                     *           "success_rate": 1,
+                     *           "error_count": 0,
+                     *           "quality_score": null,
+                     *           "cost_efficiency": 0.8182,
+                     *           "created_at": "2026-03-10T12:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedUsageRowList"];
                 };
             };
@@ -9435,6 +12616,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "provider_name": "openai",
+                 *       "model_name": "gpt-4o-mini",
+                 *       "input_tokens": 1000,
+                 *       "output_tokens": 500,
+                 *       "cached_tokens": 400,
+                 *       "execution_time_seconds": 1.5,
+                 *       "is_success": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["ManualUsageRequest"];
             };
         };
@@ -9444,6 +12636,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 763,
+                     *       "ai_job": null,
+                     *       "brand": {
+                     *         "id": 1332,
+                     *         "name": "Acme brand"
+                     *       },
+                     *       "kind": "manual",
+                     *       "reference": "manual_a54107416ed1b110c8919367",
+                     *       "provider_name": "openai",
+                     *       "model_name": "gpt-4o-mini",
+                     *       "generation": "legacy",
+                     *       "reasoning_effort": null,
+                     *       "sandbox": true,
+                     *       "input_tokens": 1000,
+                     *       "output_tokens": 500,
+                     *       "total_tokens": 1500,
+                     *       "cached_tokens": 400,
+                     *       "reasoning_tokens": 0,
+                     *       "is_estimated": false,
+                     *       "cost_input": "0.000120",
+                     *       "cost_output": "0.000300",
+                     *       "total_cost": "0.000420",
+                     *       "cost_per_token": "0.000000280000",
+                     *       "execution_time_seconds": 1.5,
+                     *       "memory_usage_mb": null,
+                     *       "success_rate": 0,
+                     *       "error_count": 1,
+                     *       "quality_score": null,
+                     *       "cost_efficiency": 0.5,
+                     *       "created_at": "2026-11-26T12:11:45.776784Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UsageRow"];
                 };
             };
@@ -9550,6 +12776,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 596,
+                     *       "ai_job": {
+                     *         "id": 1053,
+                     *         "job_id": "ai_job_1c12be8f7ba2a1eed6a40e28",
+                     *         "job_type": {
+                     *           "id": 1,
+                     *           "name": "chat_completion",
+                     *           "category": "chat"
+                     *         },
+                     *         "status": "completed",
+                     *         "brand": {
+                     *           "id": 1190,
+                     *           "name": "Acme brand"
+                     *         }
+                     *       },
+                     *       "brand": {
+                     *         "id": 1190,
+                     *         "name": "Acme brand"
+                     *       },
+                     *       "kind": "settle",
+                     *       "reference": "ai_job_1c12be8f7ba2a1eed6a40e28",
+                     *       "provider_name": "openai",
+                     *       "model_name": "gpt-4o-mini",
+                     *       "generation": "legacy",
+                     *       "reasoning_effort": null,
+                     *       "sandbox": true,
+                     *       "input_tokens": 10,
+                     *       "output_tokens": 5,
+                     *       "total_tokens": 15,
+                     *       "cached_tokens": 0,
+                     *       "reasoning_tokens": 0,
+                     *       "is_estimated": false,
+                     *       "cost_input": "0.000002",
+                     *       "cost_output": "0.000003",
+                     *       "total_cost": "0.000005",
+                     *       "cost_per_token": "0.000000300000",
+                     *       "execution_time_seconds": 0,
+                     *       "memory_usage_mb": null,
+                     *       "success_rate": 1,
+                     *       "error_count": 0,
+                     *       "quality_score": 8.5,
+                     *       "cost_efficiency": 0.5,
+                     *       "created_at": "2026-11-26T12:11:31.575160Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UsageRow"];
                 };
             };
@@ -9629,6 +12902,54 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 19,
+                     *       "reference": "ai_job_81ffa28abba44e80bcf80a01",
+                     *       "model": "gpt-4o-mini",
+                     *       "provider": "openai",
+                     *       "sandbox": true,
+                     *       "is_estimated": false,
+                     *       "lines": [
+                     *         {
+                     *           "token_class": "input",
+                     *           "tokens": 10,
+                     *           "rate": "0.15",
+                     *           "amount": "0.000002"
+                     *         },
+                     *         {
+                     *           "token_class": "output",
+                     *           "tokens": 5,
+                     *           "rate": "0.6",
+                     *           "amount": "0.000003"
+                     *         }
+                     *       ],
+                     *       "price": {
+                     *         "since": "1970-01-01",
+                     *         "currency": "USD",
+                     *         "unit": "per_1M_tokens",
+                     *         "source": "pip litellm==1.109.1 litellm/model_prices_and_context_window_backup.json"
+                     *       },
+                     *       "rate": {
+                     *         "currency": "USD",
+                     *         "usd": "1",
+                     *         "day": "1970-01-01"
+                     *       },
+                     *       "amount": "0.000005",
+                     *       "currency": "USD",
+                     *       "total_cost": "0.000005",
+                     *       "adds_up": true,
+                     *       "reservation": "0.009834",
+                     *       "settlement": {
+                     *         "kind": "settle",
+                     *         "created_at": "2026-11-26T12:08:47.520845Z",
+                     *         "cost": "0.000005",
+                     *         "cost_input": "0.000002",
+                     *         "charged": "0.000005"
+                     *       },
+                     *       "adjustments": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ChargeExplained"];
                 };
             };
@@ -9723,6 +13044,78 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "period": "2026-11",
+                     *       "sandbox": true,
+                     *       "total_cost": "0.040000",
+                     *       "unpriced_jobs": 0,
+                     *       "budget_limit": null,
+                     *       "budget_used_percentage": null,
+                     *       "projected_monthly_cost": "0.056000",
+                     *       "by_provider": [
+                     *         {
+                     *           "provider": "openai",
+                     *           "jobs": 10,
+                     *           "tokens": 450,
+                     *           "cost": "0.030000",
+                     *           "percentage": 75,
+                     *           "avg_cost": "0.003000"
+                     *         },
+                     *         {
+                     *           "provider": "infomaniak",
+                     *           "jobs": 10,
+                     *           "tokens": 150,
+                     *           "cost": "0.010000",
+                     *           "percentage": 25,
+                     *           "avg_cost": "0.001000"
+                     *         }
+                     *       ],
+                     *       "by_model": [
+                     *         {
+                     *           "provider": "openai",
+                     *           "jobs": 10,
+                     *           "tokens": 450,
+                     *           "cost": "0.030000",
+                     *           "percentage": 75,
+                     *           "avg_cost": "0.003000",
+                     *           "model": "gpt-4o-mini"
+                     *         },
+                     *         {
+                     *           "provider": "infomaniak",
+                     *           "jobs": 10,
+                     *           "tokens": 150,
+                     *           "cost": "0.010000",
+                     *           "percentage": 25,
+                     *           "avg_cost": "0.001000",
+                     *           "model": "mixtral"
+                     *         }
+                     *       ],
+                     *       "by_brand": [
+                     *         {
+                     *           "brand_id": 1116,
+                     *           "brand_name": "Acme brand",
+                     *           "cost": "0.040000",
+                     *           "jobs": 20,
+                     *           "percentage": 100
+                     *         }
+                     *       ],
+                     *       "cost_trends": [
+                     *         {
+                     *           "week": "2026-W44",
+                     *           "cost": "0.000000",
+                     *           "jobs": 0,
+                     *           "avg_daily": "0.000000"
+                     *         },
+                     *         {
+                     *           "week": "2026-W45",
+                     *           "cost": "0.000000",
+                     *           "jobs": 0,
+                     *           "avg_daily": "0.000000"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["CostBreakdown"];
                 };
             };
@@ -9821,6 +13214,117 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "period": {
+                     *         "days": 2,
+                     *         "start_date": "2026-11-25",
+                     *         "end_date": "2026-11-26"
+                     *       },
+                     *       "sandbox": true,
+                     *       "totals": {
+                     *         "jobs": 3,
+                     *         "tokens": 45,
+                     *         "cost": "0.004000",
+                     *         "avg_cost_per_job": "0.001333",
+                     *         "avg_execution_time": 3,
+                     *         "unpriced_jobs": 0
+                     *       },
+                     *       "by_provider": [
+                     *         {
+                     *           "provider": "openai",
+                     *           "jobs": 3,
+                     *           "tokens": 45,
+                     *           "cost": "0.004000",
+                     *           "percentage": 100,
+                     *           "avg_cost": "0.001333"
+                     *         }
+                     *       ],
+                     *       "by_model": [
+                     *         {
+                     *           "model": "o3",
+                     *           "provider": "openai",
+                     *           "jobs": 1,
+                     *           "cost": "0.003000",
+                     *           "avg_tokens": 15
+                     *         },
+                     *         {
+                     *           "model": "gpt-4o-mini",
+                     *           "provider": "openai",
+                     *           "jobs": 2,
+                     *           "cost": "0.001000",
+                     *           "avg_tokens": 15
+                     *         }
+                     *       ],
+                     *       "by_generation": [
+                     *         {
+                     *           "generation": "new",
+                     *           "models": [
+                     *             "o3"
+                     *           ],
+                     *           "jobs": 1,
+                     *           "cost": "0.003000",
+                     *           "percentage": 75,
+                     *           "avg_quality": 9
+                     *         },
+                     *         {
+                     *           "generation": "legacy",
+                     *           "models": [
+                     *             "gpt-4o-mini"
+                     *           ],
+                     *           "jobs": 2,
+                     *           "cost": "0.001000",
+                     *           "percentage": 25,
+                     *           "avg_quality": null
+                     *         }
+                     *       ],
+                     *       "daily_breakdown": [
+                     *         {
+                     *           "date": "2026-11-25",
+                     *           "jobs": 2,
+                     *           "cost": "0.004000",
+                     *           "tokens": 30,
+                     *           "avg_execution_time": 3
+                     *         },
+                     *         {
+                     *           "date": "2026-11-26",
+                     *           "jobs": 1,
+                     *           "cost": "0.000000",
+                     *           "tokens": 15,
+                     *           "avg_execution_time": null
+                     *         }
+                     *       ],
+                     *       "top_costly_jobs": [
+                     *         {
+                     *           "job_id": "ai_job_159c_235",
+                     *           "cost": "0.003000",
+                     *           "tokens": 15,
+                     *           "model": "o3",
+                     *           "description": null
+                     *         },
+                     *         {
+                     *           "job_id": "ai_job_159c_236",
+                     *           "cost": "0.001000",
+                     *           "tokens": 15,
+                     *           "model": "gpt-4o-mini",
+                     *           "description": null
+                     *         }
+                     *       ],
+                     *       "quality_metrics": {
+                     *         "success_rate": 0.6667,
+                     *         "avg_execution_time": 3,
+                     *         "failed_jobs": 1,
+                     *         "timeout_jobs": 0,
+                     *         "avg_quality": 9
+                     *       },
+                     *       "efficiency_insights": {
+                     *         "most_cost_effective": "gpt-4o-mini",
+                     *         "highest_roi": "o3",
+                     *         "premium_choice": "o3",
+                     *         "fastest": "gpt-4o-mini"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["UsageDashboard"];
                 };
             };
@@ -9919,6 +13423,71 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "period": {
+                     *         "days": 30,
+                     *         "start_date": "2026-10-28",
+                     *         "end_date": "2026-11-26"
+                     *       },
+                     *       "sandbox": true,
+                     *       "models_comparison": [
+                     *         {
+                     *           "model": "gpt-4o-mini",
+                     *           "provider": "openai",
+                     *           "metrics": {
+                     *             "jobs": 20,
+                     *             "cost": "0.000060",
+                     *             "avg_cost_per_job": "0.000003",
+                     *             "avg_tokens": 15,
+                     *             "avg_execution_time": 0.1,
+                     *             "success_rate": 1,
+                     *             "quality_score": null,
+                     *             "cost_efficiency": 0.6719
+                     *           },
+                     *           "efficiency_score": 0.6719,
+                     *           "recommendations": []
+                     *         },
+                     *         {
+                     *           "model": "o3",
+                     *           "provider": "openai",
+                     *           "metrics": {
+                     *             "jobs": 22,
+                     *             "cost": "0.000198",
+                     *             "avg_cost_per_job": "0.000009",
+                     *             "avg_tokens": 15,
+                     *             "avg_execution_time": 0.1,
+                     *             "success_rate": 0.9091,
+                     *             "quality_score": null,
+                     *             "cost_efficiency": 0.4057
+                     *           },
+                     *           "efficiency_score": 0.3688,
+                     *           "recommendations": [
+                     *             {
+                     *               "code": "investigate_failures",
+                     *               "model": null,
+                     *               "success_rate": 0.9091,
+                     *               "saves_percentage": null
+                     *             },
+                     *             {
+                     *               "code": "try_cheaper_model",
+                     *               "model": "gpt-4o-mini",
+                     *               "success_rate": null,
+                     *               "saves_percentage": 66.7
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "overall_insights": {
+                     *         "most_efficient_model": "gpt-4o-mini",
+                     *         "most_cost_effective": "gpt-4o-mini",
+                     *         "fastest": "gpt-4o-mini",
+                     *         "most_reliable": "gpt-4o-mini",
+                     *         "highest_quality": null,
+                     *         "unpriced_jobs": 0
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["UsageEfficiency"];
                 };
             };
@@ -10096,6 +13665,80 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "month": "2026-11",
+                     *       "month_end": "2026-11-30",
+                     *       "sandbox": true,
+                     *       "company": {
+                     *         "month_to_date": "0.040000",
+                     *         "expected_month_end": "0.056000",
+                     *         "range": {
+                     *           "low": "0.056000",
+                     *           "high": "0.056000"
+                     *         },
+                     *         "daily_average": "0.004000",
+                     *         "days_of_data": 9
+                     *       },
+                     *       "by_provider": [
+                     *         {
+                     *           "month_to_date": "0.010000",
+                     *           "expected_month_end": "0.014000",
+                     *           "range": {
+                     *             "low": "0.014000",
+                     *             "high": "0.014000"
+                     *           },
+                     *           "daily_average": "0.001000",
+                     *           "days_of_data": 9,
+                     *           "provider": "infomaniak"
+                     *         },
+                     *         {
+                     *           "month_to_date": "0.030000",
+                     *           "expected_month_end": "0.042000",
+                     *           "range": {
+                     *             "low": "0.042000",
+                     *             "high": "0.042000"
+                     *           },
+                     *           "daily_average": "0.003000",
+                     *           "days_of_data": 9,
+                     *           "provider": "openai"
+                     *         }
+                     *       ],
+                     *       "by_model": [
+                     *         {
+                     *           "month_to_date": "0.010000",
+                     *           "expected_month_end": "0.014000",
+                     *           "range": {
+                     *             "low": "0.014000",
+                     *             "high": "0.014000"
+                     *           },
+                     *           "daily_average": "0.001000",
+                     *           "days_of_data": 9,
+                     *           "provider": "infomaniak",
+                     *           "model": "mixtral"
+                     *         },
+                     *         {
+                     *           "month_to_date": "0.030000",
+                     *           "expected_month_end": "0.042000",
+                     *           "range": {
+                     *             "low": "0.042000",
+                     *             "high": "0.042000"
+                     *           },
+                     *           "daily_average": "0.003000",
+                     *           "days_of_data": 9,
+                     *           "provider": "openai",
+                     *           "model": "gpt-4o-mini"
+                     *         }
+                     *       ],
+                     *       "budgets": [],
+                     *       "method": {
+                     *         "name": "mean_of_complete_days",
+                     *         "look_back_days": 28,
+                     *         "least_days": 3,
+                     *         "range": "80%"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["UsageForecast"];
                 };
             };
@@ -10205,6 +13848,71 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "comparison_period": "7 days",
+                     *       "sandbox": true,
+                     *       "models_analyzed": [
+                     *         "o3",
+                     *         "gpt-4o-mini"
+                     *       ],
+                     *       "metric": "cost_efficiency",
+                     *       "metrics_comparison": [
+                     *         {
+                     *           "model": "gpt-4o-mini",
+                     *           "provider": "openai",
+                     *           "generation": "legacy",
+                     *           "jobs_count": 1,
+                     *           "avg_cost_per_job": "0.000003",
+                     *           "avg_execution_time": 1,
+                     *           "success_rate": 1,
+                     *           "quality_score": null,
+                     *           "cost_efficiency": 0.6,
+                     *           "recommended_for": [
+                     *             "general",
+                     *             "cost_optimization"
+                     *           ],
+                     *           "performance_profile": {
+                     *             "reasoning_quality": null,
+                     *             "speed": 10,
+                     *             "cost_effectiveness": 6
+                     *           }
+                     *         },
+                     *         {
+                     *           "model": "o3",
+                     *           "provider": "openai",
+                     *           "generation": "new",
+                     *           "jobs_count": 1,
+                     *           "avg_cost_per_job": "0.000006",
+                     *           "avg_execution_time": 4,
+                     *           "success_rate": 1,
+                     *           "quality_score": 9.5,
+                     *           "cost_efficiency": 0.4286,
+                     *           "recommended_for": [
+                     *             "analysis",
+                     *             "reasoning"
+                     *           ],
+                     *           "performance_profile": {
+                     *             "reasoning_quality": 9.5,
+                     *             "speed": 2.5,
+                     *             "cost_effectiveness": 4.3
+                     *           }
+                     *         }
+                     *       ],
+                     *       "recommendations": {
+                     *         "most_cost_effective": "gpt-4o-mini",
+                     *         "highest_quality": "o3",
+                     *         "best_balance": "gpt-4o-mini",
+                     *         "fastest": "gpt-4o-mini"
+                     *       },
+                     *       "usage_optimization": {
+                     *         "simple_tasks": "gpt-4o-mini",
+                     *         "reasoning_tasks": "o3",
+                     *         "complex_analysis": "o3",
+                     *         "creative_content": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ModelComparison"];
                 };
             };
@@ -10303,6 +14011,111 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "period": {
+                     *         "days": 3,
+                     *         "start_date": "2026-11-24",
+                     *         "end_date": "2026-11-26"
+                     *       },
+                     *       "sandbox": true,
+                     *       "overall": {
+                     *         "jobs": 102,
+                     *         "success_rate": 0.9901,
+                     *         "failure_rate": 0,
+                     *         "timeout_rate": 0.0099,
+                     *         "cancelled_jobs": 1,
+                     *         "avg_execution_time": 0.797,
+                     *         "p50": 0.503,
+                     *         "p95": 0.949,
+                     *         "p99": 0.996
+                     *       },
+                     *       "by_model": [
+                     *         {
+                     *           "jobs": 100,
+                     *           "success_rate": 1,
+                     *           "failure_rate": 0,
+                     *           "timeout_rate": 0,
+                     *           "cancelled_jobs": 0,
+                     *           "avg_execution_time": 0.505,
+                     *           "p50": 0.503,
+                     *           "p95": 0.949,
+                     *           "p99": 0.996,
+                     *           "provider": "openai",
+                     *           "model": "gpt-4o-mini"
+                     *         },
+                     *         {
+                     *           "jobs": 2,
+                     *           "success_rate": 0,
+                     *           "failure_rate": 0,
+                     *           "timeout_rate": 1,
+                     *           "cancelled_jobs": 1,
+                     *           "avg_execution_time": 30,
+                     *           "p50": 30.307,
+                     *           "p95": 30.307,
+                     *           "p99": 30.307,
+                     *           "provider": "openai",
+                     *           "model": "o3"
+                     *         }
+                     *       ],
+                     *       "daily": [
+                     *         {
+                     *           "jobs": 100,
+                     *           "success_rate": 1,
+                     *           "failure_rate": 0,
+                     *           "timeout_rate": 0,
+                     *           "cancelled_jobs": 0,
+                     *           "avg_execution_time": 0.505,
+                     *           "p50": 0.503,
+                     *           "p95": 0.949,
+                     *           "p99": 0.996,
+                     *           "date": "2026-11-25"
+                     *         },
+                     *         {
+                     *           "jobs": 2,
+                     *           "success_rate": 0,
+                     *           "failure_rate": 0,
+                     *           "timeout_rate": 1,
+                     *           "cancelled_jobs": 1,
+                     *           "avg_execution_time": 30,
+                     *           "p50": 30.307,
+                     *           "p95": 30.307,
+                     *           "p99": 30.307,
+                     *           "date": "2026-11-26"
+                     *         }
+                     *       ],
+                     *       "by_model_and_day": [
+                     *         {
+                     *           "jobs": 100,
+                     *           "success_rate": 1,
+                     *           "failure_rate": 0,
+                     *           "timeout_rate": 0,
+                     *           "cancelled_jobs": 0,
+                     *           "avg_execution_time": 0.505,
+                     *           "p50": 0.503,
+                     *           "p95": 0.949,
+                     *           "p99": 0.996,
+                     *           "provider": "openai",
+                     *           "model": "gpt-4o-mini",
+                     *           "date": "2026-11-25"
+                     *         },
+                     *         {
+                     *           "jobs": 2,
+                     *           "success_rate": 0,
+                     *           "failure_rate": 0,
+                     *           "timeout_rate": 1,
+                     *           "cancelled_jobs": 1,
+                     *           "avg_execution_time": 30,
+                     *           "p50": 30.307,
+                     *           "p95": 30.307,
+                     *           "p99": 30.307,
+                     *           "provider": "openai",
+                     *           "model": "o3",
+                     *           "date": "2026-11-26"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["UsagePerformance"];
                 };
             };
@@ -10395,6 +14208,47 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "sandbox": true,
+                     *       "lifetime": {
+                     *         "total_jobs": 4,
+                     *         "total_cost": "0.000009",
+                     *         "total_tokens": 60,
+                     *         "avg_cost_per_token": "0.000000150000",
+                     *         "unpriced_jobs": 0
+                     *       },
+                     *       "monthly": {
+                     *         "current_month": {
+                     *           "jobs": 2,
+                     *           "cost": "0.000006",
+                     *           "tokens": 30
+                     *         },
+                     *         "previous_month": {
+                     *           "jobs": 1,
+                     *           "cost": "0.000002",
+                     *           "tokens": 15
+                     *         },
+                     *         "growth": {
+                     *           "jobs_percentage": 100,
+                     *           "cost_percentage": 200,
+                     *           "tokens_percentage": 100
+                     *         }
+                     *       },
+                     *       "efficiency": {
+                     *         "success_rate": 1,
+                     *         "avg_cost_per_job": "0.000002",
+                     *         "avg_tokens_per_job": 15,
+                     *         "avg_execution_time": 0.1,
+                     *         "avg_quality": null
+                     *       },
+                     *       "top_performers": {
+                     *         "most_efficient_model": "o3",
+                     *         "fastest_model": "gpt-4o-mini",
+                     *         "most_used_model": "gpt-4o-mini"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["UsageStats"];
                 };
             };
@@ -10499,6 +14353,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "metric": "cost",
+                     *       "period": "month",
+                     *       "sandbox": true,
+                     *       "data_points": [
+                     *         {
+                     *           "period_label": "2025-12",
+                     *           "start_date": "2025-12-01",
+                     *           "end_date": "2025-12-31",
+                     *           "value": "0.000000",
+                     *           "jobs": 0,
+                     *           "change_percentage": null,
+                     *           "is_complete": true
+                     *         },
+                     *         {
+                     *           "period_label": "2026-01",
+                     *           "start_date": "2026-01-01",
+                     *           "end_date": "2026-01-31",
+                     *           "value": "0.000000",
+                     *           "jobs": 0,
+                     *           "change_percentage": null,
+                     *           "is_complete": true
+                     *         }
+                     *       ],
+                     *       "summary": {
+                     *         "trend": "increasing",
+                     *         "avg_growth": 50,
+                     *         "volatility": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["UsageTrend"];
                 };
             };
@@ -10594,6 +14480,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 3,
+                     *       "next": "http://localhost:8000/ai/webhooks/?page=2&page_size=2",
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 144,
+                     *           "url": "https://b.example.com/",
+                     *           "kind": "standard",
+                     *           "events": [
+                     *             "alert.created"
+                     *           ],
+                     *           "description": "",
+                     *           "is_active": false,
+                     *           "failures": 0,
+                     *           "failing_since": null,
+                     *           "disabled_at": null,
+                     *           "disabled_reason": "",
+                     *           "last_success_at": null,
+                     *           "has_previous_secret_until": null,
+                     *           "created_at": "2026-11-26T12:10:28.703450Z"
+                     *         },
+                     *         {
+                     *           "id": 145,
+                     *           "url": "https://c.example.com/",
+                     *           "kind": "standard",
+                     *           "events": [
+                     *             "alert.created"
+                     *           ],
+                     *           "description": "",
+                     *           "is_active": false,
+                     *           "failures": 0,
+                     *           "failing_since": null,
+                     *           "disabled_at": null,
+                     *           "disabled_reason": "",
+                     *           "last_success_at": null,
+                     *           "has_previous_secret_until": null,
+                     *           "created_at": "2026-11-25T12:10:28.719726Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedEndpointShapeList"];
                 };
             };
@@ -10665,6 +14594,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "url": "https://hooks.example.com/a",
+                 *       "events": [
+                 *         "job.failed",
+                 *         "job.completed"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewEndpointRequest"];
             };
         };
@@ -10674,6 +14612,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "secret": "whsec_<secret>",
+                     *       "id": 93,
+                     *       "url": "https://hooks.example.com/a",
+                     *       "kind": "standard",
+                     *       "events": [
+                     *         "job.completed",
+                     *         "job.failed"
+                     *       ],
+                     *       "description": "",
+                     *       "is_active": true,
+                     *       "failures": 0,
+                     *       "failing_since": null,
+                     *       "disabled_at": null,
+                     *       "disabled_reason": "",
+                     *       "last_success_at": null,
+                     *       "has_previous_secret_until": null,
+                     *       "created_at": "2026-11-26T12:10:00.167842Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MadeEndpoint"];
                 };
             };
@@ -10771,6 +14730,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 45,
+                     *       "url": "http://localhost:8000/hook",
+                     *       "kind": "standard",
+                     *       "events": [
+                     *         "budget.threshold"
+                     *       ],
+                     *       "description": "Canary",
+                     *       "is_active": true,
+                     *       "failures": 0,
+                     *       "failing_since": null,
+                     *       "disabled_at": null,
+                     *       "disabled_reason": "",
+                     *       "last_success_at": null,
+                     *       "has_previous_secret_until": null,
+                     *       "created_at": "2026-11-26T12:08:56.490646Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["EndpointShape"];
                 };
             };
@@ -10845,6 +14823,12 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "description": "mine now",
+                 *       "is_active": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangedEndpointRequest"];
             };
         };
@@ -10854,6 +14838,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 47,
+                     *       "url": "http://localhost:8000/hook",
+                     *       "kind": "standard",
+                     *       "events": [
+                     *         "budget.threshold"
+                     *       ],
+                     *       "description": "mine now",
+                     *       "is_active": false,
+                     *       "failures": 0,
+                     *       "failing_since": null,
+                     *       "disabled_at": null,
+                     *       "disabled_reason": "",
+                     *       "last_success_at": null,
+                     *       "has_previous_secret_until": null,
+                     *       "created_at": "2026-11-26T12:08:57.005126Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["EndpointShape"];
                 };
             };
@@ -11024,6 +15027,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "description": "mine now"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PatchedChangedEndpointRequest"];
             };
         };
@@ -11033,6 +15041,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 49,
+                     *       "url": "http://localhost:8000/hook",
+                     *       "kind": "standard",
+                     *       "events": [
+                     *         "budget.threshold"
+                     *       ],
+                     *       "description": "mine now",
+                     *       "is_active": true,
+                     *       "failures": 0,
+                     *       "failing_since": null,
+                     *       "disabled_at": null,
+                     *       "disabled_reason": "",
+                     *       "last_success_at": null,
+                     *       "has_previous_secret_until": null,
+                     *       "created_at": "2026-11-26T12:08:57.479982Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["EndpointShape"];
                 };
             };
@@ -11130,6 +15157,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "secret": "whsec_<secret>",
+                     *       "id": 53,
+                     *       "url": "http://localhost:8000/hook",
+                     *       "kind": "standard",
+                     *       "events": [
+                     *         "budget.threshold"
+                     *       ],
+                     *       "description": "Canary",
+                     *       "is_active": true,
+                     *       "failures": 0,
+                     *       "failing_since": null,
+                     *       "disabled_at": null,
+                     *       "disabled_reason": "",
+                     *       "last_success_at": null,
+                     *       "has_previous_secret_until": "2026-11-27T12:08:58.779286Z",
+                     *       "created_at": "2026-11-26T12:08:58.561823Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MadeEndpoint"];
                 };
             };
@@ -11209,6 +15256,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "delivery": {
+                     *         "id": 29,
+                     *         "event_id": "evt_1d95ac0617604cfd131f803449f574a3",
+                     *         "event_type": "webhook.test",
+                     *         "state": "delivered",
+                     *         "attempt": 1,
+                     *         "status": 204,
+                     *         "ms": 4,
+                     *         "error": "",
+                     *         "next_at": null,
+                     *         "created_at": "2026-11-26T12:08:59.295570Z",
+                     *         "delivered_at": "2026-11-26T12:08:59.304116Z",
+                     *         "body": "{\"type\":\"webhook.test\",\"timestamp\":\"2026-11-26T12:08:59.295413Z\",\"data\":{\"endpoint_id\":55,\"message\":\"A test from MEGAHUB.\"}}",
+                     *         "history": [
+                     *           {
+                     *             "attempt": 1,
+                     *             "at": "2026-11-26T12:08:59.304083Z",
+                     *             "status": 204,
+                     *             "ms": 4,
+                     *             "error": ""
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Tried"];
                 };
             };
@@ -11311,6 +15386,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 3,
+                     *       "next": "http://localhost:8000/ai/webhooks/147/deliveries/?page=2&page_size=2",
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 55,
+                     *           "event_id": "evt_2",
+                     *           "event_type": "job.2",
+                     *           "state": "pending",
+                     *           "attempt": 1,
+                     *           "status": null,
+                     *           "ms": null,
+                     *           "error": "",
+                     *           "next_at": "2026-11-28T12:10:29.032198Z",
+                     *           "created_at": "2026-11-24T12:10:29.037974Z",
+                     *           "delivered_at": null,
+                     *           "body": "{}",
+                     *           "history": []
+                     *         },
+                     *         {
+                     *           "id": 54,
+                     *           "event_id": "evt_1",
+                     *           "event_type": "job.1",
+                     *           "state": "failed",
+                     *           "attempt": 0,
+                     *           "status": null,
+                     *           "ms": null,
+                     *           "error": "",
+                     *           "next_at": "2026-11-27T12:10:29.021508Z",
+                     *           "created_at": "2026-11-25T12:10:29.028179Z",
+                     *           "delivered_at": null,
+                     *           "body": "{}",
+                     *           "history": []
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedDeliveryShapeList"];
                 };
             };
@@ -11392,6 +15506,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 50,
+                     *       "event_id": "evt_74a41abec93c9c2db59134acb1ee4295",
+                     *       "event_type": "job.completed",
+                     *       "state": "delivered",
+                     *       "attempt": 2,
+                     *       "status": 204,
+                     *       "ms": 2,
+                     *       "error": "",
+                     *       "next_at": null,
+                     *       "created_at": "2026-11-26T12:10:13.553121Z",
+                     *       "delivered_at": "2026-11-26T12:10:13.710334Z",
+                     *       "body": "{\"type\":\"job.completed\",\"timestamp\":\"2026-11-26T12:10:13.534335Z\",\"data\":{\"id\":1019,\"error\":null,\"model\":\"gpt-4o-mini\",\"usage\":{\"total_cost\":\"0.000005\",\"input_tokens\":10,\"total_tokens\":15,\"output_tokens\":5},\"job_id\":\"ai_job_2c36baff5009ffaea389429c\",\"status\":\"completed\",\"sandbox\":true,\"brand_id\":609,\"provider\":\"openai\",\"completed_at\":\"2026-11-26T12:10:13.534335Z\",\"execution_time_seconds\":0.0}}",
+                     *       "history": [
+                     *         {
+                     *           "attempt": 1,
+                     *           "at": "2026-11-26T12:10:13.570698Z",
+                     *           "status": 204,
+                     *           "ms": 3,
+                     *           "error": ""
+                     *         },
+                     *         {
+                     *           "attempt": 2,
+                     *           "at": "2026-11-26T12:10:13.710334Z",
+                     *           "status": 204,
+                     *           "ms": 2,
+                     *           "error": ""
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveryShape"];
                 };
             };
@@ -11473,6 +15619,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Delivery queued",
+                     *       "delivery": {
+                     *         "id": 32,
+                     *         "event_id": "evt_83d141ada97c470440eb3b1d3d882b85",
+                     *         "event_type": "webhook.test",
+                     *         "state": "pending",
+                     *         "attempt": 1,
+                     *         "status": 204,
+                     *         "ms": 5,
+                     *         "error": "",
+                     *         "next_at": "2026-11-26T12:09:00.698195Z",
+                     *         "created_at": "2026-11-26T12:09:00.433721Z",
+                     *         "delivered_at": null,
+                     *         "body": "{\"type\":\"webhook.test\",\"timestamp\":\"2026-11-26T12:09:00.433546Z\",\"data\":{\"endpoint_id\":61,\"message\":\"A test from MEGAHUB.\"}}",
+                     *         "history": [
+                     *           {
+                     *             "attempt": 1,
+                     *             "at": "2026-11-26T12:09:00.446673Z",
+                     *             "status": 204,
+                     *             "ms": 5,
+                     *             "error": ""
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Redelivered"];
                 };
             };
@@ -11541,6 +15715,1337 @@ export interface operations {
             };
         };
     };
+    batch_get: {
+        parameters: {
+            query?: {
+                /** @description Ask the provider first, where one runs it. */
+                refresh?: boolean;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `batch_id`. */
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{success, batch}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "batch": {
+                     *         "id": "batch_4f68f060e744dec5600b34cd",
+                     *         "object": "batch",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "model": "gpt-4o-mini",
+                     *         "errors": null,
+                     *         "input_file_id": "file-6122a1c35c867455af93eb1b",
+                     *         "completion_window": "24h",
+                     *         "status": "completed",
+                     *         "output_file_id": "file-24add7b9b4fb9df540162ad9",
+                     *         "error_file_id": null,
+                     *         "created_at": 1795697658,
+                     *         "expires_at": 1795784058,
+                     *         "in_progress_at": 1795697658,
+                     *         "finalizing_at": 1795697659,
+                     *         "completed_at": 1795697659,
+                     *         "failed_at": null,
+                     *         "expired_at": null,
+                     *         "cancelling_at": null,
+                     *         "cancelled_at": null,
+                     *         "request_counts": {
+                     *           "total": 2,
+                     *           "completed": 2,
+                     *           "failed": 0
+                     *         },
+                     *         "usage": {
+                     *           "input_tokens": 10,
+                     *           "input_tokens_details": {
+                     *             "cached_tokens": 0
+                     *           },
+                     *           "output_tokens": 40,
+                     *           "output_tokens_details": {
+                     *             "reasoning_tokens": 0
+                     *           },
+                     *           "total_tokens": 50
+                     *         },
+                     *         "metadata": {
+                     *           "project": "x"
+                     *         },
+                     *         "engine": "hub",
+                     *         "progress": {
+                     *           "percent": 100,
+                     *           "done": 2,
+                     *           "total": 2,
+                     *           "lines_per_second": null,
+                     *           "seconds_left": null,
+                     *           "cost_usd": "0.000026",
+                     *           "estimated_cost_usd": "0.000031"
+                     *         },
+                     *         "engine_asked": "hub",
+                     *         "sandbox": true,
+                     *         "parent_id": null,
+                     *         "input_filename": "requests.jsonl",
+                     *         "total_cost": "0.000026"
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_cancel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `batch_id`. */
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{success, batch}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "batch": {
+                     *         "id": "batch_eabbdcb017369b4ca6d2dd7c",
+                     *         "object": "batch",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "model": "gpt-4o-mini",
+                     *         "errors": null,
+                     *         "input_file_id": "file-d3685560a4f4770887faa818",
+                     *         "completion_window": "24h",
+                     *         "status": "cancelled",
+                     *         "output_file_id": null,
+                     *         "error_file_id": "file-eaa65b7319e1401957c1e5f3",
+                     *         "created_at": 1795697672,
+                     *         "expires_at": 1795784072,
+                     *         "in_progress_at": 1795697672,
+                     *         "finalizing_at": null,
+                     *         "completed_at": null,
+                     *         "failed_at": null,
+                     *         "expired_at": null,
+                     *         "cancelling_at": 1795697672,
+                     *         "cancelled_at": 1795697672,
+                     *         "request_counts": {
+                     *           "total": 1,
+                     *           "completed": 0,
+                     *           "failed": 1
+                     *         },
+                     *         "usage": {
+                     *           "input_tokens": 0,
+                     *           "input_tokens_details": {
+                     *             "cached_tokens": 0
+                     *           },
+                     *           "output_tokens": 0,
+                     *           "output_tokens_details": {
+                     *             "reasoning_tokens": 0
+                     *           },
+                     *           "total_tokens": 0
+                     *         },
+                     *         "metadata": null,
+                     *         "engine": "hub",
+                     *         "progress": {
+                     *           "percent": 100,
+                     *           "done": 1,
+                     *           "total": 1,
+                     *           "lines_per_second": null,
+                     *           "seconds_left": null,
+                     *           "cost_usd": "0.000000",
+                     *           "estimated_cost_usd": "0.000015"
+                     *         },
+                     *         "engine_asked": "hub",
+                     *         "sandbox": true,
+                     *         "parent_id": null,
+                     *         "input_filename": "requests.jsonl",
+                     *         "total_cost": "0.000000"
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The batch has ended already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_events: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `batch_id`. */
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example event: completed
+                     *     data: {"id":"batch_bd1ca97d586eb1f93a4664ca","object":"batch","endpoint":"/v1/chat/completions","model":"gpt-4o-mini","errors":null,"input_file_id":"file-dee83552046ced99fa5556e6","completion_window":"24h","status":"completed","output_file_id":"file-7b35005e2d3cb75b74c01a48","error_file_id":null,"created_at":1795697673,"expires_at":1795784073,"in_progress_at":1795697673,"finalizin
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_results: {
+        parameters: {
+            query?: {
+                /** @description How it is written. */
+                format?: "jsonl" | "csv" | "xlsx";
+                /** @description Those that succeeded, or the others. */
+                type?: "output" | "error";
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `batch_id`. */
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    /**
+                     * @example "line","custom_id","status","status_code","error","answer","model","input_tokens","cached_tokens","output_tokens","reasoning_tokens","cost_usd"
+                     *     "1","'=a","completed","200","","[sandbox] gpt-4o-mini echoes: Hello.. morning gather harbour ladder engine numbe","gpt-4o-mini","5","0","20","0","0.000013"
+                     *     "3","c","completed","200","","[sandbox] gpt-4o-mini echoes: Hello.. morning gather harbour ladder
+                     */
+                    "text/csv": string;
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_retry_failed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `batch_id`. */
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{success, batch}` of the new batch. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "batch": {
+                     *         "id": "batch_bba10e1e5ceeed1447c1c38f",
+                     *         "object": "batch",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "model": null,
+                     *         "errors": null,
+                     *         "input_file_id": "file-c5d8f3c900b3b48175a6bab4",
+                     *         "completion_window": "24h",
+                     *         "status": "validating",
+                     *         "output_file_id": null,
+                     *         "error_file_id": null,
+                     *         "created_at": 1795697671,
+                     *         "expires_at": null,
+                     *         "in_progress_at": null,
+                     *         "finalizing_at": null,
+                     *         "completed_at": null,
+                     *         "failed_at": null,
+                     *         "expired_at": null,
+                     *         "cancelling_at": null,
+                     *         "cancelled_at": null,
+                     *         "request_counts": {
+                     *           "total": 0,
+                     *           "completed": 0,
+                     *           "failed": 0
+                     *         },
+                     *         "usage": {
+                     *           "input_tokens": 0,
+                     *           "input_tokens_details": {
+                     *             "cached_tokens": 0
+                     *           },
+                     *           "output_tokens": 0,
+                     *           "output_tokens_details": {
+                     *             "reasoning_tokens": 0
+                     *           },
+                     *           "total_tokens": 0
+                     *         },
+                     *         "metadata": null,
+                     *         "engine": null,
+                     *         "progress": {
+                     *           "percent": 0,
+                     *           "done": 0,
+                     *           "total": 0,
+                     *           "lines_per_second": null,
+                     *           "seconds_left": null,
+                     *           "cost_usd": "0.000000",
+                     *           "estimated_cost_usd": "0.000000"
+                     *         },
+                     *         "engine_asked": "hub",
+                     *         "sandbox": false,
+                     *         "parent_id": "batch_b5dfc0783a98af7da161d8f7",
+                     *         "input_filename": "batch_b5dfc0783a98af7da161d8f7_retry.jsonl",
+                     *         "total_cost": "0.000000"
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The batch has ended already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no room left for files. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "endpoint": "/v1/chat/completions",
+                 *       "completion_window": "24h",
+                 *       "requests": [
+                 *         {
+                 *           "custom_id": "request-1",
+                 *           "method": "POST",
+                 *           "url": "/v1/chat/completions",
+                 *           "body": {
+                 *             "model": "gpt-4o-mini",
+                 *             "messages": [
+                 *               {
+                 *                 "role": "user",
+                 *                 "content": "Say hello."
+                 *               }
+                 *             ]
+                 *           }
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": {
+                    backoff_seconds?: number;
+                    /** @enum {string} */
+                    completion_window?: "24h";
+                    endpoint: string;
+                    /** @enum {string} */
+                    engine?: "auto" | "provider" | "hub";
+                    input_file_id?: string;
+                    max_attempts?: number;
+                    metadata?: {
+                        [key: string]: string;
+                    };
+                    output_expires_after?: {
+                        [key: string]: unknown;
+                    };
+                    requests?: {
+                        [key: string]: unknown;
+                    }[];
+                };
+                /**
+                 * @example {
+                 *       "endpoint": "/v1/chat/completions",
+                 *       "completion_window": "24h",
+                 *       "requests": [
+                 *         {
+                 *           "custom_id": "a",
+                 *           "method": "POST",
+                 *           "url": "/v1/chat/completions",
+                 *           "body": {
+                 *             "model": "gpt-4o-mini",
+                 *             "messages": [
+                 *               {
+                 *                 "role": "user",
+                 *                 "content": "Hello."
+                 *               }
+                 *             ],
+                 *             "max_tokens": 20
+                 *           }
+                 *         },
+                 *         {
+                 *           "custom_id": "b",
+                 *           "method": "POST",
+                 *           "url": "/v1/chat/completions",
+                 *           "body": {
+                 *             "model": "gpt-4o-mini",
+                 *             "messages": [
+                 *               {
+                 *                 "role": "user",
+                 *                 "content": "Hello."
+                 *               }
+                 *             ],
+                 *             "max_tokens": 20
+                 *           }
+                 *         }
+                 *       ],
+                 *       "engine": "hub",
+                 *       "metadata": {
+                 *         "project": "x"
+                 *       }
+                 *     }
+                 */
+                "multipart/form-data": {
+                    backoff_seconds?: number;
+                    /** @enum {string} */
+                    completion_window?: "24h";
+                    endpoint: string;
+                    /** @enum {string} */
+                    engine?: "auto" | "provider" | "hub";
+                    /** Format: binary */
+                    file: string;
+                    input_file_id?: string;
+                    max_attempts?: number;
+                    /** @description JSON. */
+                    metadata?: string;
+                    /** @description For rows of a table that name none. */
+                    model?: string;
+                    output_expires_after?: {
+                        [key: string]: unknown;
+                    };
+                    /** @description A request's body with {{column}} for a table's cells. */
+                    template?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description `{success, batch}`. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "batch": {
+                     *         "id": "batch_4f68f060e744dec5600b34cd",
+                     *         "object": "batch",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "model": null,
+                     *         "errors": null,
+                     *         "input_file_id": "file-6122a1c35c867455af93eb1b",
+                     *         "completion_window": "24h",
+                     *         "status": "validating",
+                     *         "output_file_id": null,
+                     *         "error_file_id": null,
+                     *         "created_at": 1795697658,
+                     *         "expires_at": null,
+                     *         "in_progress_at": null,
+                     *         "finalizing_at": null,
+                     *         "completed_at": null,
+                     *         "failed_at": null,
+                     *         "expired_at": null,
+                     *         "cancelling_at": null,
+                     *         "cancelled_at": null,
+                     *         "request_counts": {
+                     *           "total": 0,
+                     *           "completed": 0,
+                     *           "failed": 0
+                     *         },
+                     *         "usage": {
+                     *           "input_tokens": 0,
+                     *           "input_tokens_details": {
+                     *             "cached_tokens": 0
+                     *           },
+                     *           "output_tokens": 0,
+                     *           "output_tokens_details": {
+                     *             "reasoning_tokens": 0
+                     *           },
+                     *           "total_tokens": 0
+                     *         },
+                     *         "metadata": {
+                     *           "project": "x"
+                     *         },
+                     *         "engine": null,
+                     *         "progress": {
+                     *           "percent": 0,
+                     *           "done": 0,
+                     *           "total": 0,
+                     *           "lines_per_second": null,
+                     *           "seconds_left": null,
+                     *           "cost_usd": "0.000000",
+                     *           "estimated_cost_usd": "0.000000"
+                     *         },
+                     *         "engine_asked": "hub",
+                     *         "sandbox": false,
+                     *         "parent_id": null,
+                     *         "input_filename": "requests.jsonl",
+                     *         "total_cost": "0.000000"
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no room left for files. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_list: {
+        parameters: {
+            query?: {
+                /** @description source=api: the batch behind which to go on. */
+                after?: string;
+                /** @description How many. */
+                limit?: number;
+                /** @description source=local: how many to skip. */
+                offset?: number;
+                /** @description How to page: by cursor, or by offset. */
+                source?: "api" | "local";
+                /** @description source=local: only batches of this status. */
+                status?: string;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{success, object, data, first_id, last_id, has_more}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "object": "list",
+                     *       "data": [
+                     *         {
+                     *           "id": "batch_2204b1dbbf949ece785f752c",
+                     *           "object": "batch",
+                     *           "endpoint": "/v1/chat/completions",
+                     *           "model": null,
+                     *           "errors": null,
+                     *           "input_file_id": "file-bb08f00728c642035cc12e69",
+                     *           "completion_window": "24h",
+                     *           "status": "validating",
+                     *           "output_file_id": null,
+                     *           "error_file_id": null,
+                     *           "created_at": 1795697664,
+                     *           "expires_at": null,
+                     *           "in_progress_at": null,
+                     *           "finalizing_at": null,
+                     *           "completed_at": null,
+                     *           "failed_at": null,
+                     *           "expired_at": null,
+                     *           "cancelling_at": null,
+                     *           "cancelled_at": null,
+                     *           "request_counts": {
+                     *             "total": 0,
+                     *             "completed": 0,
+                     *             "failed": 0
+                     *           },
+                     *           "usage": {
+                     *             "input_tokens": 0,
+                     *             "input_tokens_details": {
+                     *               "cached_tokens": 0
+                     *             },
+                     *             "output_tokens": 0,
+                     *             "output_tokens_details": {
+                     *               "reasoning_tokens": 0
+                     *             },
+                     *             "total_tokens": 0
+                     *           },
+                     *           "metadata": null,
+                     *           "engine": null,
+                     *           "progress": {
+                     *             "percent": 0,
+                     *             "done": 0,
+                     *             "total": 0,
+                     *             "lines_per_second": null,
+                     *             "seconds_left": null,
+                     *             "cost_usd": "0.000000",
+                     *             "estimated_cost_usd": "0.000000"
+                     *           },
+                     *           "engine_asked": "hub",
+                     *           "sandbox": false,
+                     *           "parent_id": null,
+                     *           "input_filename": "requests.jsonl",
+                     *           "total_cost": "0.000000"
+                     *         },
+                     *         {
+                     *           "id": "batch_58a0428656f0b59657b513a2",
+                     *           "object": "batch",
+                     *           "endpoint": "/v1/chat/completions",
+                     *           "model": null,
+                     *           "errors": null,
+                     *           "input_file_id": "file-a0c422bdc7c0218f4bb4b4f2",
+                     *           "completion_window": "24h",
+                     *           "status": "validating",
+                     *           "output_file_id": null,
+                     *           "error_file_id": null,
+                     *           "created_at": 1795697664,
+                     *           "expires_at": null,
+                     *           "in_progress_at": null,
+                     *           "finalizing_at": null,
+                     *           "completed_at": null,
+                     *           "failed_at": null,
+                     *           "expired_at": null,
+                     *           "cancelling_at": null,
+                     *           "cancelled_at": null,
+                     *           "request_counts": {
+                     *             "total": 0,
+                     *             "completed": 0,
+                     *             "failed": 0
+                     *           },
+                     *           "usage": {
+                     *             "input_tokens": 0,
+                     *             "input_tokens_details": {
+                     *               "cached_tokens": 0
+                     *             },
+                     *             "output_tokens": 0,
+                     *             "output_tokens_details": {
+                     *               "reasoning_tokens": 0
+                     *             },
+                     *             "total_tokens": 0
+                     *           },
+                     *           "metadata": null,
+                     *           "engine": null,
+                     *           "progress": {
+                     *             "percent": 0,
+                     *             "done": 0,
+                     *             "total": 0,
+                     *             "lines_per_second": null,
+                     *             "seconds_left": null,
+                     *             "cost_usd": "0.000000",
+                     *             "estimated_cost_usd": "0.000000"
+                     *           },
+                     *           "engine_asked": "hub",
+                     *           "sandbox": false,
+                     *           "parent_id": null,
+                     *           "input_filename": "requests.jsonl",
+                     *           "total_cost": "0.000000"
+                     *         }
+                     *       ],
+                     *       "first_id": "batch_2204b1dbbf949ece785f752c",
+                     *       "last_id": "batch_58a0428656f0b59657b513a2",
+                     *       "has_more": true
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_stats: {
+        parameters: {
+            query?: {
+                /** @description As JSON or as a table. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{success, stats}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "stats": {
+                     *         "total_batches": 2,
+                     *         "by_status": {
+                     *           "completed": 1,
+                     *           "validating": 1
+                     *         },
+                     *         "request_counts": {
+                     *           "total": 2,
+                     *           "completed": 1,
+                     *           "failed": 1
+                     *         },
+                     *         "usage": {
+                     *           "input_tokens": 5,
+                     *           "output_tokens": 20,
+                     *           "total_tokens": 25
+                     *         },
+                     *         "total_cost": "0.000013"
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_template: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example "custom_id","system","prompt","model","max_tokens"
+                     *     "translation-1","Translate into French.","Good morning","gpt-4o-mini","100"
+                     */
+                    "text/csv": string;
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_upload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    endpoint?: string;
+                    /** Format: binary */
+                    file: string;
+                    model?: string;
+                    /** @enum {string} */
+                    purpose?: "batch";
+                    template?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description `{success, file}`. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "file": {
+                     *         "id": "file-82d283ff17d6b3e7eca4d290",
+                     *         "object": "file",
+                     *         "bytes": 173,
+                     *         "created_at": 1795697659,
+                     *         "expires_at": 1798289659,
+                     *         "filename": "b.jsonl",
+                     *         "purpose": "batch",
+                     *         "status": "processed",
+                     *         "status_details": null,
+                     *         "sha256": "96888fe181729b950eba8f73033871ef63f7fa24dab167dbdf2ae7f299123d5f"
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not sent as it should be. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no room left for files. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
     auth_keys_list: {
         parameters: {
             query?: never;
@@ -11558,6 +17063,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 47,
+                     *         "name": "CI",
+                     *         "prefix": "mh_9d6gvcwytw_",
+                     *         "scopes": [
+                     *           "inference",
+                     *           "jobs:read"
+                     *         ],
+                     *         "brand": null,
+                     *         "created_by": "alice",
+                     *         "created_at": "2026-11-26T12:09:07.682725Z",
+                     *         "expires_at": "2026-12-26T12:09:07.682443Z",
+                     *         "last_used_at": "2026-11-26T12:09:07.723217Z",
+                     *         "revoked_at": null
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["KeyShape"][];
                 };
             };
@@ -11638,6 +17162,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "mh_<key>",
+                     *       "id": 56,
+                     *       "name": "x",
+                     *       "prefix": "mh_76yjpfml8z_",
+                     *       "scopes": [
+                     *         "jobs:read",
+                     *         "keys:manage"
+                     *       ],
+                     *       "brand": 122,
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T12:09:08.822691Z",
+                     *       "expires_at": "2026-12-03T12:09:08.822404Z",
+                     *       "last_used_at": null,
+                     *       "revoked_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["MadeKey"];
                 };
             };
@@ -11735,6 +17277,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 53,
+                     *       "name": "test",
+                     *       "prefix": "mh_75ynm6nhzk_",
+                     *       "scopes": [
+                     *         "inference",
+                     *         "jobs:read"
+                     *       ],
+                     *       "brand": null,
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T12:09:08.357621Z",
+                     *       "expires_at": null,
+                     *       "last_used_at": "2026-11-26T12:09:08.375129Z",
+                     *       "revoked_at": "2026-11-26T12:09:08.439800Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["KeyShape"];
                 };
             };
@@ -11811,6 +17370,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 172,
+                     *       "username": "alice",
+                     *       "email": "",
+                     *       "role": "owner",
+                     *       "scopes": [
+                     *         "inference",
+                     *         "jobs:read"
+                     *       ],
+                     *       "company": {
+                     *         "id": 115,
+                     *         "name": "Acme"
+                     *       },
+                     *       "brand": {
+                     *         "id": 119,
+                     *         "name": "Acme brand"
+                     *       },
+                     *       "companies": [
+                     *         {
+                     *           "id": 115,
+                     *           "name": "Acme",
+                     *           "role": "owner",
+                     *           "brands": [
+                     *             {
+                     *               "id": 119,
+                     *               "name": "Acme brand",
+                     *               "is_default": true
+                     *             },
+                     *             {
+                     *               "id": 121,
+                     *               "name": "Other",
+                     *               "is_default": false
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
@@ -11888,6 +17486,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "access": "<token>",
+                     *       "refresh": "<token>"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Pair"];
                 };
             };
@@ -11965,6 +17569,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "refresh": "<token>"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RefreshRequest"];
             };
         };
@@ -11974,6 +17583,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "access": "<token>",
+                     *       "refresh": "<token>"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Pair"];
                 };
             };
@@ -12051,6 +17666,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "refresh": "<token>"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RefreshRequest"];
             };
         };
@@ -12061,6 +17681,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Token revoked"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Told"];
                 };
             };
@@ -12138,6 +17763,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "token": "<token>"
+                 *     }
+                 */
                 "application/json": components["schemas"]["VerifyRequest"];
             };
         };
@@ -12147,7 +17777,10 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    /** @example {} */
+                    "application/json": Record<string, never>;
+                };
             };
             /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
             400: {
@@ -12210,6 +17843,566 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    v1_batches_list: {
+        parameters: {
+            query?: {
+                /** @description The batch behind which to go on. */
+                after?: string;
+                /** @description How many. */
+                limit?: number;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A list of Batch objects. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "object": "list",
+                     *       "data": [
+                     *         {
+                     *           "id": "batch_0de92124b3147106ce5cbcd7",
+                     *           "object": "batch",
+                     *           "endpoint": "/v1/chat/completions",
+                     *           "model": null,
+                     *           "errors": null,
+                     *           "input_file_id": "file-none",
+                     *           "completion_window": "24h",
+                     *           "status": "validating",
+                     *           "output_file_id": null,
+                     *           "error_file_id": null,
+                     *           "created_at": 1795697655,
+                     *           "expires_at": null,
+                     *           "in_progress_at": null,
+                     *           "finalizing_at": null,
+                     *           "completed_at": null,
+                     *           "failed_at": null,
+                     *           "expired_at": null,
+                     *           "cancelling_at": null,
+                     *           "cancelled_at": null,
+                     *           "request_counts": {
+                     *             "total": 0,
+                     *             "completed": 0,
+                     *             "failed": 0
+                     *           },
+                     *           "usage": {
+                     *             "input_tokens": 0,
+                     *             "input_tokens_details": {
+                     *               "cached_tokens": 0
+                     *             },
+                     *             "output_tokens": 0,
+                     *             "output_tokens_details": {
+                     *               "reasoning_tokens": 0
+                     *             },
+                     *             "total_tokens": 0
+                     *           },
+                     *           "metadata": null,
+                     *           "engine": null
+                     *         },
+                     *         {
+                     *           "id": "batch_2a10f5bdc506b3c3f766c595",
+                     *           "object": "batch",
+                     *           "endpoint": "/v1/chat/completions",
+                     *           "model": null,
+                     *           "errors": null,
+                     *           "input_file_id": "file-none",
+                     *           "completion_window": "24h",
+                     *           "status": "validating",
+                     *           "output_file_id": null,
+                     *           "error_file_id": null,
+                     *           "created_at": 1795697655,
+                     *           "expires_at": null,
+                     *           "in_progress_at": null,
+                     *           "finalizing_at": null,
+                     *           "completed_at": null,
+                     *           "failed_at": null,
+                     *           "expired_at": null,
+                     *           "cancelling_at": null,
+                     *           "cancelled_at": null,
+                     *           "request_counts": {
+                     *             "total": 0,
+                     *             "completed": 0,
+                     *             "failed": 0
+                     *           },
+                     *           "usage": {
+                     *             "input_tokens": 0,
+                     *             "input_tokens_details": {
+                     *               "cached_tokens": 0
+                     *             },
+                     *             "output_tokens": 0,
+                     *             "output_tokens_details": {
+                     *               "reasoning_tokens": 0
+                     *             },
+                     *             "total_tokens": 0
+                     *           },
+                     *           "metadata": null,
+                     *           "engine": null
+                     *         }
+                     *       ],
+                     *       "first_id": "batch_0de92124b3147106ce5cbcd7",
+                     *       "last_id": "batch_2a10f5bdc506b3c3f766c595",
+                     *       "has_more": true
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    v1_batches_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "input_file_id": "file-abc123",
+                 *       "endpoint": "/v1/chat/completions",
+                 *       "completion_window": "24h",
+                 *       "metadata": {
+                 *         "project": "translations"
+                 *       }
+                 *     }
+                 */
+                "application/json": {
+                    backoff_seconds?: number;
+                    /** @enum {string} */
+                    completion_window: "24h";
+                    endpoint: string;
+                    /** @enum {string} */
+                    engine?: "auto" | "provider" | "hub";
+                    input_file_id: string;
+                    max_attempts?: number;
+                    metadata?: {
+                        [key: string]: string;
+                    };
+                    output_expires_after?: {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+        };
+        responses: {
+            /** @description The Batch object, about to be validated. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "batch_8a3b25fdaf443d7cd9ea47a6",
+                     *       "object": "batch",
+                     *       "endpoint": "/v1/chat/completions",
+                     *       "model": null,
+                     *       "errors": null,
+                     *       "input_file_id": "file-f1078b471be844122c289f44",
+                     *       "completion_window": "24h",
+                     *       "status": "validating",
+                     *       "output_file_id": null,
+                     *       "error_file_id": null,
+                     *       "created_at": 1795697655,
+                     *       "expires_at": null,
+                     *       "in_progress_at": null,
+                     *       "finalizing_at": null,
+                     *       "completed_at": null,
+                     *       "failed_at": null,
+                     *       "expired_at": null,
+                     *       "cancelling_at": null,
+                     *       "cancelled_at": null,
+                     *       "request_counts": {
+                     *         "total": 0,
+                     *         "completed": 0,
+                     *         "failed": 0
+                     *       },
+                     *       "usage": {
+                     *         "input_tokens": 0,
+                     *         "input_tokens_details": {
+                     *           "cached_tokens": 0
+                     *         },
+                     *         "output_tokens": 0,
+                     *         "output_tokens_details": {
+                     *           "reasoning_tokens": 0
+                     *         },
+                     *         "total_tokens": 0
+                     *       },
+                     *       "metadata": null,
+                     *       "engine": null
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    v1_batches_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `batch_id`. */
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Batch object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "batch_8a3b25fdaf443d7cd9ea47a6",
+                     *       "object": "batch",
+                     *       "endpoint": "/v1/chat/completions",
+                     *       "model": null,
+                     *       "errors": {
+                     *         "object": "list",
+                     *         "data": [
+                     *           {
+                     *             "code": "invalid_request",
+                     *             "line": null,
+                     *             "param": "file_id",
+                     *             "message": "Cannot find file file-f1078b471be844122c289f44, or company 8 does not have access to it."
+                     *           }
+                     *         ],
+                     *         "count": 1
+                     *       },
+                     *       "input_file_id": "file-f1078b471be844122c289f44",
+                     *       "completion_window": "24h",
+                     *       "status": "failed",
+                     *       "output_file_id": null,
+                     *       "error_file_id": null,
+                     *       "created_at": 1795697655,
+                     *       "expires_at": null,
+                     *       "in_progress_at": null,
+                     *       "finalizing_at": null,
+                     *       "completed_at": null,
+                     *       "failed_at": 1795697655,
+                     *       "expired_at": null,
+                     *       "cancelling_at": null,
+                     *       "cancelled_at": null,
+                     *       "request_counts": {
+                     *         "total": 0,
+                     *         "completed": 0,
+                     *         "failed": 0
+                     *       },
+                     *       "usage": {
+                     *         "input_tokens": 0,
+                     *         "input_tokens_details": {
+                     *           "cached_tokens": 0
+                     *         },
+                     *         "output_tokens": 0,
+                     *         "output_tokens_details": {
+                     *           "reasoning_tokens": 0
+                     *         },
+                     *         "total_tokens": 0
+                     *       },
+                     *       "metadata": null,
+                     *       "engine": null
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    v1_batches_cancel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `batch_id`. */
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Batch object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "batch_e6b3bba4c8f5f713008c59a3",
+                     *       "object": "batch",
+                     *       "endpoint": "/v1/chat/completions",
+                     *       "model": null,
+                     *       "errors": null,
+                     *       "input_file_id": "file-22af9e49256b80fe45d6b635",
+                     *       "completion_window": "24h",
+                     *       "status": "cancelling",
+                     *       "output_file_id": null,
+                     *       "error_file_id": null,
+                     *       "created_at": 1795697807,
+                     *       "expires_at": null,
+                     *       "in_progress_at": null,
+                     *       "finalizing_at": null,
+                     *       "completed_at": null,
+                     *       "failed_at": null,
+                     *       "expired_at": null,
+                     *       "cancelling_at": 1795697807,
+                     *       "cancelled_at": null,
+                     *       "request_counts": {
+                     *         "total": 0,
+                     *         "completed": 0,
+                     *         "failed": 0
+                     *       },
+                     *       "usage": {
+                     *         "input_tokens": 0,
+                     *         "input_tokens_details": {
+                     *           "cached_tokens": 0
+                     *         },
+                     *         "output_tokens": 0,
+                     *         "output_tokens_details": {
+                     *           "reasoning_tokens": 0
+                     *         },
+                     *         "total_tokens": 0
+                     *       },
+                     *       "metadata": null,
+                     *       "engine": null
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The batch has ended already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
                 };
             };
         };
@@ -12348,6 +18541,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "chatcmpl-sandbox-89505ebe90281e9d327e484b",
+                     *       "object": "chat.completion",
+                     *       "created": 1795694982,
+                     *       "model": "gpt-4o-mini",
+                     *       "choices": [
+                     *         {
+                     *           "index": 0,
+                     *           "message": {
+                     *             "role": "assistant",
+                     *             "content": "[sandbox] gpt-4o-mini echoes: Hello. mend gentle simple shadow careful light turn carry measure shadow window ladder number hollow garden reach balance number number light reach answer harbour offer quiet measure number simple light winter river follow paper .",
+                     *             "refusal": null,
+                     *             "annotations": []
+                     *           },
+                     *           "logprobs": null,
+                     *           "finish_reason": "stop"
+                     *         }
+                     *       ],
+                     *       "service_tier": "default",
+                     *       "system_fingerprint": "fp_sandbox",
+                     *       "usage": {
+                     *         "prompt_tokens": 5,
+                     *         "completion_tokens": 65,
+                     *         "total_tokens": 70,
+                     *         "prompt_tokens_details": {
+                     *           "cached_tokens": 0,
+                     *           "audio_tokens": 0
+                     *         },
+                     *         "completion_tokens_details": {
+                     *           "reasoning_tokens": 0,
+                     *           "audio_tokens": 0,
+                     *           "accepted_prediction_tokens": 0,
+                     *           "rejected_prediction_tokens": 0
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         choices: ({
                             finish_reason: string | null;
@@ -12389,6 +18620,13 @@ export interface operations {
                     } & {
                         [key: string]: unknown;
                     };
+                    /**
+                     * @example data: {"id":"chatcmpl-stub","object":"chat.completion.chunk","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}
+                     *
+                     *     data: {"id":"chatcmpl-stub","object":"chat.completion.chunk","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":null}]}
+                     *
+                     *     data: {"id":"chatcmpl-stub","object":"chat.completion.chunk","model":"gpt-4o-mini","choic
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -12544,6 +18782,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "object": "list",
+                     *       "data": [
+                     *         {
+                     *           "object": "embedding",
+                     *           "index": 0,
+                     *           "embedding": [
+                     *             -0.02479536272585392,
+                     *             0.020507553592324257
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "model": "text-embedding-3-small",
+                     *       "usage": {
+                     *         "prompt_tokens": 2,
+                     *         "total_tokens": 2
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         data: ({
                             embedding: number[] | string;
@@ -12668,6 +18926,480 @@ export interface operations {
             };
         };
     };
+    v1_files_list: {
+        parameters: {
+            query?: {
+                /** @description The file behind which to go on. */
+                after?: string;
+                /** @description How many. */
+                limit?: number;
+                /** @description By creation. */
+                order?: "asc" | "desc";
+                /** @description Only files of this purpose. */
+                purpose?: string;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A list of File objects. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "object": "list",
+                     *       "data": [
+                     *         {
+                     *           "id": "file-baaead763a69d2f39c6b9132",
+                     *           "object": "file",
+                     *           "bytes": 19000,
+                     *           "created_at": 1795697658,
+                     *           "expires_at": 1798289658,
+                     *           "filename": "2.jsonl",
+                     *           "purpose": "batch",
+                     *           "status": "processed",
+                     *           "status_details": null,
+                     *           "sha256": "8cc70b7d64bf7d2ec0d2d88e13b498b7509017c3490d53ed0a4070b74f03a24d"
+                     *         },
+                     *         {
+                     *           "id": "file-ea2fbaab7361a27b16a03910",
+                     *           "object": "file",
+                     *           "bytes": 19000,
+                     *           "created_at": 1795697658,
+                     *           "expires_at": 1798289658,
+                     *           "filename": "1.jsonl",
+                     *           "purpose": "batch",
+                     *           "status": "processed",
+                     *           "status_details": null,
+                     *           "sha256": "8cc70b7d64bf7d2ec0d2d88e13b498b7509017c3490d53ed0a4070b74f03a24d"
+                     *         }
+                     *       ],
+                     *       "first_id": "file-baaead763a69d2f39c6b9132",
+                     *       "last_id": "file-c8c5f45b86f9f07e20ab05f7",
+                     *       "has_more": false
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    v1_files_upload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** @enum {string} */
+                    "expires_after[anchor]"?: "created_at";
+                    "expires_after[seconds]"?: number;
+                    /** Format: binary */
+                    file: string;
+                    /** @enum {string} */
+                    purpose: "batch";
+                };
+            };
+        };
+        responses: {
+            /** @description The File object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "file-74abfba178d8a5fb1e2627dd",
+                     *       "object": "file",
+                     *       "bytes": 19000,
+                     *       "created_at": 1795697657,
+                     *       "expires_at": 1798289657,
+                     *       "filename": "résumé.jsonl",
+                     *       "purpose": "batch",
+                     *       "status": "processed",
+                     *       "status_details": null,
+                     *       "sha256": "8cc70b7d64bf7d2ec0d2d88e13b498b7509017c3490d53ed0a4070b74f03a24d"
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not sent as it should be. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no room left for files. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    v1_files_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `file_id`. */
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The File object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "file-74abfba178d8a5fb1e2627dd",
+                     *       "object": "file",
+                     *       "bytes": 19000,
+                     *       "created_at": 1795697657,
+                     *       "expires_at": 1798289657,
+                     *       "filename": "résumé.jsonl",
+                     *       "purpose": "batch",
+                     *       "status": "processed",
+                     *       "status_details": null,
+                     *       "sha256": "8cc70b7d64bf7d2ec0d2d88e13b498b7509017c3490d53ed0a4070b74f03a24d"
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    v1_files_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `file_id`. */
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description That it is deleted. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "file-bad02aafb06de9201c480ac9",
+                     *       "object": "file",
+                     *       "deleted": true
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    v1_files_content: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `file_id`. */
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The bytes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
     v1_models: {
         parameters: {
             query?: never;
@@ -12686,6 +19418,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "object": "list",
+                     *       "data": [
+                     *         {
+                     *           "id": "o3",
+                     *           "object": "model",
+                     *           "created": 1795132800,
+                     *           "owned_by": "openai",
+                     *           "shutdown_date": "2026-12-11"
+                     *         },
+                     *         {
+                     *           "id": "gpt-5",
+                     *           "object": "model",
+                     *           "created": 1795132800,
+                     *           "owned_by": "openai",
+                     *           "shutdown_date": "2026-12-11"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         data: {
                             created: number;
@@ -12769,6 +19522,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "gpt-4o-mini",
+                     *       "object": "model",
+                     *       "created": 1795132800,
+                     *       "owned_by": "openai",
+                     *       "shutdown_date": "2027-01-14"
+                     *     }
+                     */
                     "application/json": {
                         created: number;
                         id: string;
