@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import orjson
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
 from megahub.kernel import refusals
@@ -41,6 +42,20 @@ KEY_PARAMETER = OpenApiParameter(
     KEY["name"], KEY["schema"], OpenApiParameter.HEADER, description=KEY["description"]
 )
 RANGES = {"gte": "At least this", "lte": "At most this", "in": "One of these, between commas"}
+
+
+class Schema(AutoSchema):
+    """drf-spectacular's, with the Idempotency-Key of those views that take it for their POSTs."""
+
+    def get_override_parameters(self) -> list[Any]:
+        takes_key = getattr(self.view, "takes_key", None)
+        keyed = (
+            self.method == "POST"
+            and takes_key is not None
+            and takes_key(getattr(self.view, "action", None) or "post")
+        )
+        found: list[Any] = super().get_override_parameters()  # type: ignore[no-untyped-call]
+        return [*found, KEY_PARAMETER] if keyed else found
 
 
 def operation(method: str, **details: Any) -> Callable[[V], V]:

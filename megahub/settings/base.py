@@ -217,7 +217,7 @@ REST_FRAMEWORK = {
         "megahub.kernel.filters.StrictFilterBackend",
         "megahub.kernel.filters.StrictOrderingFilter",
     ],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "megahub.kernel.openapi.Schema",
     "EXCEPTION_HANDLER": "megahub.kernel.drf.handle_exception",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": None,

@@ -4060,6 +4060,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -4155,6 +4157,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `BODY_TOO_LARGE`. */
             413: {
                 headers: {
@@ -4166,6 +4177,15 @@ export interface operations {
             };
             /** @description `UNSUPPORTED_MEDIA_TYPE`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5641,6 +5661,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -5747,6 +5769,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `BODY_TOO_LARGE`. */
             413: {
                 headers: {
@@ -5758,6 +5789,15 @@ export interface operations {
             };
             /** @description `UNSUPPORTED_MEDIA_TYPE`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8110,6 +8150,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -8212,7 +8254,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `CONFLICT`. */
+            /** @description `CONFLICT`, `IDEMPOTENCY_IN_PROGRESS`. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8232,6 +8274,15 @@ export interface operations {
             };
             /** @description `UNSUPPORTED_MEDIA_TYPE`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12608,6 +12659,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -12718,7 +12771,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `CONFLICT`. */
+            /** @description `CONFLICT`, `IDEMPOTENCY_IN_PROGRESS`. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -12738,6 +12791,15 @@ export interface operations {
             };
             /** @description `UNSUPPORTED_MEDIA_TYPE`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14586,6 +14648,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -14681,6 +14745,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `BODY_TOO_LARGE`. */
             413: {
                 headers: {
@@ -14692,6 +14765,15 @@ export interface operations {
             };
             /** @description `UNSUPPORTED_MEDIA_TYPE`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -15141,6 +15223,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -15218,6 +15302,24 @@ export interface operations {
             };
             /** @description `NOT_ACCEPTABLE`. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -15601,6 +15703,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -15695,8 +15799,17 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `CONFLICT`. */
+            /** @description `CONFLICT`, `IDEMPOTENCY_IN_PROGRESS`. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -17145,6 +17258,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -17228,6 +17343,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `BODY_TOO_LARGE`. */
             413: {
                 headers: {
@@ -17239,6 +17363,15 @@ export interface operations {
             };
             /** @description `UNSUPPORTED_MEDIA_TYPE`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
