@@ -345,7 +345,7 @@ async def _attempts(job: Job, emit: Emit) -> None:
         except HubError as error:
             if job.has_spoken or not error.retryable:
                 raise
-            failed = error
+            failed, job.is_excused = error, passing.excuses
     if failed is None:
         first = min(shut, key=lambda refused: refused.until)
         job.held_until = first.until

@@ -24,7 +24,9 @@ app = Celery("megahub")
 app.set_default()  # for every thread: the doorbell rings in one of its own
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["ai_batch", "ai_core", "ai_usage", "megahub.delivery", "megahub.tenancy"])
-app.conf.task_queues = [Queue(name) for name in (SYSTEM_QUEUE, *QUEUES)]
+#: RabbitMQ keeps a quorum queue's messages when one of its nodes is gone.
+KIND = {"x-queue-type": "quorum"} if settings.CELERY_BROKER_URL.startswith("amqp") else None
+app.conf.task_queues = [Queue(name, queue_arguments=KIND) for name in (SYSTEM_QUEUE, *QUEUES)]
 app.conf.beat_schedule = {
     "ring-again": {
         "task": "ai_core.relay",

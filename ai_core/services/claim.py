@@ -39,6 +39,7 @@ NEXT = (
 GIVE_BACK = (
     "UPDATE ai_core_aijob SET status = 'pending', run_at = %s, ring_at = %s,"
     " deadline_at = NULL, progress_percentage = 0, unknown_attempts = unknown_attempts + %s,"
+    " max_attempts = max_attempts + %s,"
     " revision = revision + 1 WHERE id = %s AND status = 'running' AND attempt_no = %s"
     " AND cancel_requested_at IS NULL RETURNING company_id, sandbox, holds"
 )
@@ -201,13 +202,17 @@ class NextAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Give a running job back, to be run again from ``run_at`` on; its reservation stays."""
+    """Give a running job back, to be run again from ``run_at`` on; its reservation stays.
+
+    ``excused``: the attempt does not count, since its provider was failing everybody.
+    """
 
     job_pk: int
     attempt_no: int
     run_at: datetime
     phase: str
     error_code: str
+    excused: bool = False
 
 
 class GiveBack:
@@ -232,7 +237,8 @@ class GiveBack:
     @staticmethod
     def _give_back(session: Session, entry: Return, moment: datetime, unknown: list[Exposure]) -> bool:
         later = session.time(entry.run_at)
-        params = [later, later, int(entry.phase == "unknown"), entry.job_pk, entry.attempt_no]
+        unknown_too, more = int(entry.phase == "unknown"), int(entry.excused)
+        params = [later, later, unknown_too, more, entry.job_pk, entry.attempt_no]
         rows = session.rows(GIVE_BACK, params)
         if not rows:
             return False

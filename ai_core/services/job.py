@@ -84,6 +84,8 @@ class Job:
     error: HubError | None = None
     #: When to come back, for a job that was not called since every way was shut.
     held_until: datetime | None = None
+    #: Whether its failure was everybody's: a provider that is down takes no attempt from a job.
+    is_excused: bool = False
     status: str = "pending"
     usage: Usage | None = None
     cost: Cost | None = None
