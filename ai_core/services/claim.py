@@ -29,7 +29,8 @@ TAKE = (
     " WHERE id IN (SELECT r.id FROM {source}) AND status = 'pending' AND run_at <= %s"
     " AND cancel_requested_at IS NULL AND deleted_at IS NULL"
     " RETURNING id, job_id, company_id, brand_id, created_by_id, api_key_id, endpoint, model,"
-    " provider, generation, sandbox, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts"
+    " provider, generation, sandbox, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts,"
+    " keep"
 )
 NEXT = (
     "UPDATE ai_core_aijob SET attempt_no = attempt_no + 1, revision = revision + 1"
@@ -73,6 +74,7 @@ class Claimed:
     attempt_no: int
     max_attempts: int
     unknown_attempts: int
+    keep: str | None = None
 
     @property
     def reasoning_effort(self) -> str | None:
@@ -90,7 +92,7 @@ class Claimed:
             endpoint=self.endpoint,
             model=self.model,
             body=body,
-            input_json=b"",
+            input_json=orjson.dumps(self.input_data) if self.keep else b"",
             with_defaults=self.with_defaults,
             later=True,
         )

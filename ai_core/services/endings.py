@@ -8,7 +8,7 @@ from typing import Any
 
 from ai_core.domain import retry
 from ai_core.domain.states import advance
-from ai_core.services import spooling
+from ai_core.services import guarding, spooling
 from ai_core.services.claim import GIVE_BACK_JOB, Claimed, Return
 from ai_core.services.closing import event_of, settlement
 from ai_core.services.job import Job, Mark
@@ -130,6 +130,7 @@ def _settlement(job: Job) -> Settlement:
         completion=job.completion,
         cost=job.cost,
         charged_nano_usd=_charged(job),
+        texts=guarding.kept(job, job.error),
     )
 
 

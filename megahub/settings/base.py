@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "megahub.tenancy",
     "megahub.delivery",
     "ai_providers",
+    "ai_guard",
     "ai_usage",
     "ai_core",
     "ai_openai",

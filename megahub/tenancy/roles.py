@@ -22,6 +22,7 @@ class Scope(TextChoices):
     WEBHOOKS_MANAGE = "webhooks:manage", _("Manage webhooks")
     ALERTS_MANAGE = "alerts:manage", _("Check, make and resolve alerts")
     ALERTS_RULES = "alerts:rules", _("Change alert thresholds")
+    PRIVACY_MANAGE = "privacy:manage", _("Set what is kept, export and erase a person's data")
     CREDENTIALS_MANAGE = "credentials:manage", _("Change provider credentials")
 
 
