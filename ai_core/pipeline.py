@@ -185,8 +185,7 @@ async def execute(job: Job) -> AsyncIterator[dict[str, Any]]:
 async def turn(bell: int) -> None:
     """Run waiting jobs, whoever's turn it is, until the one that a bell rang for is taken.
 
-    A process that ends takes on nothing: another is rung for; so it is when the claim itself fails
-    (Busy, DatabaseUnavailable).
+    A process that ends takes on nothing: another is rung for; so it is when the claim itself fails.
     """
     while (taken := await _work(bell, TURN)) is not None and taken.pk != bell:
         continue
@@ -404,4 +403,4 @@ async def _session_id() -> int:
 
 
 def _ignore(_: dict[str, Any] | None) -> None:
-    """Nobody listens: the job's result is read when it has ended."""
+    """Nobody listens."""

@@ -96,7 +96,7 @@ def erase(company_id: int, end_user: str, by: int | None) -> Erasure:
     waiting = open_ones.update(keep="none", forget_at=clock.now(), end_user=None)
     refs = list(theirs.values_list("pk", flat=True))
     JobRating.objects.of(company_id).filter(job_id__in=refs).update(comment="")
-    return Erasure.objects.unscoped().create(  # type: ignore[no-any-return]
+    return Erasure.objects.unscoped().create(
         company_id=company_id,
         end_user_digest=digest(company_id, end_user),
         jobs=_empty(theirs),

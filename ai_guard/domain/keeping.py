@@ -25,7 +25,9 @@ def kept(keep: str, value: Any) -> Any:
 
 def kept_text(keep: str, text: str) -> str:
     """A description as it is kept."""
-    return {"masked": personal.mask, "none": lambda _: ""}.get(keep, str)(text)
+    if keep == "none":
+        return ""
+    return personal.mask(text) if keep == "masked" else text
 
 
 def kept_answer(keep: str, answer: Any) -> Any:

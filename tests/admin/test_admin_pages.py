@@ -43,7 +43,8 @@ ADDED = {
     "ai_usage.budget", "ai_usage.alertrule", "ai_guard.guardpolicy",
 }  # fmt: skip
 DELETED = {
-    "tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget", "ai_usage.alertrule", "ai_guard.guardpolicy",
+    "tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget", "ai_usage.alertrule",
+    "ai_guard.guardpolicy",
 }  # fmt: skip
 #: Looked at only, whoever asks.
 READ_ONLY = {
