@@ -64,6 +64,8 @@ app.conf.beat_schedule = {
     "verify-ledger": {
         "task": "ai_batch.verify_ledger",
         "schedule": 3600.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
     "forget-due": {"task": "ai_core.forget_due", "schedule": 60.0, "options": {"queue": SYSTEM_QUEUE}},
     "forget-texts": {
         "task": "ai_core.forget_old",
