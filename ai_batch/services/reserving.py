@@ -69,7 +69,8 @@ def _start(batch: Batch) -> bool:
         ring_at=now + RING_AGAIN,
     )
     if begun:
-        queue.ring("ai_batch.work", batch.pk, queue="low")
+        task = "ai_batch.remote" if batch.engine == "provider" else "ai_batch.work"
+        queue.ring(task, batch.pk, queue="low")
     return bool(begun)
 
 
