@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from ai_batch.services import chores, engine, files, finishing, ingest, remote, verification
+from ai_batch.services import chores, engine, files, finishing, ingest, recurring, remote, verification
 from megahub.kernel import loop
 
 
@@ -42,6 +42,7 @@ def finish(batch_pk: int) -> None:
 def tend() -> None:
     """Look after the batches that have not ended."""
     chores.tend()
+    recurring.run_due()
 
 
 @shared_task(name="ai_batch.tidy")

@@ -34,6 +34,7 @@ BATCHES = {
     "/v1/batches": "open",
     "/v1/batches/{batch_id}/cancel": "one that has ended stays as it was",
     "/api/batch/create": "open",
+    "/api/batch/schedules": "open",
     "/api/batch/upload": "open",
     "/api/batch/{batch_id}/cancel": "one that has ended stays as it was",
     "/api/batch/{batch_id}/retry_failed": "open",

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from ai_batch.models import Batch, Line, StoredFile
+from ai_batch.models import Batch, BatchSchedule, Line, StoredFile
 from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob
 from ai_providers import services as providers
@@ -67,6 +67,10 @@ ROWS = [
     Row("GET", "/v1/files/{file_id}", "file"),
     Row("GET", "/v1/files/{file_id}/content", "file"),
     Row("DELETE", "/v1/files/{file_id}", "file"),
+    Row("GET", "/api/batch/schedules/{schedule_id}", "schedule"),
+    Row("GET", "/api/batch/schedules/{schedule_id}/history", "schedule"),
+    Row("PATCH", "/api/batch/schedules/{schedule_id}", "schedule", {"name": "mine now"}),
+    Row("DELETE", "/api/batch/schedules/{schedule_id}", "schedule"),
     Row("GET", "/api/batch/{batch_id}", "filebatch"),
     Row("POST", "/api/batch/{batch_id}/cancel", "filebatch"),
     Row("POST", "/api/batch/{batch_id}/retry_failed", "overbatch"),
@@ -120,6 +124,7 @@ class Owned:
     file: StoredFile
     filebatch: Batch
     overbatch: Batch
+    schedule: BatchSchedule
     usage: LedgerEntry
     alert: AIUsageAlert
     credentials: AICredentials
@@ -143,6 +148,8 @@ class Owned:
             return [((self.batch.batch_id,), (ABSENT_BATCH,))]
         if kind == "file":
             return [((self.file.file_id,), (ABSENT_FILE,))]
+        if kind == "schedule":
+            return [((self.schedule.schedule_id,), ("sched_000000000000000000000000",))]
         if kind == "overbatch":
             return [((self.overbatch.batch_id,), (ABSENT_FILE_BATCH,))]
         if kind == "filebatch":
@@ -159,6 +166,7 @@ class Owned:
             ApiKey,
             AIBatch,
             StoredFile,
+            BatchSchedule,
             Batch,
             JobRating,
             AIUsageAlert,
@@ -204,6 +212,8 @@ def owned(
     asked_of = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
     for _ in range(2):
         api.as_(alice).post("/v1/batches", {"input_file_id": file.json()["id"], **asked_of})
+    again = {"cron": "0 0 1 1 *", "name": "Canary", "endpoint": "/v1/chat/completions", "requests": [{}]}
+    assert api.as_(alice).post("/api/batch/schedules", again).status_code == 201
     over = Batch.objects.of(company).first()
     Batch.objects.of(company).filter(pk=over.pk).update(status="cancelled")
     Line.objects.create(
@@ -230,8 +240,9 @@ def owned(
         done=world.row(done),
         key=key,
         batch=AIBatch.objects.of(company).get(),
-        file=StoredFile.objects.of(company).get(),
+        file=StoredFile.objects.of(company).get(filename="Canary.jsonl"),
         filebatch=Batch.objects.of(company).get(status="validating"),
+        schedule=BatchSchedule.objects.of(company).get(),
         overbatch=Batch.objects.of(company).get(status="cancelled"),
         usage=world.ledger(done)[0],
         alert=alert,
