@@ -94,7 +94,10 @@ def test_cancelled_lines_are_in_the_error_file(client: openai.OpenAI, cast: Cast
     budget = world.make_budget(cast.company, "5")
     file = client.files.create(file=("r.jsonl", jsonl(line("a"), line("b"))), purpose="batch")
     made = client.batches.create(
-        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        input_file_id=file.id,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        extra_body={"engine": "hub"},
     )
     row = Batch.objects.unscoped().get(batch_id=made.id)
     ingest.validate(row.pk)
