@@ -19,8 +19,11 @@ PLACES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin")
 
 def find() -> tuple[str, str] | None:
     """The server and Erlang's port mapper; None when they are not installed (or we may not use them)."""
-    folders = os.pathsep.join((*PLACES, os.environ.get("PATH", "")))
-    server, mapper = shutil.which("rabbitmq-server", path=folders), shutil.which("epmd")
+    # Debian's own on the PATH changes its user first; the plain one is beside it.
+    server = shutil.which("rabbitmq-server", path=os.pathsep.join(PLACES)) or shutil.which(
+        "rabbitmq-server"
+    )
+    mapper = shutil.which("epmd")
     return (server, mapper) if server and mapper else None
 
 

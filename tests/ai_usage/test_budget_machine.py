@@ -26,7 +26,6 @@ from ai_usage.models import Budget, BudgetWindow
 from ai_usage.services import budgets
 from ai_usage.services.budgets import Charge, Request
 from megahub.kernel import clock
-from megahub.kernel.session import open_session
 from tests import world
 
 NUMBERS = itertools.count(600_000)
@@ -58,7 +57,8 @@ class Budgets(RuleBasedStateMachine):
             for row in rows
         )
         self.started = clock.now()
-        self.session = open_session()
+        self.opened = world.session()
+        self.session = self.opened.__enter__()
         self.most = {row.pk: row.limit for row in rows}
         self.reserved = dict.fromkeys(self.most, 0)
         self.spent = dict.fromkeys(self.most, 0)
@@ -153,6 +153,9 @@ class Budgets(RuleBasedStateMachine):
         self.limits = tuple(
             replace(each, limit=limit) if each.id == budget else each for each in self.limits
         )
+
+    def teardown(self) -> None:
+        self.opened.__exit__(None, None, None)
 
     def _charge(self, request: Request, charge: Charge) -> None:
         stored: list[list[Any]] = [
