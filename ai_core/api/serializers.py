@@ -181,7 +181,7 @@ class OpenAIJobShape(serializers.Serializer[Any]):
     max_tokens = serializers.IntegerField(allow_null=True)
     max_completion_tokens = serializers.IntegerField(allow_null=True)
     reasoning_effort = serializers.CharField(allow_null=True)
-    messages_format = serializers.CharField()
+    messages_format = serializers.CharField(allow_null=True)
     prompt_tokens = serializers.IntegerField(allow_null=True)
     completion_tokens = serializers.IntegerField(allow_null=True)
     total_tokens = serializers.IntegerField(allow_null=True)
