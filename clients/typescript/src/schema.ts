@@ -716,6 +716,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ai/privacy/erasures/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The newest erasures; of whom, nobody can read
+         * @description The newest erasures; of whom, nobody can read.
+         */
+        get: operations["privacy_erasures_list"];
+        put?: never;
+        /**
+         * Delete every text that was sent for one of the company's own users; usage and costs stay
+         * @description Delete every text that was sent for one of the company's own users; usage and costs stay.
+         */
+        post: operations["privacy_erase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/privacy/export/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All that is kept of one of the company's own users, as JSON lines
+         * @description All that is kept of one of the company's own users, as JSON lines.
+         */
+        get: operations["privacy_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/privacy/findings/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the content filter flagged and blocked in the last days, counted
+         * @description What the content filter flagged and blocked in the last days, counted.
+         */
+        get: operations["privacy_findings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/privacy/policy/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the company keeps of prompts and answers, and what it allows in them
+         * @description What the company keeps of prompts and answers, and what it allows in them.
+         */
+        get: operations["privacy_policy_retrieve"];
+        /**
+         * Set the policy for requests from now on; what is absent stays
+         * @description Set the policy for requests from now on; what is absent stays.
+         */
+        put: operations["privacy_policy_update"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * The same as PUT
+         * @description The same as PUT.
+         */
+        patch: operations["privacy_policy_partial_update"];
+        trace?: never;
+    };
     "/ai/providers/": {
         parameters: {
             query?: never;
@@ -1343,6 +1435,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/batch/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The brand's recurring batches
+         * @description The brand's recurring batches.
+         */
+        get: operations["batch_schedules_list"];
+        put?: never;
+        /**
+         * A batch that comes again; `{{date}}` and its like in the requests are the day's
+         * @description A batch that comes again; `{{date}}` and its like in the requests are the day's.
+         */
+        post: operations["batch_schedules_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batch/schedules/{schedule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A recurring batch
+         * @description A recurring batch.
+         */
+        get: operations["batch_schedules_get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a recurring batch; what it made stays
+         * @description Delete a recurring batch; what it made stays.
+         */
+        delete: operations["batch_schedules_delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a recurring batch, pause it, or let it go on
+         * @description Change a recurring batch, pause it, or let it go on.
+         */
+        patch: operations["batch_schedules_change"];
+        trace?: never;
+    };
+    "/api/batch/schedules/{schedule_id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The latest batches that it made
+         * @description The latest batches that it made.
+         */
+        get: operations["batch_schedules_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/batch/stats": {
         parameters: {
             query?: never;
@@ -1477,8 +1641,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sign in: an access token and a refresh token
-         * @description Sign in: an access token and a refresh token.
+         * Sign in: an access token and a refresh token. So many tries per name and address: then 429
+         * @description Sign in: an access token and a refresh token. So many tries per name and address: then 429.
          */
         post: operations["auth_token_create"];
         delete?: never;
@@ -1838,11 +2002,12 @@ export interface components {
          *     * `manual` - Made by hand
          *     * `webhook_disabled` - Webhook switched off
          *     * `evaluator_failed` - Alerts could not be checked
+         *     * `ledger_off` - The ledger differs
          *     * `model_retired` - Retired model in use
          *     * `model_unpriced` - Unpriced model in use
          * @enum {string}
          */
-        AlertShapeAlertTypeEnum: "quota_warning" | "quota_critical" | "quota_exceeded" | "cost_warning" | "cost_exceeded" | "daily_spike" | "high_failure_rate" | "slow_execution" | "high_cost_deviation" | "unusual_usage" | "manual" | "webhook_disabled" | "evaluator_failed" | "model_retired" | "model_unpriced";
+        AlertShapeAlertTypeEnum: "quota_warning" | "quota_critical" | "quota_exceeded" | "cost_warning" | "cost_exceeded" | "daily_spike" | "high_failure_rate" | "slow_execution" | "high_cost_deviation" | "unusual_usage" | "manual" | "webhook_disabled" | "evaluator_failed" | "ledger_off" | "model_retired" | "model_unpriced";
         AlternativeShape: {
             cost_savings: string | null;
             estimated_cost: string;
@@ -2072,6 +2237,13 @@ export interface components {
             success: boolean;
             tokens_used?: number;
         };
+        /**
+         * @description * `off` - Off
+         *     * `flag` - Flag
+         *     * `block` - Block
+         * @enum {string}
+         */
+        ContentFilterEnum: "off" | "flag" | "block";
         CostBreakdown: {
             budget_limit: string | null;
             /** Format: double */
@@ -2092,6 +2264,12 @@ export interface components {
             job_id: string;
             model: string;
             tokens: number;
+        };
+        Counted: {
+            action: string;
+            count: number;
+            direction: string;
+            hits: number;
         };
         /** @description A month's limits and what counts against them; ``reserved`` is held for jobs that have not ended. */
         Counters: {
@@ -2271,6 +2449,16 @@ export interface components {
             /** Address */
             url: string;
         };
+        ErasureShape: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: number | null;
+            id: number;
+            /** @description Jobs whose texts were deleted. */
+            jobs: number;
+            /** @description Jobs that had not ended: forgotten as soon as they do. */
+            waiting: number;
+        };
         /** @description `error_code` never changes; `detail` and `error` say the same to people. */
         Error: {
             detail: string;
@@ -2341,6 +2529,10 @@ export interface components {
             score: number;
             /** Format: date-time */
             updated_at: string;
+        };
+        FindingsShape: {
+            days: number;
+            findings: components["schemas"]["Counted"][];
         };
         ForecastBudget: {
             days_until_exhausted: number | null;
@@ -2968,7 +3160,7 @@ export interface components {
             generation: string;
             max_completion_tokens: number | null;
             max_tokens: number | null;
-            messages_format: string;
+            messages_format: string | null;
             model: string;
             prompt_tokens: number | null;
             reasoning_effort: string | null;
@@ -3180,6 +3372,13 @@ export interface components {
             is_active?: boolean;
             threshold?: string | number;
         };
+        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        PatchedPolicyShapeRequest: {
+            content_filter?: components["schemas"]["ContentFilterEnum"];
+            keep_days?: number | null;
+            prompts?: components["schemas"]["PromptsEnum"];
+            words?: string[];
+        };
         /** @description Times in seconds; quantiles are true to within 2.5 %. */
         PerformanceByDay: {
             /** Format: double */
@@ -3276,6 +3475,25 @@ export interface components {
             id: number;
             username: string;
         };
+        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        PersonRequest: {
+            /** @description As in `user` or `safety_identifier`. */
+            end_user: string;
+        };
+        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        PolicyShape: {
+            content_filter?: components["schemas"]["ContentFilterEnum"];
+            keep_days?: number | null;
+            prompts?: components["schemas"]["PromptsEnum"];
+            words?: string[];
+        };
+        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        PolicyShapeRequest: {
+            content_filter?: components["schemas"]["ContentFilterEnum"];
+            keep_days?: number | null;
+            prompts?: components["schemas"]["PromptsEnum"];
+            words?: string[];
+        };
         /**
          * @description ``valid``: the parameters are right; ``would_be_accepted``: and every budget has room.
          *
@@ -3323,6 +3541,13 @@ export interface components {
             will_exceed_cost: boolean | null;
             will_exceed_tokens: boolean | null;
         };
+        /**
+         * @description * `all` - Store
+         *     * `masked` - Store with personal data masked
+         *     * `none` - Do not store
+         * @enum {string}
+         */
+        PromptsEnum: "all" | "masked" | "none";
         /** @description A provider, with the models of it that can be called today. */
         ProviderShape: {
             readonly available_models: string[];
@@ -3463,10 +3688,11 @@ export interface components {
          *     * `webhooks:manage` - Manage webhooks
          *     * `alerts:manage` - Check, make and resolve alerts
          *     * `alerts:rules` - Change alert thresholds
+         *     * `privacy:manage` - Set what is kept, export and erase a person's data
          *     * `credentials:manage` - Change provider credentials
          * @enum {string}
          */
-        ScopesEnum: "inference" | "jobs:read" | "jobs:write" | "usage:read" | "keys:manage" | "webhooks:manage" | "alerts:manage" | "alerts:rules" | "credentials:manage";
+        ScopesEnum: "inference" | "jobs:read" | "jobs:write" | "usage:read" | "keys:manage" | "webhooks:manage" | "alerts:manage" | "alerts:rules" | "privacy:manage" | "credentials:manage";
         /** @description An attempt that ended; ``status`` is null without an answer. */
         SendingShape: {
             /** Format: date-time */
@@ -3899,10 +4125,11 @@ export interface operations {
                  *     * `manual` - Made by hand
                  *     * `webhook_disabled` - Webhook switched off
                  *     * `evaluator_failed` - Alerts could not be checked
+                 *     * `ledger_off` - The ledger differs
                  *     * `model_retired` - Retired model in use
                  *     * `model_unpriced` - Unpriced model in use
                  */
-                alert_type?: "cost_exceeded" | "cost_warning" | "daily_spike" | "evaluator_failed" | "high_cost_deviation" | "high_failure_rate" | "manual" | "model_retired" | "model_unpriced" | "quota_critical" | "quota_exceeded" | "quota_warning" | "slow_execution" | "unusual_usage" | "webhook_disabled";
+                alert_type?: "cost_exceeded" | "cost_warning" | "daily_spike" | "evaluator_failed" | "high_cost_deviation" | "high_failure_rate" | "ledger_off" | "manual" | "model_retired" | "model_unpriced" | "quota_critical" | "quota_exceeded" | "quota_warning" | "slow_execution" | "unusual_usage" | "webhook_disabled";
                 /** @description At least this: `created_at`. */
                 created_at__gte?: string;
                 /** @description At most this: `created_at`. */
@@ -11880,6 +12107,710 @@ export interface operations {
             };
         };
     };
+    privacy_erasures_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "jobs": 2,
+                     *         "waiting": 0,
+                     *         "created_by": 85,
+                     *         "created_at": "2026-11-26T13:28:11.315327Z"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["ErasureShape"][];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    privacy_erase: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "end_user": "anna"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PersonRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "jobs": 2,
+                     *       "waiting": 0,
+                     *       "created_by": 85,
+                     *       "created_at": "2026-11-26T13:28:11.315327Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErasureShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    privacy_export: {
+        parameters: {
+            query: {
+                /** @description As in `user` or `safety_identifier`. */
+                end_user: string;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                };
+            };
+            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    privacy_findings: {
+        parameters: {
+            query?: {
+                /** @description By `days`. */
+                days?: number;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "days": 1,
+                     *       "findings": [
+                     *         {
+                     *           "direction": "input",
+                     *           "action": "blocked",
+                     *           "count": 1,
+                     *           "hits": 1
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FindingsShape"];
+                };
+            };
+            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    privacy_policy_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "prompts": "masked",
+                     *       "keep_days": 30,
+                     *       "content_filter": "flag",
+                     *       "words": [
+                     *         "Secret plan"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PolicyShape"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    privacy_policy_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "prompts": "masked",
+                 *       "keep_days": 30
+                 *     }
+                 */
+                "application/json": components["schemas"]["PolicyShapeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "prompts": "masked",
+                     *       "keep_days": 30,
+                     *       "content_filter": "off",
+                     *       "words": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PolicyShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    privacy_policy_partial_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "content_filter": "flag",
+                 *       "words": [
+                 *         "Secret plan"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchedPolicyShapeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "prompts": "masked",
+                     *       "keep_days": 30,
+                     *       "content_filter": "flag",
+                     *       "words": [
+                     *         "Secret plan"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PolicyShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     ai_providers_list: {
         parameters: {
             query?: never;
@@ -16845,6 +17776,526 @@ export interface operations {
                 };
             };
             /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_schedules_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{success, object, data}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_schedules_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Each morning",
+                 *       "cron": "0 6 * * 1-5",
+                 *       "endpoint": "/v1/chat/completions",
+                 *       "requests": [
+                 *         {
+                 *           "custom_id": "request-1",
+                 *           "method": "POST",
+                 *           "url": "/v1/chat/completions",
+                 *           "body": {
+                 *             "model": "gpt-4o-mini",
+                 *             "messages": [
+                 *               {
+                 *                 "role": "user",
+                 *                 "content": "Say hello."
+                 *               }
+                 *             ]
+                 *           }
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": {
+                    backoff_seconds?: number;
+                    /** @enum {string} */
+                    completion_window?: "24h";
+                    /** @example 0 6 * * 1-5 */
+                    cron: string;
+                    endpoint: string;
+                    /** @enum {string} */
+                    engine?: "auto" | "provider" | "hub";
+                    input_file_id?: string;
+                    max_attempts?: number;
+                    metadata?: {
+                        [key: string]: string;
+                    };
+                    name?: string;
+                    output_expires_after?: {
+                        [key: string]: unknown;
+                    };
+                    requests?: {
+                        [key: string]: unknown;
+                    }[];
+                    /** @example Europe/Paris */
+                    timezone?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description `{success, schedule}`. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no room left for files. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_schedules_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `schedule_id`. */
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{success, schedule}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_schedules_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `schedule_id`. */
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description That it is deleted. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_schedules_change: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `schedule_id`. */
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @example 0 6 * * 1-5 */
+                    cron?: string;
+                    name?: string;
+                    paused?: boolean;
+                    /** @example Europe/Paris */
+                    timezone?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description `{success, schedule}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_schedules_history: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `schedule_id`. */
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{success, object, data}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
             404: {
                 headers: {
                     [name: string]: unknown;
