@@ -66,6 +66,26 @@ app.conf.beat_schedule = {
         "schedule": 3600.0,
         "options": {"queue": SYSTEM_QUEUE},
     },
+    "send-mails": {
+        "task": "delivery.send_mails",
+        "schedule": 5.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "make-exports": {
+        "task": "ai_usage.relay_exports",
+        "schedule": 2.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "export-schedules": {
+        "task": "ai_usage.run_schedules",
+        "schedule": 60.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "forget-exports": {
+        "task": "ai_usage.forget_exports",
+        "schedule": 3600.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
     "forget-due": {"task": "ai_core.forget_due", "schedule": 60.0, "options": {"queue": SYSTEM_QUEUE}},
     "forget-texts": {
         "task": "ai_core.forget_old",

@@ -15,7 +15,7 @@ from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob
 from ai_providers import services as providers
 from ai_providers.models import AICredentials, SealedKey
-from ai_usage.models import AIUsageAlert, AlertRule, JobRating, LedgerEntry
+from ai_usage.models import AIUsageAlert, AlertRule, Export, ExportSchedule, JobRating, LedgerEntry
 from ai_usage.services import alerts
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
@@ -25,6 +25,7 @@ from megahub.tenancy.models import ApiKey
 from tests import routes, world
 from tests.conftest import Api
 from tests.delivery.receiver import Receiver, listening
+from tests.exports import made_export, made_schedule
 from tests.stubs import Scripted, completion
 from tests.world import Cast, Person
 
@@ -80,6 +81,15 @@ ROWS = [
     Row("POST", "/v1/batches/{batch_id}/cancel", "filebatch"),
     Row("GET", "/ai/usage/{pk}/", "usage"),
     Row("GET", "/ai/usage/{pk}/explain/", "usage"),
+    Row("GET", "/ai/usage/exports/{pk}/", "export"),
+    Row("GET", "/ai/usage/exports/{pk}/download/", "export"),
+    Row("GET", "/ai/usage/exports/{pk}/trailer/", "export"),
+    Row("DELETE", "/ai/usage/exports/{pk}/", "export"),
+    Row("GET", "/ai/usage/export-schedules/{pk}/", "export_schedule"),
+    Row("PUT", "/ai/usage/export-schedules/{pk}/", "export_schedule", {"hour": 9}),
+    Row("PATCH", "/ai/usage/export-schedules/{pk}/", "export_schedule", {"hour": 9}),
+    Row("GET", "/ai/usage/export-schedules/{pk}/history/", "export_schedule"),
+    Row("DELETE", "/ai/usage/export-schedules/{pk}/", "export_schedule"),
     Row("GET", "/ai/alerts/{pk}/", "alert"),
     Row("PUT", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
     Row("POST", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
@@ -106,6 +116,8 @@ EVERYBODYS = {
     ("GET", "/ai/models/{model_id}/schema/"),
     ("GET", "/ai/providers/{ref}/"),
     ("GET", "/v1/models/{model_id}"),
+    # Whoever has a signed link: no caller, no company (tests/ai_usage/test_exports_api.py).
+    ("GET", "/ai/usage/export-links/{token}/"),
     # A type's name; the threshold that is set there is the caller's own: see below.
     ("PUT", "/ai/alerts/rules/{alert_type}/"),
     ("PATCH", "/ai/alerts/rules/{alert_type}/"),
@@ -130,6 +142,8 @@ class Owned:
     credentials: AICredentials
     webhook: WebhookEndpoint
     delivery: WebhookDelivery
+    export: Export
+    export_schedule: ExportSchedule
     strangers: WebhookEndpoint
     receiver: Receiver
 
@@ -162,6 +176,8 @@ class Owned:
         """Everything of theirs that a stranger might have changed."""
         company = self.job.company_id
         kept = (
+            Export,
+            ExportSchedule,
             AIJob,
             ApiKey,
             AIBatch,
@@ -249,6 +265,8 @@ def owned(
         credentials=AICredentials.objects.of(company).get(),
         webhook=webhook,
         delivery=endpoints.try_out(webhook),
+        export=made_export(cast, "Canary"),
+        export_schedule=made_schedule(cast, "Canary"),
         strangers=strangers,
         receiver=receiver,
     )
@@ -311,6 +329,8 @@ def test_a_foreign_id_is_an_absent_one(api: Api, cast: Cast, owned: Owned, row: 
         ("/v1/batches", "{filebatch.batch_id}"),
         ("/api/batch/list", "{filebatch.batch_id}"),
         ("/ai/webhooks/", "anary"),
+        ("/ai/usage/exports/", "anary"),
+        ("/ai/usage/export-schedules/", "anary"),
         ("/auth/keys/", "anary"),
     ],
 )

@@ -60,6 +60,14 @@ ENDPOINTS = {
     "/ai/usage/dashboard/": "get",
     "/ai/usage/efficiency/": "get",
     "/ai/usage/export/": "get",
+    "/ai/usage/export-links/{token}/": "get",
+    "/ai/usage/export-schedules/": "get post",
+    "/ai/usage/export-schedules/{id}/": "get put patch delete",
+    "/ai/usage/export-schedules/{id}/history/": "get",
+    "/ai/usage/exports/": "get",
+    "/ai/usage/exports/{id}/": "get delete",
+    "/ai/usage/exports/{id}/download/": "get",
+    "/ai/usage/exports/{id}/trailer/": "get",
     "/ai/usage/forecast/": "get",
     "/ai/usage/model_comparison/": "get",
     "/ai/usage/performance/": "get",
@@ -161,7 +169,11 @@ def test_it_says_how_to_authenticate(schema: dict[str, Any]) -> None:
         for method in METHODS & set(operations):
             wanted = operations[method].get("security", [{}])
             assert all(name in schemes for choice in wanted for name in choice)
-            assert ({} in wanted) == path.startswith("/auth/token/"), (method, path, wanted)
+            assert ({} in wanted) == path.startswith(("/auth/token/", "/ai/usage/export-links/")), (
+                method,
+                path,
+                wanted,
+            )
 
 
 def test_it_is_yaml_for_those_who_do_not_say(api: Api) -> None:

@@ -111,12 +111,14 @@ class Listed(BaseInFilter, CharFilter):
 
 
 class StrictFilterBackend(DjangoFilterBackend):
-    """django-filter, with unknown names refused."""
+    """django-filter, with unknown names refused; ``reserved`` ones belong to others."""
+
+    reserved: frozenset[str] = frozenset(("format",))
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         filterset = self.get_filterset(request, queryset, view)
         known = set(filterset.filters) if filterset is not None else set()
-        refuse_unknown(set(request.query_params) - {"format"}, known | _around(view), in_query=True)
+        refuse_unknown(set(request.query_params) - self.reserved, known | _around(view), in_query=True)
         if filterset is None:
             return queryset
         if not filterset.is_valid():

@@ -54,7 +54,7 @@ class Schema(AutoSchema):
             and takes_key is not None
             and takes_key(getattr(self.view, "action", None) or "post")
         )
-        found: list[Any] = super().get_override_parameters()  # type: ignore[no-untyped-call]
+        found: list[Any] = super().get_override_parameters()
         return [*found, KEY_PARAMETER] if keyed else found
 
 

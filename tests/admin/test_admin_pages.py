@@ -33,6 +33,7 @@ from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.kernel import cache, loop
 from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn, User
 from tests import world
+from tests.exports import made_export, made_schedule
 from tests.world import RUN, Cast
 
 APPS = ("tenancy", "delivery", "ai_providers", "ai_usage", "ai_core", "ai_openai")
@@ -52,6 +53,7 @@ READ_ONLY = {
     "ai_usage.budgetwindow", "ai_usage.ledgerentry", "ai_usage.aijobusage", "ai_core.aijob",
     "ai_core.attempt", "ai_core.workersession", "ai_core.aibatch", "ai_openai.openaijob",
     "delivery.webhookendpoint", "delivery.webhookdelivery", "delivery.outbox",
+    "delivery.mail", "ai_usage.export", "ai_usage.exportschedule",
     "ai_guard.finding", "ai_guard.erasure",
 }  # fmt: skip
 SPARE_MODEL = "granite"
@@ -67,6 +69,8 @@ def one_of_each(cast: Cast) -> Any:
     IdempotencyKey.objects.unscoped().create(
         company=cast.company, route="r", key=f"key-{cast.company.pk}", body_digest="0", job_ref="j"
     )
+    made_export(cast)
+    made_schedule(cast)
     AIUsageAlert.objects.unscoped().create(
         company=cast.company, alert_type="model_unpriced", subject="m", window_start=date(2026, 1, 1)
     )
