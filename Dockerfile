@@ -6,7 +6,7 @@ RUN python -m venv /opt/venv \
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /srv/hub --shell /usr/sbin/nologin hub \
-    && install -d -o hub -g hub -m 0700 /var/lib/hub
+    && install -d -o hub -g hub -m 0700 /var/lib/hub /var/lib/hub/files
 COPY --from=packages /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

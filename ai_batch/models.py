@@ -48,6 +48,39 @@ class StoredFile(CompanyOwned):
         return f"{self.file_id} {self.filename}"
 
 
+class BatchSchedule(CompanyOwned):
+    """A batch that comes again: ``template`` is its file, in which the day's words are put in.
+
+    ``next_at`` moves by compare-and-swap with the batch that is made; None while it is paused.
+    """
+
+    schedule_id = models.CharField(max_length=40, unique=True)
+    brand = models.ForeignKey("tenancy.Brand", on_delete=models.PROTECT, related_name="+", db_index=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", **NO_KEY
+    )
+    name = models.CharField(max_length=120)
+    cron = models.CharField(max_length=120)
+    timezone = models.CharField(max_length=64, default="UTC")
+    template = models.ForeignKey(StoredFile, on_delete=models.PROTECT, related_name="+")
+    fields = models.JSONField(default=dict)
+    next_at = models.DateTimeField(null=True)
+    last_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+    deleted_at = models.DateTimeField(null=True)
+
+    class Meta(CompanyOwned.Meta):
+        verbose_name = _("recurring batch")
+        verbose_name_plural = _("recurring batches")
+        indexes = [
+            models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="schedule_due")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.schedule_id} {self.name}"
+
+
 class Batch(CompanyOwned):
     """A file of requests on its way. ``status`` moves only by compare-and-swap (services/).
 
@@ -97,6 +130,9 @@ class Batch(CompanyOwned):
     sandbox = models.BooleanField(default=False)
     max_attempts = models.PositiveSmallIntegerField(default=4)
     backoff_seconds = models.PositiveIntegerField(default=1)
+    schedule = models.ForeignKey(
+        BatchSchedule, null=True, on_delete=models.SET_NULL, related_name="batches"
+    )
     parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
 
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.VALIDATING)

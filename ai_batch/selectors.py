@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from ai_batch.domain.refusals import NoSuchBatch, NoSuchFile
-from ai_batch.models import Batch, StoredFile, of_brand
+from ai_batch.domain.refusals import NoSuchBatch, NoSuchFile, NoSuchSchedule
+from ai_batch.models import Batch, BatchSchedule, StoredFile, of_brand
 from megahub.kernel import clock, money
 from megahub.kernel.errors import ValidationFailed
 from megahub.tenancy.selectors import Caller
@@ -58,6 +58,20 @@ def page(rows: Any, after: str | None, limit: int, name: str, *, oldest_first: b
         behind = Q(**{f"created_at__{way}": last.created_at})
         rows = rows.filter(behind | Q(created_at=last.created_at, **{f"pk__{way}": last.pk}))
     return list(rows[: limit + 1])
+
+
+def schedules_of(caller: Caller) -> QuerySet[BatchSchedule]:
+    """A brand's recurring batches, the newest first."""
+    rows = of_brand(BatchSchedule.objects.of(caller.company_id), caller.require_brand())
+    return rows.filter(deleted_at=None).select_related("template")
+
+
+def schedule_of(caller: Caller, schedule_id: str) -> BatchSchedule:
+    """Raises NoSuchSchedule, also for a foreign one."""
+    found = schedules_of(caller).filter(schedule_id=schedule_id[:MAX_ID]).first()
+    if found is None:
+        raise NoSuchSchedule(param="id")
+    return found
 
 
 def statistics(caller: Caller) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from ai_batch.services import chores, engine, files, finishing, ingest, verification
+from ai_batch.services import chores, engine, files, finishing, ingest, recurring, remote, verification
 from megahub.kernel import loop
 
 
@@ -18,6 +18,12 @@ def validate(batch_pk: int) -> None:
 def work(batch_pk: int) -> None:
     """Wake this process's engine."""
     loop.run(engine.wake())
+
+
+@shared_task(name="ai_batch.remote")
+def hand_over(batch_pk: int) -> None:
+    """Take a batch of the provider's engine a step further."""
+    remote.advance(batch_pk)
 
 
 @shared_task(name="ai_batch.stop")
@@ -36,6 +42,7 @@ def finish(batch_pk: int) -> None:
 def tend() -> None:
     """Look after the batches that have not ended."""
     chores.tend()
+    recurring.run_due()
 
 
 @shared_task(name="ai_batch.tidy")

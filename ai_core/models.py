@@ -101,6 +101,12 @@ class AIJob(CompanyOwned):
     response = models.JSONField(null=True)
     error = models.JSONField(null=True)
     warnings = models.JSONField(null=True)
+    #: How much of its texts is kept (ai_guard/domain/keeping.py): "masked" or "none"; null is all of them.
+    keep = models.CharField(max_length=6, null=True)
+    #: From when on texts go that had to stay until it was run, and its answer fetched.
+    forget_at = models.DateTimeField(null=True)
+    #: Whom of the company's own users it was for: ``safety_identifier`` or ``user``.
+    end_user = models.CharField(max_length=255, null=True)
     task_id = models.CharField(max_length=40, blank=True)
     revision = models.PositiveIntegerField(default=1)
     attempt_no = models.PositiveSmallIntegerField(default=0)
@@ -129,6 +135,10 @@ class AIJob(CompanyOwned):
                 fields=["company", "priority", "run_at", "id"],
                 condition=Q(ring_at__isnull=False),
                 name="job_turns",
+            ),
+            models.Index(fields=["forget_at"], condition=Q(forget_at__isnull=False), name="job_to_forget"),
+            models.Index(
+                fields=["company", "end_user"], condition=Q(end_user__isnull=False), name="job_by_end_user"
             ),
         ]
 

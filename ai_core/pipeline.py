@@ -12,14 +12,14 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
 
 from ai_core import selectors
 from ai_core.models import AIJobType
-from ai_core.services import alternatives, calls, endings, gates
+from ai_core.services import alternatives, calls, endings, gates, guarding
 from ai_core.services.accept import ACCEPT, Acceptance, acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
@@ -29,6 +29,7 @@ from ai_core.services.saying import Said
 from ai_core.services.sessions import PROCESS, Running
 from ai_core.services.turns import TURN
 from ai_core.services.warnings import warnings_of
+from ai_guard.services import policies
 from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.domain import params, pricing
@@ -70,8 +71,7 @@ Emit = Callable[[dict[str, Any] | None], None]
 async def submit(order: Order) -> Job | Replay:
     """Check a request and accept it as a job; a job for later is rung for.
 
-    Raises the HubError that names what is wrong; then no job was written. A Replay is the answer to
-    an Idempotency-Key that was used before with the same body.
+    Raises the HubError that names what is wrong; then no job was written. A Replay: the key was used.
     """
     job, entry = await _checked(order)
     result = await _advised(ACCEPT, entry, entry)
@@ -103,6 +103,7 @@ async def _checked(order: Order) -> tuple[Job, Acceptance]:
     """The job that an order would become, and its rows. Raises what is wrong with it."""
     drafted = await draft(order)
     job = drafted.job
+    await guarding.check_input(job)
     job.warnings = await warnings_of(job.company_id, job.terms)
     own = await limits.of(job.company_id)
     session_id = None if job.is_async else await _session_id()
@@ -122,6 +123,7 @@ async def draft(order: Order) -> Draft:
     is_async = _goes_later(order, kind)
     job = Job(
         order=order,
+        policy=await policies.of(caller.company_id),
         brand_id=brand_id,
         terms=terms,
         cleaned=cleaned,
@@ -160,7 +162,7 @@ async def execute(job: Job) -> AsyncIterator[dict[str, Any]]:
     When the iteration ends, the job is settled. Closing it early (the client hung up) closes the
     provider's connection and settles what was said so far. Raises the HubError that it ended with.
     """
-    said = Said()
+    said = Said(bounded=not job.policy.holds_back)
     producing = asyncio.create_task(_produce(job, said.put))
     producing.add_done_callback(lambda _: said.end())
     by_client = True
@@ -183,8 +185,7 @@ async def execute(job: Job) -> AsyncIterator[dict[str, Any]]:
 async def turn(bell: int) -> None:
     """Run waiting jobs, whoever's turn it is, until the one that a bell rang for is taken.
 
-    A process that ends takes on nothing: another is rung for; so it is when the claim itself fails
-    (Busy, DatabaseUnavailable).
+    A process that ends takes on nothing: another is rung for; so it is when the claim itself fails.
     """
     while (taken := await _work(bell, TURN)) is not None and taken.pk != bell:
         continue
@@ -232,8 +233,8 @@ async def _opened(claimed: Claimed) -> Job | None:
 async def cancel(job_pk: int, company_id: int, entry: trail.Entry | None = None) -> bool:
     """Cancel a job and wait until it has let go, a few seconds at most; False when it had ended.
 
-    A pending job ends at once. A running one is flagged; its process closes the provider's connection
-    and settles what was said, unless the job completes first. ``entry`` is written with the cancellation.
+    A pending job ends at once; a running one is flagged for its process, unless it completes first.
+    ``entry`` is written with it.
     """
     wanted = await webhooks.wanted(company_id)
     outcome = await journal.write(CANCEL, Cancellation(job_pk, company_id, wanted, entry))
@@ -277,6 +278,7 @@ async def _reopen(claimed: Claimed) -> Job:
     cleaned = params.clean(terms.spec, order.body, with_defaults=order.with_defaults)
     return Job(
         order=order,
+        policy=replace(await policies.of(claimed.company_id), keep=claimed.keep or "all"),
         brand_id=claimed.brand_id,
         terms=terms,
         cleaned=cleaned,
@@ -345,7 +347,7 @@ async def _attempts(job: Job, emit: Emit) -> None:
         except HubError as error:
             if job.has_spoken or not error.retryable:
                 raise
-            failed = error
+            failed, job.is_excused = error, passing.excuses
     if failed is None:
         first = min(shut, key=lambda refused: refused.until)
         job.held_until = first.until
@@ -372,6 +374,8 @@ async def _call(job: Job, emit: Emit) -> None:
     job.gathered = Gathered(job.call) if job.call.stream else None
     chunks = adapter.stream(job.call, job.access, job.terms.spec, name)
     job.was_sent = True
+    held: list[dict[str, Any] | None] = []
+    say: Emit = held.append if job.policy.holds_back else emit
     async with calls.watched(job.access), aclosing(chunks) as stream:  # type: ignore[type-var]
         async for chunk in stream:
             if job.first_byte_ms is None:
@@ -385,9 +389,12 @@ async def _call(job: Job, emit: Emit) -> None:
                 job.has_spoken = True
                 if chunk.data.get("usage") and not chunk.data.get("choices"):
                     endings.note_usage(job)
-                emit(chunk.data)
+                say(chunk.data)
     if job.gathered is not None:
         job.completion = job.gathered.completion()
+    await guarding.check_output(job)
+    for data in held:
+        emit(data)
 
 
 async def _session_id() -> int:
@@ -397,4 +404,4 @@ async def _session_id() -> int:
 
 
 def _ignore(_: dict[str, Any] | None) -> None:
-    """Nobody listens: the job's result is read when it has ended."""
+    """Nobody listens."""

@@ -10,7 +10,7 @@ from celery import shared_task, signals
 from django.conf import settings
 
 from ai_core import pipeline
-from ai_core.services import recovery, spooling
+from ai_core.services import forgetting, recovery, spooling
 from ai_core.services.sessions import PROCESS
 from ai_core.services.watchdog import WATCHDOG
 from ai_providers.adapters import http
@@ -41,6 +41,18 @@ def relay() -> None:
 def reap() -> None:
     """Take back jobs whose process is gone."""
     recovery.reap()
+
+
+@shared_task(name="ai_core.forget_due")
+def forget_due() -> None:
+    """Texts go that a company's policy does not keep."""
+    forgetting.forget_due()
+
+
+@shared_task(name="ai_core.forget_old")
+def forget_old() -> None:
+    """Texts go that are older than their company keeps them."""
+    forgetting.forget_old()
 
 
 def _done(future: Any) -> None:

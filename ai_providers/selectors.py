@@ -151,6 +151,11 @@ def listing() -> list[tuple[ModelSpec, Price | None]]:
     return _listing.get(0)
 
 
+def models_of_tier(tier: str) -> list[str]:
+    """The models whose quality the catalogue says is ``tier``."""
+    return [spec.id for spec, _ in listing() if spec.profile.quality == tier]
+
+
 def _load_listing(_: int) -> list[tuple[ModelSpec, Price | None]]:
     rows = {row.model_id: row for row in AIModel.objects.all()}
     today = clock.now().date()

@@ -86,6 +86,17 @@ class Batches:
         )
         return row
 
+    def until_it_moves(self, batch_id: str, seconds: float = 20) -> None:
+        """Wait until a line more was read or has ended."""
+        ask = "SELECT checkpoint_line + completed + failed FROM ai_batch_batch WHERE batch_id = %s"
+        ((before,),) = self.connection.execute(ask, [batch_id])
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            ((now,),) = self.connection.execute(ask, [batch_id])
+            if now != before:
+                return
+            time.sleep(0.02)
+
     def until_over(self, batch_id: str) -> tuple[Any, ...]:
         """Wait until it has ended."""
         until = time.monotonic() + PATIENCE_SECONDS
@@ -157,7 +168,8 @@ def kill_rows(launch: Launch, lines: int, kills: int, seed: int) -> Iterator[lis
             killed = 0
             while killed < kills and not state.is_set():
                 with worker(launch, url) as pid:
-                    time.sleep(chance.uniform(2.0, 4.5))
+                    batches.until_it_moves(batch_id)
+                    time.sleep(chance.uniform(0.0, 1.0))
                     os.killpg(pid, signal.SIGKILL)
                 killed += 1
                 if batches.one(batch_id)[0] in ("completed", "failed"):

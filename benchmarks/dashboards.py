@@ -1,4 +1,4 @@
-"""Figures and lists over a filled database: ``python -m benchmarks.dashboards [--rows 100000,1000000]``.
+"""Figures and lists over a filled database: ``python -m benchmarks.dashboards [--rows 100000,10000000]``.
 
 Each address is asked over HTTP by the owner of the company that has three tenths of the rows; p50 and
 p95 of what the client waits for, in milliseconds.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import quantiles
 from typing import Any
 from urllib.request import Request, urlopen
@@ -38,17 +39,27 @@ TIMES = 40
 def main() -> None:
     """A table for each number of rows, on one database that grows."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", default="100000,1000000", help="how many rows, in rising order")
-    wanted = [int(number) for number in parser.parse_args().rows.split(",")]
+    parser.add_argument("--rows", default="100000,10000000", help="how many rows, in rising order")
+    parser.add_argument("--var", type=Path, help="keep the database there, and use what it holds")
+    asked = parser.parse_args()
     print(ground.machine())
-    with ground.servers() as launch:
-        there = 0
-        for rows in wanted:
-            fill(launch, rows - there)
-            there = rows
+    with ground.servers(asked.var) as launch:
+        there = filled(launch)
+        for rows in [int(number) for number in asked.rows.split(",")]:
+            if rows > there:
+                fill(launch, rows - there)
+                there = rows
             with ground.hub(launch, "http://127.0.0.1:9") as (address, _, _):
                 token = owner_token(address)
                 ground.show(f"{rows:,} rows", ["", "p50 ms", "p95 ms"], measured(address, token))
+
+
+def filled(launch: Launch) -> int:
+    """How many rows there are from an earlier run."""
+    statement = "from ai_usage.models import LedgerEntry as L; print(L.objects.unscoped().count())"
+    command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "--command", statement]
+    told = subprocess.run(command, cwd=ground.ROOT, env=launch.env, check=True, capture_output=True)
+    return int(told.stdout.split()[-1])
 
 
 def fill(launch: Launch, rows: int) -> None:

@@ -85,10 +85,10 @@ def provider(delay_ms: float = 0, tokens: int = 20, between_ms: float = 0) -> It
 
 
 @contextmanager
-def servers() -> Iterator[Launch]:
-    """PostgreSQL and Redis of their own, migrated, with the demo's people."""
+def servers(var: Path | None = None) -> Iterator[Launch]:
+    """PostgreSQL and Redis of their own, with the demo's people; kept in ``var`` for another run."""
     os.sched_setaffinity(0, {OTHER_CORE})
-    with tempfile.TemporaryDirectory() as folder, Launch(Path(folder) / "var") as launch:
+    with tempfile.TemporaryDirectory() as folder, Launch(var or Path(folder) / "var") as launch:
         launch.open_servers()
         launch.env |= {
             **keys.kept(launch.places.var / "keys"),

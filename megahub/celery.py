@@ -26,7 +26,9 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
     ["ai_batch", "ai_core", "ai_usage", "megahub.delivery", "megahub.audit", "megahub.tenancy"]
 )
-app.conf.task_queues = [Queue(name) for name in (SYSTEM_QUEUE, *QUEUES)]
+#: RabbitMQ keeps a quorum queue's messages when one of its nodes is gone.
+KIND = {"x-queue-type": "quorum"} if settings.CELERY_BROKER_URL.startswith("amqp") else None
+app.conf.task_queues = [Queue(name, queue_arguments=KIND) for name in (SYSTEM_QUEUE, *QUEUES)]
 app.conf.beat_schedule = {
     "ring-again": {
         "task": "ai_core.relay",
@@ -74,6 +76,32 @@ app.conf.beat_schedule = {
     "verify-audit": {
         "task": "ai_usage.verify_audit",
         "schedule": crontab(hour=3, minute=47),
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "send-mails": {
+        "task": "delivery.send_mails",
+        "schedule": 5.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "make-exports": {
+        "task": "ai_usage.relay_exports",
+        "schedule": 2.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "export-schedules": {
+        "task": "ai_usage.run_schedules",
+        "schedule": 60.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "forget-exports": {
+        "task": "ai_usage.forget_exports",
+        "schedule": 3600.0,
+        "options": {"queue": SYSTEM_QUEUE},
+    },
+    "forget-due": {"task": "ai_core.forget_due", "schedule": 60.0, "options": {"queue": SYSTEM_QUEUE}},
+    "forget-texts": {
+        "task": "ai_core.forget_old",
+        "schedule": crontab(minute=41),
         "options": {"queue": SYSTEM_QUEUE},
     },
     "forget-old": {

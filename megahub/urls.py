@@ -28,6 +28,7 @@ urlpatterns = [
     path("ai/", include(providers.urlpatterns)),
     path("ai/", include("megahub.delivery.api.urls")),
     path("api/ai/", include("megahub.audit.api.urls")),
+    path("ai/", include("ai_guard.api.urls")),
     path("ai/", include("ai_usage.api.alert_urls")),
     path("ai/", include("ai_usage.api.urls")),
     path("", include(openai.urlpatterns)),

@@ -30,8 +30,22 @@ from ai_providers.adapters import http
 from ai_providers.adapters.registry import ADAPTERS
 from megahub.tenancy import guarding, protection
 from megahub.tenancy.scoping import Scoped
+from tests import document, recording
 from tests.stubs import Scripted
 from tests.world import Cast, Person, make_cast
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-examples",
+        choices=["missing", "all"],
+        help="keep the most telling exchange of each operation as its example in the OpenAPI document",
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("--record-examples"):
+        recording.write(afresh=session.config.getoption("--record-examples") == "all")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -192,7 +206,10 @@ class Api:
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx2.Response:
         headers = {**self.headers, **kwargs.pop("headers", {})}
-        return CLIENT.request(method, self.url + path, headers=headers, **kwargs)
+        response = CLIENT.request(method, self.url + path, headers=headers, **kwargs)
+        document.check(method, path, response)
+        recording.see(method, path, kwargs.get("json"), response)
+        return response
 
     def get(self, path: str, **kwargs: Any) -> httpx2.Response:
         return self.request("GET", path, **kwargs)

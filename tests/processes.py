@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -10,14 +11,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx2
 from django.db import connection
 
 from ai_core.models import AIJob, WorkerSession
 from megahub.kernel import clock
-from tools import processes, servers, services
+from tools import processes, rabbit, servers, services
 from tools.processes import Program
 
 CHOSEN = ("HUB_", "AI_", "OPENAI_", "INFOMANIAK_", "DATABASE_URL", "REDIS_URL", "CELERY_", "DJANGO_")
@@ -47,6 +48,14 @@ def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) ->
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.02)
     return found
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 class Hub:
@@ -82,6 +91,18 @@ class Hub:
         self.start(Program("redis", [server, *how, ""], processes.environment_without_keys()))
         self.env["REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
 
+    def rabbit(self) -> None:
+        """A RabbitMQ of this hub's own as its broker."""
+        found = rabbit.find()
+        assert found is not None
+        programs, url = rabbit.programs(found, self.folder / "rabbit")
+        for program in programs:
+            self.start(program)
+        port = urlsplit(url).port
+        assert port is not None
+        wait_for(partial(_listens, port), 90)
+        self.env["CELERY_BROKER_URL"] = url
+
     def web(self, patience_seconds: int = 30) -> subprocess.Popen[bytes]:
         """A web process; ``ready`` waits for it."""
         program = services.web("127.0.0.1", self.port, self.env)
@@ -114,7 +135,7 @@ class Hub:
         """Kill what still runs, by its own pid; its sessions end with it."""
         for process in self.started:
             if process.poll() is None:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # each has a session of its own
         for process in self.started:
             process.wait()
         pids = [process.pid for process in self.started]
@@ -122,8 +143,4 @@ class Hub:
 
     def listens(self) -> bool:
         """Whether the web process takes connections."""
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-        except OSError:
-            return False
-        return True
+        return _listens(self.port)

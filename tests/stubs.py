@@ -24,6 +24,7 @@ def completion(text: str = "Hello.", prompt: int = 10, output: int = 5) -> Compl
     body = {
         "id": "chatcmpl-stub",
         "object": "chat.completion",
+        "created": 1767225600,
         "model": "gpt-4o-mini",
         "choices": [
             {
@@ -37,6 +38,20 @@ def completion(text: str = "Hello.", prompt: int = 10, output: int = 5) -> Compl
     counted = usage_of(usage)
     assert counted is not None
     return Completion(body, counted, "chatcmpl-stub", "stop")
+
+
+def vectors() -> Completion:
+    """A finished answer of embeddings."""
+    usage = {"prompt_tokens": 2, "total_tokens": 2}
+    body = {
+        "object": "list",
+        "model": "text-embedding-3-small",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}],
+        "usage": usage,
+    }
+    counted = usage_of(usage)
+    assert counted is not None
+    return Completion(body, counted, None, None)
 
 
 def chunk(text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ai_providers import selectors
 from ai_usage.models import Budget, BudgetWindow
 from tests import world
 from tests.conftest import Api
-from tests.stubs import Scripted, completion
+from tests.stubs import Scripted, completion, vectors
 from tests.world import Cast
 
 Provider = Callable[..., Scripted]
@@ -61,8 +61,10 @@ class Ground:
 
 
 @pytest.fixture
-def ground(api: Api, cast: Cast, provider: Provider) -> Ground:
-    return Ground(api, cast, world.make_budget(cast.company, "5"), provider(completion()))
+def ground(api: Api, cast: Cast, provider: Provider, request: pytest.FixtureRequest) -> Ground:
+    door = getattr(request.node, "callspec", None) and request.node.callspec.params.get("door")
+    said = vectors() if door == EMBED else completion()
+    return Ground(api, cast, world.make_budget(cast.company, "5"), provider(said))
 
 
 @pytest.mark.parametrize("door", DOORS)

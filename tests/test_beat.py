@@ -47,6 +47,10 @@ def test_it_works() -> None:
         "tend-batches": 5.0,
         "tidy-files": 600.0,
         "verify-ledger": 3600.0,
+        "send-mails": 5.0,
+        "make-exports": 2.0,
+        "export-schedules": 60.0,
+        "forget-exports": 3600.0,
         "forget-old": 3600.0,
     }
     for entry in app.conf.beat_schedule.values():

@@ -17,7 +17,7 @@ from tests import routes
 from tests.world import Cast
 
 ROOT = Path(__file__).resolve().parent.parent
-HUB = ("megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "ai_batch")
+HUB = ("megahub", "ai_providers", "ai_guard", "ai_usage", "ai_core", "ai_openai", "ai_batch")
 PACKAGES = (*HUB, "sandbox", "tools", "benchmarks")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 MAX_FUNCTION_LINES = 60
@@ -34,6 +34,7 @@ BATCHES = {
     "/v1/batches": "open",
     "/v1/batches/{batch_id}/cancel": "one that has ended stays as it was",
     "/api/batch/create": "open",
+    "/api/batch/schedules": "open",
     "/api/batch/upload": "open",
     "/api/batch/{batch_id}/cancel": "one that has ended stays as it was",
     "/api/batch/{batch_id}/retry_failed": "open",

@@ -10,12 +10,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from ai_batch.models import Batch, Line, StoredFile
+from ai_batch.models import Batch, BatchSchedule, Line, StoredFile
 from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob
 from ai_providers import services as providers
 from ai_providers.models import AICredentials, SealedKey
-from ai_usage.models import AIUsageAlert, AlertRule, JobRating, LedgerEntry
+from ai_usage.models import AIUsageAlert, AlertRule, Export, ExportSchedule, JobRating, LedgerEntry
 from ai_usage.services import alerts
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
@@ -25,6 +25,7 @@ from megahub.tenancy.models import ApiKey
 from tests import routes, world
 from tests.conftest import Api
 from tests.delivery.receiver import Receiver, listening
+from tests.exports import made_export, made_schedule
 from tests.stubs import Scripted, completion
 from tests.world import Cast, Person
 
@@ -67,6 +68,10 @@ ROWS = [
     Row("GET", "/v1/files/{file_id}", "file"),
     Row("GET", "/v1/files/{file_id}/content", "file"),
     Row("DELETE", "/v1/files/{file_id}", "file"),
+    Row("GET", "/api/batch/schedules/{schedule_id}", "schedule"),
+    Row("GET", "/api/batch/schedules/{schedule_id}/history", "schedule"),
+    Row("PATCH", "/api/batch/schedules/{schedule_id}", "schedule", {"name": "mine now"}),
+    Row("DELETE", "/api/batch/schedules/{schedule_id}", "schedule"),
     Row("GET", "/api/batch/{batch_id}", "filebatch"),
     Row("POST", "/api/batch/{batch_id}/cancel", "filebatch"),
     Row("POST", "/api/batch/{batch_id}/retry_failed", "overbatch"),
@@ -76,6 +81,15 @@ ROWS = [
     Row("POST", "/v1/batches/{batch_id}/cancel", "filebatch"),
     Row("GET", "/ai/usage/{pk}/", "usage"),
     Row("GET", "/ai/usage/{pk}/explain/", "usage"),
+    Row("GET", "/ai/usage/exports/{pk}/", "export"),
+    Row("GET", "/ai/usage/exports/{pk}/download/", "export"),
+    Row("GET", "/ai/usage/exports/{pk}/trailer/", "export"),
+    Row("DELETE", "/ai/usage/exports/{pk}/", "export"),
+    Row("GET", "/ai/usage/export-schedules/{pk}/", "export_schedule"),
+    Row("PUT", "/ai/usage/export-schedules/{pk}/", "export_schedule", {"hour": 9}),
+    Row("PATCH", "/ai/usage/export-schedules/{pk}/", "export_schedule", {"hour": 9}),
+    Row("GET", "/ai/usage/export-schedules/{pk}/history/", "export_schedule"),
+    Row("DELETE", "/ai/usage/export-schedules/{pk}/", "export_schedule"),
     Row("GET", "/ai/alerts/{pk}/", "alert"),
     Row("PUT", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
     Row("POST", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
@@ -102,6 +116,8 @@ EVERYBODYS = {
     ("GET", "/ai/models/{model_id}/schema/"),
     ("GET", "/ai/providers/{ref}/"),
     ("GET", "/v1/models/{model_id}"),
+    # Whoever has a signed link: no caller, no company (tests/ai_usage/test_exports_api.py).
+    ("GET", "/ai/usage/export-links/{token}/"),
     # A type's name; the threshold that is set there is the caller's own: see below.
     ("PUT", "/ai/alerts/rules/{alert_type}/"),
     ("PATCH", "/ai/alerts/rules/{alert_type}/"),
@@ -120,11 +136,14 @@ class Owned:
     file: StoredFile
     filebatch: Batch
     overbatch: Batch
+    schedule: BatchSchedule
     usage: LedgerEntry
     alert: AIUsageAlert
     credentials: AICredentials
     webhook: WebhookEndpoint
     delivery: WebhookDelivery
+    export: Export
+    export_schedule: ExportSchedule
     strangers: WebhookEndpoint
     receiver: Receiver
 
@@ -143,6 +162,8 @@ class Owned:
             return [((self.batch.batch_id,), (ABSENT_BATCH,))]
         if kind == "file":
             return [((self.file.file_id,), (ABSENT_FILE,))]
+        if kind == "schedule":
+            return [((self.schedule.schedule_id,), ("sched_000000000000000000000000",))]
         if kind == "overbatch":
             return [((self.overbatch.batch_id,), (ABSENT_FILE_BATCH,))]
         if kind == "filebatch":
@@ -155,10 +176,13 @@ class Owned:
         """Everything of theirs that a stranger might have changed."""
         company = self.job.company_id
         kept = (
+            Export,
+            ExportSchedule,
             AIJob,
             ApiKey,
             AIBatch,
             StoredFile,
+            BatchSchedule,
             Batch,
             JobRating,
             AIUsageAlert,
@@ -204,6 +228,8 @@ def owned(
     asked_of = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
     for _ in range(2):
         api.as_(alice).post("/v1/batches", {"input_file_id": file.json()["id"], **asked_of})
+    again = {"cron": "0 0 1 1 *", "name": "Canary", "endpoint": "/v1/chat/completions", "requests": [{}]}
+    assert api.as_(alice).post("/api/batch/schedules", again).status_code == 201
     over = Batch.objects.of(company).first()
     Batch.objects.of(company).filter(pk=over.pk).update(status="cancelled")
     Line.objects.create(
@@ -230,14 +256,17 @@ def owned(
         done=world.row(done),
         key=key,
         batch=AIBatch.objects.of(company).get(),
-        file=StoredFile.objects.of(company).get(),
+        file=StoredFile.objects.of(company).get(filename="Canary.jsonl"),
         filebatch=Batch.objects.of(company).get(status="validating"),
+        schedule=BatchSchedule.objects.of(company).get(),
         overbatch=Batch.objects.of(company).get(status="cancelled"),
         usage=world.ledger(done)[0],
         alert=alert,
         credentials=AICredentials.objects.of(company).get(),
         webhook=webhook,
         delivery=endpoints.try_out(webhook),
+        export=made_export(cast, "Canary"),
+        export_schedule=made_schedule(cast, "Canary"),
         strangers=strangers,
         receiver=receiver,
     )
@@ -300,6 +329,8 @@ def test_a_foreign_id_is_an_absent_one(api: Api, cast: Cast, owned: Owned, row: 
         ("/v1/batches", "{filebatch.batch_id}"),
         ("/api/batch/list", "{filebatch.batch_id}"),
         ("/ai/webhooks/", "anary"),
+        ("/ai/usage/exports/", "anary"),
+        ("/ai/usage/export-schedules/", "anary"),
         ("/auth/keys/", "anary"),
     ],
 )

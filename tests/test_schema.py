@@ -47,6 +47,10 @@ ENDPOINTS = {
     "/ai/openai/jobs/": "get post",
     "/ai/openai/jobs/{ref}/": "get put patch delete",
     "/ai/openai/recommend_model/": "post",
+    "/ai/privacy/erasures/": "get post",
+    "/ai/privacy/export/": "get",
+    "/ai/privacy/findings/": "get",
+    "/ai/privacy/policy/": "get put patch",
     "/ai/providers/": "get",
     "/ai/providers/health/": "get",
     "/ai/providers/{ref}/": "get",
@@ -56,6 +60,14 @@ ENDPOINTS = {
     "/ai/usage/dashboard/": "get",
     "/ai/usage/efficiency/": "get",
     "/ai/usage/export/": "get",
+    "/ai/usage/export-links/{token}/": "get",
+    "/ai/usage/export-schedules/": "get post",
+    "/ai/usage/export-schedules/{id}/": "get put patch delete",
+    "/ai/usage/export-schedules/{id}/history/": "get",
+    "/ai/usage/exports/": "get",
+    "/ai/usage/exports/{id}/": "get delete",
+    "/ai/usage/exports/{id}/download/": "get",
+    "/ai/usage/exports/{id}/trailer/": "get",
     "/ai/usage/forecast/": "get",
     "/ai/usage/model_comparison/": "get",
     "/ai/usage/performance/": "get",
@@ -72,6 +84,9 @@ ENDPOINTS = {
     "/ai/webhooks/{webhook_pk}/deliveries/{id}/redeliver/": "post",
     "/api/batch/create": "post",
     "/api/batch/list": "get",
+    "/api/batch/schedules": "get post",
+    "/api/batch/schedules/{schedule_id}": "get patch delete",
+    "/api/batch/schedules/{schedule_id}/history": "get",
     "/api/batch/stats": "get",
     "/api/batch/template": "get",
     "/api/batch/upload": "post",
@@ -155,7 +170,11 @@ def test_it_says_how_to_authenticate(schema: dict[str, Any]) -> None:
         for method in METHODS & set(operations):
             wanted = operations[method].get("security", [{}])
             assert all(name in schemes for choice in wanted for name in choice)
-            assert ({} in wanted) == path.startswith("/auth/token/"), (method, path, wanted)
+            assert ({} in wanted) == path.startswith(("/auth/token/", "/ai/usage/export-links/")), (
+                method,
+                path,
+                wanted,
+            )
 
 
 def test_it_is_yaml_for_those_who_do_not_say(api: Api) -> None:

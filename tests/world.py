@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from django.db import connection
 
 from ai_core import pipeline
 from ai_core.models import AIJob
@@ -14,6 +18,7 @@ from ai_providers import selectors as providers
 from ai_providers.selectors import Terms
 from ai_usage.models import Budget, BudgetWindow, LedgerEntry
 from megahub.kernel import cache, loop, money
+from megahub.kernel.session import Session, open_session
 from megahub.tenancy import selectors, services, tokens
 from megahub.tenancy.models import Brand, Company, Membership, SignIn, User
 from megahub.tenancy.roles import Role
@@ -132,6 +137,18 @@ def ledger(job: Job | int) -> list[LedgerEntry]:
     """The job's ledger entries in their order."""
     pk = job if isinstance(job, int) else job.pk
     return list(LedgerEntry.objects.unscoped().filter(job_id=pk).order_by("pk"))
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """A session of the journal's on this thread's connection, which remembers no statement of it."""
+    opened = open_session()
+    try:
+        yield opened
+    finally:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("DEALLOCATE ALL")
 
 
 def window(budget: Budget, *, sandbox: bool = True) -> BudgetWindow | None:

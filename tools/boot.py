@@ -23,19 +23,21 @@ sys.path.insert(0, str(ROOT))
 from tools import down  # noqa: E402
 from tools.report import Fault, reason, say  # noqa: E402
 
-USAGE = """usage: ./hub up | demo | test [pytest arguments] | check | chaos [--help] | down
+USAGE = """usage: ./hub up | demo | test [pytest arguments] | check | chaos | client | contract | down
 
   up     start a hub here and keep it running
   demo   start it, run a job through it, print the job as JSON, end it
   test   run the tests beside a PostgreSQL and a Redis of their own
   check  formatting, lint, types, imports, migrations, deployment checks
-  chaos  break a hub of its own at random and judge what is left (--seed, --long)
+  chaos     break a hub of its own at random and judge what is left (--seed, --long)
+  client    generate the TypeScript client and type-check it (--check: it must be that of the API)
+  contract  schemathesis over every operation of a hub of its own (--cases N)
   down   end what runs or was left behind
 
 docs/launching.md tells of HUB_PORT, HUB_VAR, DATABASE_URL, REDIS_URL and the rest."""
-COMMANDS = ("up", "demo", "test", "check", "chaos", "down")
-WITH_ARGUMENTS = ("test", "chaos")
-WITH_DEVELOPERS_PACKAGES = ("test", "check")
+COMMANDS = ("up", "demo", "test", "check", "chaos", "client", "contract", "down")
+WITH_ARGUMENTS = ("test", "chaos", "client", "contract")
+WITH_DEVELOPERS_PACKAGES = ("test", "check", "client", "contract")
 HAS_EMBEDDED_REDIS = ("Linux", "x86_64")
 IS_SOUND = "import os, pip, sysconfig; assert os.path.isdir(sysconfig.get_path('purelib'))"
 ENVIRONMENT = {

@@ -28,7 +28,7 @@ from django.utils.translation.template import templatize
 
 from tools.report import ROOT
 
-PACKAGES = ("megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "ai_batch")
+PACKAGES = ("megahub", "ai_providers", "ai_guard", "ai_usage", "ai_core", "ai_openai", "ai_batch")
 PO = ROOT / "megahub" / "locale" / "fr" / "LC_MESSAGES" / "django.po"
 MO = PO.with_suffix(".mo")
 HEADER = "# The French of the hub; tools/messages.py says how it is kept."

@@ -1,4 +1,4 @@
-"""``./hub up | demo | test | check`` (``python -m tools.stack``), in ``boot.py``'s environment.
+"""``./hub up | demo | test | …`` (``python -m tools.stack``), in ``boot.py``'s environment.
 
 ``up`` starts database, broker, sandbox provider, web, worker and beat, sends a job through all
 of them and keeps them alive; ``demo`` ends after the job; ``test`` runs pytest beside such servers.
@@ -6,6 +6,7 @@ of them and keeps them alive; ``demo`` ends after the job; ``test`` runs pytest 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import secrets
@@ -18,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tools import check, demo, keys, places, processes, services
+from tools import check, contract, demo, keys, places, processes, services, typescript
 from tools.chaos import run as chaos
 from tools.launch import Launch
 from tools.report import ROOT, Fault, Stopped, say
@@ -38,6 +39,10 @@ def main(arguments: list[str]) -> int:
             return test(rest)
         if command == "chaos":
             return chaos.main(rest)
+        if command == "client":
+            return typescript.run(rest)
+        if command == "contract":
+            return fuzz(contract.asked(rest))
         return hub(stays=command == "up")
     except (Stopped, KeyboardInterrupt):
         with suppress(OSError):  # the terminal may be gone, too
@@ -150,6 +155,15 @@ def show(launch: Launch, address: str, users: list[dict[str, Any]], password: st
 """,
         flush=True,
     )
+
+
+def fuzz(options: argparse.Namespace) -> int:
+    """schemathesis's exit code. The hub is its own, in ``HUB_VAR/contract``."""
+    with Launch(places.var_folder() / "contract") as launch:
+        contract.make_safe(launch)
+        host, port = "127.0.0.1", services.free_port("127.0.0.1")
+        _, password = _open(launch, host, port, plays=True)
+        return contract.run(launch, services.address(host, port), password, options)
 
 
 def test(arguments: list[str]) -> int:

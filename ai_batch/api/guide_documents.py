@@ -51,6 +51,14 @@ def created(description: str, *statuses: str) -> dict[str, Any]:
     return {"201": {"description": description, "content": {JSON: {"schema": OBJECT}}}, **errors(*statuses)}
 
 
+def tabled(responses: dict[str, Any], *, only: bool = False) -> dict[str, Any]:
+    """The answer as a table too, or as nothing but one."""
+    answer = responses["200"]
+    content = {} if only else answer["content"]
+    table = {"text/csv": {"schema": {"type": "string"}}}
+    return {**responses, "200": {**answer, "content": {**content, **table}}}
+
+
 CREATE = operation(
     "POST",
     operationId="batch_create",
@@ -116,7 +124,7 @@ STATS = operation(
     tags=TAG,
     description="How many batches, requests and tokens; what they cost.",
     parameters=[BRAND, of_query("format", "As JSON or as a table.", one_of("json", "csv"))],
-    responses=told("`{success, stats}`."),
+    responses=tabled(told("`{success, stats}`.")),
 )
 TEMPLATE = operation(
     "GET",
@@ -124,7 +132,7 @@ TEMPLATE = operation(
     tags=TAG,
     description="A table (CSV) to begin with.",
     parameters=[BRAND],
-    responses=told("The table."),
+    responses=tabled(told("The table."), only=True),
 )
 ONE = operation(
     "GET",

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from ai_batch.api import compatible, guide, results
+from ai_batch.api import compatible, guide, results, schedules
 
 fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/files", compatible.all_files, name="v1-files"),
@@ -14,6 +14,9 @@ fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("api/batch/list", guide.listed, name="batch-list"),
     path("api/batch/stats", guide.stats, name="batch-stats"),
     path("api/batch/template", guide.template, name="batch-template"),
+    path("api/batch/schedules", schedules.all_schedules, name="batch-schedules"),
+    path("api/batch/schedules/<str:schedule_id>", schedules.one, name="batch-schedule"),
+    path("api/batch/schedules/<str:schedule_id>/history", schedules.history, name="batch-schedule-history"),
     path("api/batch/<str:batch_id>", guide.one, name="batch-one"),
     path("api/batch/<str:batch_id>/cancel", guide.cancel, name="batch-cancel"),
     path("api/batch/<str:batch_id>/retry_failed", guide.retry_failed, name="batch-retry"),

@@ -6,7 +6,7 @@ from ai_providers.domain.spec import ModelSpec
 from megahub.kernel.errors import ModelNotSupportedHere
 
 #: Providers whose batch API the hub speaks.
-WITH_BATCHES = frozenset[str]()
+WITH_BATCHES = frozenset(("openai",))
 
 
 def choose(asked: str, spec: ModelSpec, endpoint: str) -> str:

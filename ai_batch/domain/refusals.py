@@ -44,3 +44,8 @@ class NothingToRetry(Conflict):
 class NotOver(Conflict):
     code = "BATCH_NOT_OVER"
     message = "The batch has not ended yet."
+
+
+class NoSuchSchedule(NotFound):
+    code = "NOT_FOUND"
+    message = "No schedule found with this id."

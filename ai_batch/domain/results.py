@@ -16,6 +16,7 @@ UNANSWERED = {
         "This request could not be executed before the completion window expired.",
     ),
     "cancelled": ("batch_cancelled", "This request was not executed because the batch was cancelled."),
+    "failed": ("batch_failed", "The provider refused the batch; its errors say why."),
     "lost": (
         "outcome_unknown",
         "The process that ran this request was lost after it had called the provider.",

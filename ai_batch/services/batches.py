@@ -41,6 +41,11 @@ def create(caller: Caller, fields: dict[str, Any], file: StoredFile | None = Non
     return batch
 
 
+def ring_for(batch: Batch) -> None:
+    """A new batch is there."""
+    queue.ring("ai_batch.validate", batch.pk, queue="normal")
+
+
 def cancel(caller: Caller, batch_id: str) -> Batch:
     """Begin no more lines of a batch; those that run are finished. Raises NoSuchBatch, NotCancellable."""
     batch = selectors.batch_of(caller, batch_id)

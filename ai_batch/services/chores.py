@@ -40,7 +40,9 @@ def tend() -> int:
 def tend_one(batch: Batch) -> None:
     """Whatever a batch waits for."""
     now = clock.now()
-    if batch.status == "in_progress" and not batch.stop and batch.expires_at and batch.expires_at <= now:
+    # The provider's batch has a window of its own.
+    own = batch.engine == "hub" and batch.status == "in_progress" and not batch.stop
+    if own and batch.expires_at and batch.expires_at <= now:
         rows = Batch.objects.unscoped().filter(pk=batch.pk, status="in_progress", stop="")
         batch.stop = "expired" if rows.update(stop="expired") else batch.stop
     if batch.stop:
@@ -60,7 +62,8 @@ def ring_for(batch: Batch) -> None:
     if batch.status == "validating":
         queue.ring("ai_batch.validate", batch.pk, queue="normal")
     elif batch.lines.filter(status__in=("pending", "running")).exists():
-        queue.ring("ai_batch.work", batch.pk, queue="low")
+        task = "ai_batch.remote" if batch.engine == "provider" else "ai_batch.work"
+        queue.ring(task, batch.pk, queue="low")
     elif batch.in_progress_at is not None:
         queue.ring("ai_batch.finish", batch.pk, queue="normal")
 
@@ -73,6 +76,9 @@ def stop(batch_pk: int) -> None:
             wanted = webhooks.wanted_now(batch.company_id)
             over = ending.failure(batch, [], 0, wanted, "cancelled")
             journal.write_and_wait(ending.FAIL_BATCH, over)
+        return
+    if batch.engine == "provider":
+        queue.ring("ai_batch.remote", batch.pk, queue="low")
         return
     wanted_stop = Stop(batch.pk, batch.sandbox, batch.windows, batch.stop, clock.now())
     while journal.write_and_wait(STOP_LINES, wanted_stop):
@@ -98,7 +104,9 @@ def take_back(batch: Batch) -> int:
     lines = list(running.filter(session_id__in=gone).order_by("line_no")[:TAKE_BACK_AT_ONCE])
     work = Work.of(Batch.objects.unscoped().select_related("input_file").get(pk=batch.pk))
     for line in lines:
-        if line.unknown or batch.stop:
+        if batch.engine == "provider":  # it was about to be settled by what the provider's file says
+            journal.write_and_wait(GIVE_BACK_LINES, Back(line.pk, line.attempt_no, None, 0, 0))
+        elif line.unknown or batch.stop:
             journal.write_and_wait(SETTLE_LINES, _lost(work, line))
         else:
             journal.write_and_wait(GIVE_BACK_LINES, Back(line.pk, line.attempt_no, None, 1, 1))

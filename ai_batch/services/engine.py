@@ -16,9 +16,10 @@ from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
 from ai_batch.domain import grouping
-from ai_batch.models import Batch
+from ai_batch.models import Batch, Line
 from ai_batch.services import running
 from ai_batch.services.claim import TAKE_LINES, Take, Taken
 from ai_batch.services.running import Run, Work
@@ -253,13 +254,9 @@ def _as_hub_error(work: Work, line: Taken, error: Exception) -> HubError:
 
 def waiting() -> list[Work]:
     """The batches of the hub's engine that have lines to be run, the oldest first."""
-    rows = Batch.objects.unscoped().filter(
-        status="in_progress", stop="", engine="hub", lines__status="pending"
-    )
-    return [
-        Work.of(batch)
-        for batch in rows.select_related("input_file").distinct().order_by("created_at", "pk")
-    ]
+    pending = Line.objects.filter(batch=OuterRef("pk"), status="pending")
+    rows = Batch.objects.unscoped().filter(Exists(pending), status="in_progress", stop="", engine="hub")
+    return [Work.of(batch) for batch in rows.select_related("input_file").order_by("created_at", "pk")]
 
 
 _engines: dict[int, Engine] = {}

@@ -88,6 +88,10 @@ class Incoming:
             self.drop()
         return row
 
+    def close(self) -> None:
+        """It is whole; whoever closes it removes it."""
+        self._file.close()
+
     def drop(self) -> None:
         """Leave nothing of it."""
         self._file.close()

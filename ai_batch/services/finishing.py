@@ -41,7 +41,7 @@ def _finish(batch: Batch) -> bool:
     rows.filter(status="in_progress").update(status="finalizing", finalizing_at=clock.now())
     output = _written(batch, is_error=False)
     errors = _written(batch, is_error=True)
-    status = {"cancelled": "cancelled", "expired": "expired"}.get(batch.stop, "completed")
+    status = batch.stop or "completed"
     done = {"status": status, f"{status}_at": clock.now(), "lease_until": None, "ring_at": None}
     made = {"output_file": output, "error_file": errors}
     with transaction.atomic():

@@ -17,11 +17,6 @@ from megahub.kernel.session import Session
 
 SLICE_LINES = 1000
 
-#: What a slice's lines may cost together.
-OF_SLICE = (
-    "SELECT COUNT(*), COALESCE(SUM(estimated_nano_usd), 0), COALESCE(SUM(estimated_tokens), 0)"
-    " FROM ai_batch_line WHERE batch_id = %s AND slice_no = %s"
-)
 #: What is held for the lines that have not ended.
 HELD = (
     "SELECT COUNT(*), COALESCE(SUM(estimated_nano_usd), 0), COALESCE(SUM(estimated_tokens), 0)"
@@ -42,6 +37,9 @@ class SliceWanted:
     subject: Subject
     limits: tuple[Limit, ...]
     windows: list[list[Any]]
+    lines: int
+    nano_usd: int
+    tokens: int
 
 
 def windows_of(limits: tuple[Limit, ...], subject: Subject, moment: datetime) -> list[list[Any]]:
@@ -86,8 +84,7 @@ class ReserveSlice:
         )
         if taken != 1:
             return False
-        lines, nano_usd, tokens = session.rows(OF_SLICE, [entry.batch_pk, entry.slice_no])[0]
-        amounts = {"nano_usd": int(nano_usd), "tokens": int(tokens), "jobs": int(lines)}
+        amounts = {"nano_usd": entry.nano_usd, "tokens": entry.tokens, "jobs": entry.lines}
         holds = tuple(
             Hold(number, date.fromisoformat(day), entry.subject.sandbox, amounts[unit], unit, is_hard)
             for number, day, unit, is_hard in entry.windows

@@ -6,11 +6,13 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Count, Sum
+
 from ai_batch.domain.lines import Problem
 from ai_batch.models import Batch
 from ai_batch.services import ending
 from ai_batch.services.checking import Checker
-from ai_batch.services.holding import RESERVE_SLICE, SLICE_LINES, SliceWanted, subject_of, windows_of
+from ai_batch.services.holding import RESERVE_SLICE, SliceWanted, subject_of, windows_of
 from ai_usage.domain.budgets import Limit
 from ai_usage.services import limits
 from megahub.delivery import selectors as webhooks
@@ -41,8 +43,10 @@ def begin(batch: Batch, checker: Checker) -> bool:
     zone = Company.objects.values_list("timezone", flat=True).get(pk=batch.company_id)
     subject = subject_of(batch, spec, zone)
     windows = batch.windows or windows_of(own, subject, clock.now())
-    for number in range(batch.reserved_slices, -(-batch.total // SLICE_LINES)):
-        wanted = SliceWanted(batch.pk, number, subject, own, windows)
+    slices = batch.lines.order_by("slice_no").values_list("slice_no")
+    sums = slices.annotate(Count("pk"), Sum("estimated_nano_usd"), Sum("estimated_tokens"))
+    for number, lines, nano_usd, tokens in sums.filter(slice_no__gte=batch.reserved_slices):
+        wanted = SliceWanted(batch.pk, number, subject, own, windows, lines, int(nano_usd), int(tokens))
         try:
             if not journal.write_and_wait(RESERVE_SLICE, wanted):
                 return False
@@ -65,7 +69,8 @@ def _start(batch: Batch) -> bool:
         ring_at=now + RING_AGAIN,
     )
     if begun:
-        queue.ring("ai_batch.work", batch.pk, queue="low")
+        task = "ai_batch.remote" if batch.engine == "provider" else "ai_batch.work"
+        queue.ring(task, batch.pk, queue="low")
     return bool(begun)
 
 

@@ -23,7 +23,7 @@ AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The next lines of a batch that will not be run; ``why`` is ``expired`` or ``cancelled``."""
+    """The next lines of a batch that will not be run; ``why`` is one of ``UNANSWERED``."""
 
     batch_pk: int
     sandbox: bool
@@ -48,7 +48,8 @@ class StopLines:
     def _stop(session: Session, entry: Stop) -> int:
         code = results.UNANSWERED[entry.why][0]
         moment = session.time(entry.moment)
-        rows = session.rows(END_PENDING, [entry.why, code, moment, entry.batch_pk, AT_ONCE])
+        ended = entry.why if entry.why in ("expired", "cancelled") else "failed"
+        rows = session.rows(END_PENDING, [ended, code, moment, entry.batch_pk, AT_ONCE])
         if not rows:
             return 0
         written = [

@@ -21,6 +21,8 @@ from ai_core.selectors import batches
 from ai_core.services import batches as accepting
 from megahub.kernel import loop, money
 from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.openapi import KEY_PARAMETER
+from megahub.kernel.refusals import SPENDING, named
 from megahub.kernel.shapes import Strict, read
 from megahub.kernel.text import Text
 from megahub.tenancy import idempotency
@@ -105,7 +107,9 @@ class BatchAnalyses(Idempotent, APIView):
     @extend_schema(
         operation_id="batch_analysis_create",
         request=NewBatch,
+        parameters=[KEY_PARAMETER],
         responses={201: BatchShape},
+        extensions=named(*SPENDING),
         tags=["batches"],
     )
     def post(self, request: Request) -> Response:

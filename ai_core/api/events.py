@@ -35,17 +35,32 @@ HEARTBEAT = b": keep-alive\n\n"
     "GET",
     operationId="job_events",
     tags=["jobs"],
-    summary="A job's progress as server-sent events; the last one holds the whole job",
+    summary="A job's progress as server-sent events",
+    description=(
+        "Events `progress` while the job waits and runs, then one named after its end with the whole job."
+        " A client that was cut off says in `Last-Event-ID` what it has seen."
+    ),
     parameters=[
-        {"name": "ref", "in": "path", "required": True, "schema": {"type": "string"}},
-        {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer"}},
+        {
+            "name": "ref",
+            "in": "path",
+            "required": True,
+            "description": "The job's number or its `job_id`.",
+            "schema": {"type": "string"},
+        },
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "required": False,
+            "description": "The `id` of the last event that was seen.",
+            "schema": {"type": "integer", "minimum": 0, "maximum": 999999999},
+        },
     ],
     responses={
         "200": {
             "description": "Events.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
-        "404": {"description": "No such job."},
     },
 )
 @for_caller(GET="jobs:read")

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from ai_core.domain.kinds import result_of
+from ai_core.domain.kinds import can_run, result_of
 from ai_core.models import AIJob, AIJobType
 from ai_core.services.warnings import warnings_of_row
 from ai_usage.models import AIJobUsage
@@ -18,6 +18,11 @@ from megahub.kernel.text import said
 
 
 class JobTypeShape(serializers.ModelSerializer[AIJobType]):
+    available = serializers.SerializerMethodField(help_text="Whether the hub runs jobs of this type yet.")
+
+    def get_available(self, row: AIJobType) -> bool:
+        return can_run(row.name)
+
     class Meta:
         model = AIJobType
         fields = (
@@ -27,6 +32,7 @@ class JobTypeShape(serializers.ModelSerializer[AIJobType]):
             "category",
             "estimated_duration_seconds",
             "requires_async",
+            "available",
         )
 
 
@@ -54,7 +60,7 @@ class JobShape(serializers.ModelSerializer[AIJob]):
     created_by = Person()
     result_data = serializers.SerializerMethodField()
     error_message = serializers.SerializerMethodField()
-    execution_time_seconds = serializers.FloatField()
+    execution_time_seconds = serializers.FloatField(allow_null=True)
 
     class Meta:
         model = AIJob
@@ -175,7 +181,7 @@ class OpenAIJobShape(serializers.Serializer[Any]):
     max_tokens = serializers.IntegerField(allow_null=True)
     max_completion_tokens = serializers.IntegerField(allow_null=True)
     reasoning_effort = serializers.CharField(allow_null=True)
-    messages_format = serializers.CharField()
+    messages_format = serializers.CharField(allow_null=True)
     prompt_tokens = serializers.IntegerField(allow_null=True)
     completion_tokens = serializers.IntegerField(allow_null=True)
     total_tokens = serializers.IntegerField(allow_null=True)
@@ -267,6 +273,31 @@ class Feedback(Strict):
 
     score = serializers.DecimalField(max_digits=3, decimal_places=1, min_value=0, max_value=10)
     comment = serializers.CharField(default="", allow_blank=True, max_length=4000)
+
+
+class CancelledJob(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    job_id = serializers.CharField()
+    status = serializers.CharField()
+    cancelled_at = serializers.DateTimeField(allow_null=True)
+
+
+class Cancelled(serializers.Serializer[Any]):
+    """What cancelling a job came to."""
+
+    message = serializers.CharField()
+    job = CancelledJob()
+
+
+BEING_CANCELLED = OpenApiExample(
+    "A job that runs",
+    {
+        "message": "The job is being cancelled",
+        "job": {"id": 17, "job_id": "ai_job_5f0c954e4f4e9c2a", "status": "running", "cancelled_at": None},
+    },
+    response_only=True,
+    status_codes=["202"],
+)
 
 
 class FeedbackShape(serializers.Serializer[Any]):

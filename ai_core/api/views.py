@@ -20,13 +20,25 @@ from ai_core.selectors.dashboard import Period
 from ai_providers import selectors as providers
 from ai_usage.services import ratings
 from megahub.kernel import clock, loop, trail
-from megahub.kernel.errors import JobNotCancellable
+from megahub.kernel.errors import (
+    Conflict,
+    JobNotCancellable,
+    JobNotEditable,
+    JobRunning,
+    JobTypeNotFound,
+    ModelNotSupportedHere,
+)
+from megahub.kernel.openapi import KEY_PARAMETER
 from megahub.kernel.pagination import Pages
+from megahub.kernel.refusals import PROVIDER, SPENDING, named
 from megahub.kernel.shapes import read
 from megahub.kernel.snapshot import snapshot
 from megahub.tenancy import selectors as tenancy
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import ITS_OWN, Idempotent
+
+#: What changing a job may meet: its new input is checked and estimated like a new job's.
+CHANGES = named(JobNotEditable, JobTypeNotFound, ModelNotSupportedHere, *SPENDING)
 
 
 class JobTypes(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[AIJobType]):
@@ -110,7 +122,12 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         """A job with its extensions and attempts."""
         return self._detail()
 
-    @extend_schema(request=shapes.NewJob, responses={201: shapes.JobDetail})
+    @extend_schema(
+        request=shapes.NewJob,
+        parameters=[KEY_PARAMETER],
+        responses={201: shapes.JobDetail},
+        extensions=named(*PROVIDER, *SPENDING, JobTypeNotFound, ModelNotSupportedHere),
+    )
     def create(self, request: Request) -> Response:
         """Accept a job; a worker runs it (``is_async: false``: before the answer)."""
         shape = shapes.NewJob(data=request.data)
@@ -121,7 +138,7 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
             response["Idempotency-Replayed"] = "true"
         return response
 
-    @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail)
+    @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail, extensions=CHANGES)
     def update(self, request: Request, ref: str) -> Response:
         """Change description and priority; input_data while pending; progress while running."""
         shape = shapes.ChangedJob(data=request.data)
@@ -129,18 +146,29 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         orders.change(request, self._job(), shape.validated_data)
         return self._detail()
 
-    @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail)
+    @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail, extensions=CHANGES)
     def partial_update(self, request: Request, ref: str) -> Response:
         """The same as PUT: what is absent stays."""
         return self.update(request, ref)
 
-    @extend_schema(responses={204: OpenApiResponse(description="Deleted.")})
+    @extend_schema(responses={204: OpenApiResponse(description="Deleted.")}, extensions=named(JobRunning))
     def destroy(self, request: Request, ref: str) -> Response:
         """Delete a job that is not running: its texts go, its usage and costs stay."""
         orders.delete(request, self._job())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=None, responses={200: OpenApiResponse(description="Cancelled.")})
+    @extend_schema(
+        request=None,
+        responses={
+            200: OpenApiResponse(shapes.Cancelled, description="Cancelled."),
+            202: OpenApiResponse(
+                shapes.Cancelled,
+                description="It runs; its process will let go of it.",
+                examples=[shapes.BEING_CANCELLED],
+            ),
+        },
+        extensions=named(JobNotCancellable),
+    )
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, ref: str) -> Response:
         """Cancel a job: at once while pending; a running one as soon as its call is closed."""
@@ -161,7 +189,9 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         return Response({"message": _("Job cancelled successfully"), "job": told})
 
     @extend_schema(
-        request=shapes.Feedback, responses={200: shapes.FeedbackShape, 201: shapes.FeedbackShape}
+        request=shapes.Feedback,
+        responses={200: shapes.FeedbackShape, 201: shapes.FeedbackShape},
+        extensions=named(Conflict),
     )
     @action(detail=True, methods=["post"])
     def feedback(self, request: Request, ref: str) -> Response:

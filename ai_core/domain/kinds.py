@@ -44,11 +44,17 @@ KINDS: dict[str, Kind] = {
 }
 
 
+def can_run(name: str) -> bool:
+    """Whether the hub runs jobs of this type."""
+    return name in KINDS and KINDS[name].endpoint is not None
+
+
 def find(name: str) -> Kind:
-    """The kind of that name. Raises JobTypeNotFound with the known names."""
+    """The kind of that name. Raises JobTypeNotFound with the names of those that can be run."""
     found = KINDS.get(name)
     if found is None:
-        raise JobTypeNotFound(param="job_type", suggestions=sorted(KINDS), words={"job_type": name[:60]})
+        names = sorted(filter(can_run, KINDS))
+        raise JobTypeNotFound(param="job_type", suggestions=names, words={"job_type": name[:60]})
     return found
 
 
@@ -61,7 +67,8 @@ def body_of(
     """
     if kind.endpoint is None:
         message = "Jobs of type {job_type} cannot be run yet."
-        raise ModelNotSupportedHere(message, param="job_type", job_type=kind.name)
+        names = sorted(filter(can_run, KINDS))
+        raise ModelNotSupportedHere(message, param="job_type", suggestions=names, job_type=kind.name)
     body = {name: value for name, value in input_data.items() if name not in without}
     model = body.pop("model", None)
     if model is None and kind.endpoint == "chat":

@@ -10,6 +10,7 @@ import orjson
 from django.conf import settings
 
 from ai_core.services.job import Job, task_id_of
+from ai_guard.domain import keeping
 from ai_providers.domain.pricing import Estimate
 from ai_usage.domain.budgets import Limit, Subject, holds
 from ai_usage.services import budgets
@@ -43,6 +44,9 @@ JOBS = sql.Rows(
         "params": "json",
         "holds": "json",
         "warnings": "json",
+        "keep": "text",
+        "forget_at": "time",
+        "end_user": "text",
         "task_id": "text",
         "revision": "int",
         "attempt_no": "int",
@@ -74,6 +78,7 @@ INSERT_ATTEMPTS = (
     " FROM {source} JOIN ai_core_aijob j ON j.job_id = r.job_ref"
 )
 
+MAX_END_USER = 255
 #: Parameters that ``input_data`` has already, and at length.
 TEXTS = frozenset(("messages", "input"))
 
@@ -153,7 +158,7 @@ def _row(job: Job, job_type_id: int) -> dict[str, Any]:
         "created_by_id": caller.user_id,
         "api_key_id": caller.api_key_id,
         "priority": order.priority,
-        "description": order.description,
+        "description": keeping.kept_text(job.policy.keep, order.description),
         "endpoint": order.endpoint,
         "model": spec.id,
         "provider": spec.provider,
@@ -162,9 +167,13 @@ def _row(job: Job, job_type_id: int) -> dict[str, Any]:
         "with_defaults": order.with_defaults,
         "is_async": job.is_async,
         "progress_percentage": 0,
-        "input_data": order.input_json,
-        "params": orjson.dumps(_kept(job)),
+        "input_data": _kept_input(job),
+        "params": orjson.dumps(_kept(job) if job.is_async else keeping.kept(job.policy.keep, _kept(job))),
         "warnings": orjson.dumps(job.warnings) if job.warnings else None,
+        "keep": None if job.policy.keep == "all" else job.policy.keep,
+        # Until a worker has run it, it needs its texts: they go as soon as it has ended.
+        "forget_at": job.created_at if job.is_async and job.policy.keep != "all" else None,
+        "end_user": _end_user(job),
         "task_id": task_id_of(job.job_ref) if job.is_async else "",
         "revision": 1,
         "max_attempts": job.max_attempts,
@@ -172,6 +181,19 @@ def _row(job: Job, job_type_id: int) -> dict[str, Any]:
         "run_at": job.created_at,
         "created_at": job.created_at,
     }
+
+
+def _kept_input(job: Job) -> bytes:
+    """The request as it is stored now: whole for a worker, else as the company's policy has it."""
+    if job.is_async or job.policy.keep == "all":
+        return job.order.input_json
+    return orjson.dumps(keeping.kept(job.policy.keep, orjson.loads(job.order.input_json)))
+
+
+def _end_user(job: Job) -> str | None:
+    """Whom a request names as its end user; the newer name first."""
+    named = job.call.params.get("safety_identifier") or job.call.params.get("user")
+    return named[:MAX_END_USER] if isinstance(named, str) and named else None
 
 
 def _kept(job: Job) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ai_core import pipeline
+from ai_core.services import guarding
 from ai_core.services.accept import JOBS, Acceptance, acceptance
 from ai_core.services.job import Order
 from ai_core.services.warnings import warnings_of
+from ai_guard.domain import keeping
 from ai_usage.services import budgets, limits
 from megahub.kernel import clock, journal, queue, sql
 from megahub.kernel.session import Session
@@ -60,6 +62,8 @@ async def submit(
     Raises the HubError that one of them, or their sum, is refused with; then nothing was written.
     """
     drafts = [await pipeline.draft(order) for order in orders]
+    for drafted in drafts:
+        await guarding.check_input(drafted.job)
     first, own = drafts[0].job, await limits.of(drafts[0].job.company_id)
     first.warnings = await warnings_of(first.company_id, first.terms)
     entries = []
@@ -74,7 +78,7 @@ async def submit(
         "created_by_id": first.order.caller.user_id,
         "analysis_type": analysis_type,
         "model": first.terms.spec.id,
-        "description": description,
+        "description": keeping.kept_text(first.policy.keep, description),
         "sandbox": first.terms.is_sandbox,
         "total_jobs": len(drafts),
         "estimated_nano_usd": sum(drafted.estimate.usd_nano for drafted in drafts),

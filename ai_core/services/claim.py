@@ -29,7 +29,8 @@ TAKE = (
     " WHERE id IN (SELECT r.id FROM {source}) AND status = 'pending' AND run_at <= %s"
     " AND cancel_requested_at IS NULL AND deleted_at IS NULL"
     " RETURNING id, job_id, company_id, brand_id, created_by_id, api_key_id, endpoint, model,"
-    " provider, generation, sandbox, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts"
+    " provider, generation, sandbox, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts,"
+    " keep"
 )
 NEXT = (
     "UPDATE ai_core_aijob SET attempt_no = attempt_no + 1, revision = revision + 1"
@@ -39,6 +40,7 @@ NEXT = (
 GIVE_BACK = (
     "UPDATE ai_core_aijob SET status = 'pending', run_at = %s, ring_at = %s,"
     " deadline_at = NULL, progress_percentage = 0, unknown_attempts = unknown_attempts + %s,"
+    " max_attempts = max_attempts + %s,"
     " revision = revision + 1 WHERE id = %s AND status = 'running' AND attempt_no = %s"
     " AND cancel_requested_at IS NULL RETURNING company_id, sandbox, holds"
 )
@@ -72,6 +74,7 @@ class Claimed:
     attempt_no: int
     max_attempts: int
     unknown_attempts: int
+    keep: str | None = None
 
     @property
     def reasoning_effort(self) -> str | None:
@@ -89,7 +92,7 @@ class Claimed:
             endpoint=self.endpoint,
             model=self.model,
             body=body,
-            input_json=b"",
+            input_json=orjson.dumps(self.input_data) if self.keep else b"",
             with_defaults=self.with_defaults,
             later=True,
         )
@@ -201,13 +204,17 @@ class NextAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Give a running job back, to be run again from ``run_at`` on; its reservation stays."""
+    """Give a running job back, to be run again from ``run_at`` on; its reservation stays.
+
+    ``excused``: the attempt does not count, since its provider was failing everybody.
+    """
 
     job_pk: int
     attempt_no: int
     run_at: datetime
     phase: str
     error_code: str
+    excused: bool = False
 
 
 class GiveBack:
@@ -232,7 +239,8 @@ class GiveBack:
     @staticmethod
     def _give_back(session: Session, entry: Return, moment: datetime, unknown: list[Exposure]) -> bool:
         later = session.time(entry.run_at)
-        params = [later, later, int(entry.phase == "unknown"), entry.job_pk, entry.attempt_no]
+        unknown_too, more = int(entry.phase == "unknown"), int(entry.excused)
+        params = [later, later, unknown_too, more, entry.job_pk, entry.attempt_no]
         rows = session.rows(GIVE_BACK, params)
         if not rows:
             return False

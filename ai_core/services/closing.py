@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import orjson
-
 from ai_core.domain.states import Event, advance
 from ai_core.services.settle import Settlement
 from ai_providers.domain.pricing import Cost
@@ -51,8 +49,12 @@ def settlement(
     cost: Cost | None = None,
     charged_nano_usd: int = 0,
     wanted: frozenset[str] = frozenset(),
+    texts: dict[str, Any] | None = None,
 ) -> Settlement:
-    """How the job's present attempt ends it: with ``error`` or none, and with what was said and used."""
+    """How the job's present attempt ends it: with ``error`` or none, and with what was said and used.
+
+    ``texts`` says what of the job's texts is kept (guarding.kept).
+    """
     return Settlement(
         job_pk=job.pk,
         job_ref=job.job_ref,
@@ -70,8 +72,7 @@ def settlement(
         ended_at=clock.now(),
         execution_time_ms=execution_time_ms,
         first_byte_ms=first_byte_ms,
-        response=orjson.dumps(completion.body) if completion else None,
-        error=_told(error),
+        **(texts if texts is not None else {"response": None, "error": _told(error)}),
         usage=completion.usage if completion else None,
         cost=cost,
         charged_nano_usd=charged_nano_usd,

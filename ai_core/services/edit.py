@@ -11,6 +11,7 @@ from django.db.models import F
 from ai_core.models import AIJob
 from ai_core.services.accept import JOBS, Acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
+from ai_guard.domain import keeping
 from ai_usage.services import budgets
 from ai_usage.services.budgets import Charge
 from megahub.delivery import selectors as webhooks
@@ -87,6 +88,8 @@ def change(job: AIJob, changes: dict[str, Any]) -> None:
     """Change description, priority and progress. Raises JobNotEditable for a job that has ended by now."""
     fields = ("description", "priority", "progress_percentage")
     updates = {name: changes[name] for name in fields if name in changes}
+    if "description" in updates:
+        updates["description"] = keeping.kept_text(job.keep or "all", updates["description"])
     if not updates:
         return
     rows = AIJob.objects.of(job.company_id).filter(pk=job.pk)

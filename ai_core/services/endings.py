@@ -8,7 +8,7 @@ from typing import Any
 
 from ai_core.domain import retry
 from ai_core.domain.states import advance
-from ai_core.services import spooling
+from ai_core.services import guarding, spooling
 from ai_core.services.claim import GIVE_BACK_JOB, Claimed, Return
 from ai_core.services.closing import event_of, settlement
 from ai_core.services.job import Job, Mark
@@ -40,6 +40,8 @@ async def end(job: Job) -> None:
         if await _give_back(job, job.error):
             return
         # Its owner has cancelled it meanwhile (or it is not ours any more, which the settlement finds).
+        # What is known of the call stays known.
+        job.was_sent = job.was_sent and job.error.outcome_unknown
         job.error = JobCancelled()
     _close(job)
     ended = _settlement(job)
@@ -53,13 +55,15 @@ def _may_retry(job: Job, error: HubError) -> bool:
     """Only what nobody waits for on an open connection is tried again later."""
     if not job.is_async or (error.outcome_unknown and not retry.may_repeat(True, job.call.params)):
         return False
-    return retry.may_retry(error, job.attempt_no, job.max_attempts, job.unknown_attempts)
+    most = job.max_attempts + job.is_excused
+    return retry.may_retry(error, job.attempt_no, most, job.unknown_attempts)
 
 
 async def _give_back(job: Job, error: HubError) -> bool:
     phase = "unknown" if error.outcome_unknown else "failed"
     later = retry.run_at(error, job.attempt_no, clock.now())
-    given = await journal.write(GIVE_BACK_JOB, Return(job.pk, job.attempt_no, later, phase, error.code))
+    back = Return(job.pk, job.attempt_no, later, phase, error.code, job.is_excused)
+    given = await journal.write(GIVE_BACK_JOB, back)
     if given:
         job.status = advance("running", "requeue")
     return bool(given)
@@ -126,6 +130,7 @@ def _settlement(job: Job) -> Settlement:
         completion=job.completion,
         cost=job.cost,
         charged_nano_usd=_charged(job),
+        texts=guarding.kept(job, job.error),
     )
 
 

@@ -107,7 +107,7 @@ async def enter(job: Asking, access: Access, *, again: bool) -> Pass:
 class Pass:
     """A call that was let through; how it ends tells of the way that it took."""
 
-    __slots__ = ("budget", "health", "key", "probes", "way")
+    __slots__ = ("budget", "excuses", "health", "key", "probes", "way")
 
     def __init__(self, way: str, key: str, health: Health, budget: RetryBudget, probes: bool) -> None:
         self.way = way
@@ -115,6 +115,8 @@ class Pass:
         self.health = health
         self.budget = budget
         self.probes = probes
+        #: Whether the failure of this call is the way's, and no attempt of its job's.
+        self.excuses = False
 
     async def __aenter__(self) -> None:
         self.health.in_flight += 1
@@ -129,6 +131,7 @@ class Pass:
             self.health.failed(now, unreached=isinstance(error, ProviderUnavailable))
             if self.probes or (self.key not in _shut and self.health.is_bad(now)):
                 await _written(_trip, self.key, self.probes)
+            self.excuses = not error.outcome_unknown and self.key in _shut
             return
         if error is not None and not isinstance(error, HubError):
             return  # cancelled, or our own fault: nothing was learnt of the provider

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ai_guard.services.policies import NOTHING, Policy
 from ai_providers.domain.gathering import Gathered
 from ai_providers.domain.params import Cleaned
 from ai_providers.domain.pricing import Cost
@@ -74,6 +75,8 @@ class Job:
     attempt_no: int = 0
     unknown_attempts: int = 0
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    #: What its company keeps and allows.
+    policy: Policy = NOTHING
 
     access: Access | None = None
     #: Whether its attempt has been sent to a provider: what was never sent is never unknown.
@@ -84,6 +87,8 @@ class Job:
     error: HubError | None = None
     #: When to come back, for a job that was not called since every way was shut.
     held_until: datetime | None = None
+    #: Whether its failure was everybody's: a provider that is down takes no attempt from a job.
+    is_excused: bool = False
     status: str = "pending"
     usage: Usage | None = None
     cost: Cost | None = None

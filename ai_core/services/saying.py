@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import orjson
@@ -20,7 +21,9 @@ HEARTBEAT: dict[str, Any] = {}
 class Said:
     """A queue of chunks from a job to its client, bounded by bytes; ``None`` is its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, bounded: bool = True) -> None:
+        #: An answer that was held back lies in memory anyway: it is told at one go.
+        self._most = MAX_UNREAD_BYTES if bounded else sys.maxsize
         self._waiting: asyncio.Queue[tuple[int, dict[str, Any] | None]] = asyncio.Queue()
         self._unread = 0
 
@@ -28,7 +31,7 @@ class Said:
         """Say something. Raises JobCancelled when too much lies unread."""
         size = 0 if data is None else len(orjson.dumps(data))
         self._unread += size
-        if self._unread > MAX_UNREAD_BYTES:
+        if self._unread > self._most:
             raise JobCancelled(
                 "The stream was read too slowly; more than {limit_bytes} bytes lay unread.",
                 words={"limit_bytes": MAX_UNREAD_BYTES},

@@ -35,12 +35,16 @@ JOBS = sql.Rows(
         "ended_at": "time",
         "cancelled_at": "time",
         "execution_time_ms": "int",
+        "input_data": "json",
+        "forget_at": "time",
     },
 )
 END_JOBS = (
     "UPDATE ai_core_aijob SET status = r.status, response = r.response, error = r.error,"
     " progress_percentage = r.progress, completed_at = r.ended_at, cancelled_at = r.cancelled_at,"
     " execution_time_ms = r.execution_time_ms, deadline_at = NULL,"
+    " input_data = COALESCE(r.input_data, ai_core_aijob.input_data), "
+    " forget_at = COALESCE(r.forget_at, ai_core_aijob.forget_at),"
     " revision = ai_core_aijob.revision + 1"
     " FROM {source} WHERE ai_core_aijob.id = r.id AND ai_core_aijob.status = 'running'"
     " AND ai_core_aijob.attempt_no = r.attempt_no RETURNING ai_core_aijob.id, ai_core_aijob.attempt_no,"
@@ -104,6 +108,9 @@ class Settlement:
     provider_ref: str | None = None
     #: The events that the company's webhooks want (megahub/delivery/selectors.py).
     wanted: frozenset[str] = frozenset()
+    #: The request as it is kept from now on; None: as it is. And when the answer goes, too.
+    input_data: bytes | None = None
+    forget_at: datetime | None = None
 
     @property
     def charge(self) -> Charge:
@@ -195,6 +202,8 @@ def _job_row(entry: Settlement) -> dict[str, Any]:
         "ended_at": entry.ended_at,
         "cancelled_at": entry.ended_at if entry.status == "cancelled" else None,
         "execution_time_ms": entry.execution_time_ms,
+        "input_data": entry.input_data,
+        "forget_at": entry.forget_at,
     }
 
 

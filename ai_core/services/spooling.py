@@ -130,7 +130,10 @@ def unpack(content: bytes) -> Settlement:
     """The settlement that ``pack`` was given, but for the events that were wanted of it."""
     facts: dict[str, Any] = orjson.loads(content)
     facts["ended_at"] = datetime.fromisoformat(facts["ended_at"])
-    facts["response"] = facts["response"].encode() if facts["response"] is not None else None
+    for name in ("response", "input_data"):
+        facts[name] = facts[name].encode() if facts[name] is not None else None
+    if facts["forget_at"] is not None:
+        facts["forget_at"] = datetime.fromisoformat(facts["forget_at"])
     facts["usage"] = Usage(**facts["usage"]) if facts["usage"] else None
     facts["cost"] = _cost(facts["cost"]) if facts["cost"] else None
     return Settlement(**{**facts, "wanted": frozenset()})

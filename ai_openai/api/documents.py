@@ -2,157 +2,114 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from megahub.kernel.openapi import operation
-
-JSON = "application/json"
-OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
-ERRORS = {
-    status: {"description": text, "content": {JSON: {"schema": OBJECT}}}
-    for status, text in {
-        "400": "A parameter is wrong; the body names it.",
-        "401": "No token, or one that is not valid.",
-        "403": "Not allowed, or no room in a budget.",
-        "404": "No such model or brand.",
-        "409": "The Idempotency-Key is in use.",
-        "413": "The body is too large.",
-        "422": "The Idempotency-Key was used with another body.",
-        "429": "Too many requests; see Retry-After.",
-        "502": "The provider answered with an error.",
-        "503": "The provider or the database cannot be reached.",
-        "504": "The provider did not answer in time.",
-    }.items()
-}
-MESSAGES = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "required": ["role"],
-        "properties": {
-            "role": {"type": "string", "example": "user"},
-            "content": {"example": "Say hello."},
-        },
-    },
-}
-BRAND = {
-    "name": "X-Brand-ID",
-    "in": "header",
-    "required": False,
-    "description": "The brand; without it the user's default or only one.",
-    "schema": {"type": "integer"},
-}
-KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "The same key and body replays the answer for 24 hours.",
-    "schema": {"type": "string", "maxLength": 255},
-}
-
+from ai_openai.api import shapes
+from megahub.kernel.openapi import KEY, operation
+from megahub.kernel.refusals import PROVIDER, SPENDING, named
 
 #: What /docs/ fills in: a request that works as it stands.
 ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say hello."}]}
-
-
-def body(required: list[str], properties: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    """A JSON request body; parameters beyond those named are the model's own."""
-    schema = {
-        "type": "object",
-        "required": required,
-        "properties": properties,
-        "additionalProperties": True,
-    }
-    return {"required": True, "content": {JSON: {"schema": schema, "example": example}}}
-
-
-def answer(description: str, *, streams: bool = False) -> dict[str, Any]:
-    """A JSON answer, which may be a stream of events instead."""
-    content: dict[str, Any] = {JSON: {"schema": OBJECT}}
-    if streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
-    return {"description": description, "content": content}
-
+#: ``POST /ai/openai/jobs/``, and what may be changed of such a job: DRF's views take it from here.
+CHAT_BODY = {"application/json": shapes.taken(["messages"], shapes.CHAT_ASKED)}
+CHANGED_BODY = {
+    "application/json": shapes.taken(
+        [],
+        {
+            **{name: schema for name, schema in shapes.CHAT_ASKED.items() if name != "async"},
+            "progress_percentage": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 100,
+                "description": "While the job runs.",
+            },
+        },
+    )
+}
+RUNS = named(*PROVIDER, *SPENDING)
 
 CHAT_MODELS = operation(
     "GET",
     operationId="openai_chat_models",
     tags=["openai"],
     summary="The chat models with parameters, prices, dates and a guide",
-    responses={"200": answer("Models, generations, selection guide."), "401": ERRORS["401"]},
+    description="Retired models are listed too, marked by `status`. A price that is not known is null.",
+    responses={"200": shapes.answer("Models, generations, selection guide.", shapes.CHAT_MODELS)},
 )
 CHAT = operation(
     "POST",
     operationId="openai_chat",
     tags=["openai"],
     summary="A chat completion: now, later (`async`), or as a stream (`stream`)",
-    parameters=[BRAND, KEY],
-    requestBody=body(
-        ["messages"],
-        {
-            "model": {"type": "string", "example": "gpt-4o-mini"},
-            "messages": MESSAGES,
-            "description": {"type": "string"},
-            "priority": {"type": "string", "enum": ["low", "normal", "high", "urgent"]},
-            "async": {"type": "boolean", "default": False},
-            "stream": {"type": "boolean", "default": False},
-            "reasoning_effort": {"type": "string"},
-            "max_completion_tokens": {"type": "integer"},
-            "temperature": {"type": "number"},
-        },
-        ASKED,
+    description=(
+        "MEGAHUB's defaults are filled in, parameters that the model refuses are refused by name, and"
+        " the most that it may cost is held against the budgets before the provider is called. A stream"
+        " is made of events `job`, `delta` and `done`, the last with the whole answer."
     ),
+    parameters=[
+        KEY,
+        {
+            "name": "async",
+            "in": "query",
+            "required": False,
+            "description": "The same as `async` in the body: `true` or `1`.",
+            "schema": {"type": "string"},
+        },
+    ],
+    requestBody=shapes.body(["messages"], shapes.CHAT_ASKED, ASKED),
     responses={
-        "200": answer("The completion with its usage and cost.", streams=True),
-        "202": answer("Accepted for a worker; poll the job's result."),
-        **ERRORS,
+        "200": shapes.answer("The completion with its usage and cost.", shapes.CHAT, streams=True),
+        "202": shapes.answer("Accepted for a worker; poll the job's result.", shapes.ACCEPTED),
     },
+    **RUNS,
 )
 COMPLETIONS = operation(
     "POST",
     operationId="v1_chat_completions",
     tags=["openai-compatible"],
     summary="Create a chat completion (OpenAI's wire)",
-    parameters=[BRAND, KEY],
-    requestBody=body(
-        ["model", "messages"],
-        {
-            "model": {"type": "string", "example": "gpt-4o-mini"},
-            "messages": MESSAGES,
-            "stream": {"type": "boolean"},
-        },
-        ASKED,
+    description=(
+        "OpenAI's clients call it unchanged. The provider's own defaults hold; headers tell of the job"
+        " (`X-MegaHub-Job-Id`), of the sandbox and of warnings."
     ),
-    responses={"200": answer("A chat.completion, or its chunks.", streams=True), **ERRORS},
+    parameters=[KEY],
+    requestBody=shapes.body(["model", "messages"], shapes.COMPLETION_ASKED, ASKED),
+    responses={"200": shapes.answer("A chat.completion, or its chunks.", shapes.COMPLETION, streams=True)},
+    **RUNS,
 )
 EMBEDDINGS = operation(
     "POST",
     operationId="v1_embeddings",
     tags=["openai-compatible"],
     summary="Create embeddings (OpenAI's wire)",
-    parameters=[BRAND, KEY],
-    requestBody=body(
-        ["model", "input"],
-        {
-            "model": {"type": "string", "example": "text-embedding-3-small"},
-            "input": {"example": "A text"},
-        },
-        {"model": "text-embedding-3-small", "input": "A text"},
+    description="A text or a list of texts becomes vectors, in the order of the input.",
+    parameters=[KEY],
+    requestBody=shapes.body(
+        ["model", "input"], shapes.EMBEDDINGS_ASKED, {"model": "text-embedding-3-small", "input": "A text"}
     ),
-    responses={"200": answer("A list of embeddings with its usage."), **ERRORS},
+    responses={"200": shapes.answer("A list of embeddings with its usage.", shapes.EMBEDDINGS)},
+    **RUNS,
 )
 MODELS = operation(
     "GET",
     operationId="v1_models",
     tags=["openai-compatible"],
     summary="List the models that can be called",
-    responses={"200": answer("A list of models."), "401": ERRORS["401"]},
+    description="OpenAI's list, with the day on which a model is shut down beside it.",
+    responses={"200": shapes.answer("A list of models.", shapes.MODELS)},
 )
 MODEL = operation(
     "GET",
     operationId="v1_model",
     tags=["openai-compatible"],
     summary="One model",
-    parameters=[{"name": "model_id", "in": "path", "required": True, "schema": {"type": "string"}}],
-    responses={"200": answer("The model."), "401": ERRORS["401"], "404": ERRORS["404"]},
+    description="The entry of `GET /v1/models` for one model.",
+    parameters=[
+        {
+            "name": "model_id",
+            "in": "path",
+            "required": True,
+            "description": "As the list names it.",
+            "schema": {"type": "string"},
+        }
+    ],
+    responses={"200": shapes.answer("The model.", shapes.MODEL)},
 )

@@ -58,8 +58,7 @@ class OpenAIJobFilters(filters.FilterSet):
 
     def by_tier(self, rows: QuerySet[OpenAIJob], name: str, tier: str) -> QuerySet[OpenAIJob]:
         """Jobs of the models whose quality the catalogue says is this."""
-        models = [spec.id for spec, _ in providers.listing() if spec.profile.quality == tier]
-        return rows.filter(model__in=models)
+        return rows.filter(model__in=providers.models_of_tier(tier))
 
     def find(self, rows: QuerySet[OpenAIJob], name: str, text: str) -> QuerySet[OpenAIJob]:
         """Descriptions, job ids and prompts that hold the text."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.permissions import IsAuthenticated
@@ -17,11 +16,14 @@ from ai_core import selectors as jobs
 from ai_core.api import orders
 from ai_core.models import AIJob
 from ai_openai import selectors
+from ai_openai.api import documents
 from ai_openai.api import job_shapes as shapes
 from ai_openai.api.job_filters import NULLABLE, ORDERING, OpenAIJobFilters
 from ai_openai.domain import chat
 from ai_openai.models import OpenAIJob
-from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.errors import JobNotEditable, JobRunning, ValidationFailed
+from megahub.kernel.openapi import KEY_PARAMETER
+from megahub.kernel.refusals import SPENDING, named
 from megahub.kernel.shapes import read
 from megahub.kernel.text import Text
 from megahub.tenancy.authentication import HasScope, caller_of
@@ -29,6 +31,7 @@ from megahub.tenancy.replaying import ITS_OWN, Idempotent
 
 JOB_TYPE = "chat_completion"
 ROUTE = "ai-openai-jobs"
+CHANGES = named(JobNotEditable, *SPENDING)
 
 
 @extend_schema(tags=["openai"])
@@ -69,7 +72,12 @@ class OpenAIJobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Open
         """An OpenAI job with its texts, its result and its usage."""
         return self._detail()
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses={201: shapes.OpenAIJobWhole})
+    @extend_schema(
+        request=documents.CHAT_BODY,
+        parameters=[KEY_PARAMETER],
+        responses={201: shapes.OpenAIJobWhole},
+        extensions=documents.RUNS,
+    )
     def create(self, request: Request) -> Response:
         """Accept a chat (the body of ``/ai/openai/chat/``) as a job; a worker runs it.
 
@@ -95,7 +103,7 @@ class OpenAIJobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Open
             response["Idempotency-Replayed"] = "true"
         return response
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=shapes.OpenAIJobWhole)
+    @extend_schema(request=documents.CHANGED_BODY, responses=shapes.OpenAIJobWhole, extensions=CHANGES)
     def update(self, request: Request, ref: str) -> Response:
         """Change description and priority; parameters while pending (null takes one away)."""
         body = _object(request)
@@ -109,12 +117,12 @@ class OpenAIJobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Open
         orders.change(request, job, changes)
         return self._detail()
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=shapes.OpenAIJobWhole)
+    @extend_schema(request=documents.CHANGED_BODY, responses=shapes.OpenAIJobWhole, extensions=CHANGES)
     def partial_update(self, request: Request, ref: str) -> Response:
         """The same as PUT: what is absent stays."""
         return self.update(request, ref)
 
-    @extend_schema(responses={204: OpenApiResponse(description="Deleted.")})
+    @extend_schema(responses={204: OpenApiResponse(description="Deleted.")}, extensions=named(JobRunning))
     def destroy(self, request: Request, ref: str) -> Response:
         """Delete a job that is not running: its texts go, its usage and costs stay."""
         orders.delete(request, self._job())

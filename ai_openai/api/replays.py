@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ai_core.domain.states import ENDS
 from ai_core.models import AIJob
+from ai_guard.domain.refusals import AnswerNotKept
 from megahub.kernel import errors, loop
 from megahub.kernel.errors import IdempotencyInProgress
 from megahub.tenancy.idempotency import Replay
@@ -20,6 +21,8 @@ async def job_of(replay: Replay, caller: Caller) -> AIJob:
         raise IdempotencyInProgress(retry_after=1, job_id=replay.job_ref)
     if row.error is not None and not row.is_async:
         raise errors.restore(row.error)
+    if row.response is None and row.keep == "none" and not row.is_async:
+        raise AnswerNotKept(job_id=replay.job_ref)
     return row
 
 

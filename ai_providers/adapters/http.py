@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -67,6 +68,27 @@ async def call(
             return Answer(response.status, _names(response), _json(access, b"".join(pieces)))
 
 
+async def upload(access: Access, url: str, headers: dict[str, str], path: Path, filename: str) -> Answer:
+    """One file of requests as a form, read from disk as it is sent. Raises as ``call`` does."""
+    with _translated(access), path.open("rb") as file:
+        form = aiohttp.FormData()
+        form.add_field("purpose", "batch")
+        form.add_field("file", file, filename=filename, content_type="application/jsonl")
+        async with _sent(access, "POST", url, headers, form) as response:
+            pieces = [piece async for piece in _pieces(access, response)]
+            return Answer(response.status, _names(response), _json(access, b"".join(pieces)))
+
+
+async def download(access: Access, url: str, headers: dict[str, str]) -> AsyncIterator[bytes]:
+    """A file's bytes as they come, however many. Raises as ``call`` does."""
+    with _translated(access):
+        async with _sent(access, "GET", url, headers, None) as response:
+            while not response.content.at_eof():
+                async with asyncio.timeout(access.between_bytes_seconds):
+                    piece = await response.content.readany()
+                yield piece
+
+
 async def events(
     access: Access, url: str, headers: dict[str, str], content: bytes
 ) -> AsyncIterator[tuple[dict[str, str], Any]]:
@@ -113,7 +135,11 @@ def _json(access: Access, raw: bytes) -> Any:
 
 @asynccontextmanager
 async def _sent(
-    access: Access, method: str, url: str, headers: dict[str, str], content: bytes | None
+    access: Access,
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    content: bytes | aiohttp.FormData | None,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send a request and wait for the answer's first byte; raise Refusal unless it is a 2xx."""
     timeout = aiohttp.ClientTimeout(

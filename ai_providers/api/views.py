@@ -81,7 +81,7 @@ class Credentials(Idempotent, viewsets.GenericViewSet[AICredentials]):
         self._require(request, pk)
         return Response(_told(caller_of(request)))
 
-    @extend_schema(request=shapes.ChangedCredentials, responses=shapes.StoredCredentials)
+    @extend_schema(request=shapes.ChangedCredentials, responses={200: shapes.StoredCredentials})
     def create(self, request: Request) -> Response:
         """Store keys and settings: an upsert. What is absent stays; null removes a key."""
         return self._store(request)

@@ -127,6 +127,9 @@ def _as_sent(spec: ModelSpec, body: dict[str, Any], problems: Problems) -> Probl
 
 
 def _refuse_unknown(spec: ModelSpec, given: dict[str, Any]) -> None:
+    if "tool_resources" in given and "tool_resources" not in spec.params:
+        gone = Text(message_rules.ASSISTANTS_ARE_GONE, tool="tool_resources")
+        raise ValidationFailed(field_errors={"tool_resources": [gone]}, param="tool_resources")
     unknown = [name for name in given if name not in spec.params and name not in spec.forbidden]
     if unknown:
         accepted = sorted(spec.params)

@@ -1,5 +1,5 @@
-"""The pages of the money: ``budgets``, and the ``ledger`` with usage, and ``alerts``."""
+"""The pages of the money: ``budgets``, and the ``ledger`` with usage, ``alerts`` and ``exports``."""
 
-from ai_usage.admin import alerts, budgets, ledger
+from ai_usage.admin import alerts, budgets, exports, ledger
 
-__all__ = ["alerts", "budgets", "ledger"]
+__all__ = ["alerts", "budgets", "exports", "ledger"]

@@ -67,7 +67,7 @@ class Alerts(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIUsageA
 
     @extend_schema(responses=shapes.AlertShape)
     def retrieve(self, request: Request, pk: str) -> Response:
-        """An alert."""
+        """One alert, open or resolved."""
         found = self.get_queryset().filter(pk=int(pk)).first()
         if found is None:
             raise NotFound

@@ -1,9 +1,11 @@
 from django.urls import URLPattern, URLResolver, include, path
 from rest_framework.routers import SimpleRouter
 
-from ai_usage.api import figures, views
+from ai_usage.api import exports, figures, views
 
 router = SimpleRouter()
+router.register("usage/exports", exports.Exports, basename="usage-export")
+router.register("usage/export-schedules", exports.ExportSchedules, basename="usage-export-schedule")
 router.register("usage", views.Usage, basename="usage")
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,5 +17,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("usage/trends/", figures.Trends.as_view(), name="usage-trends"),
     path("usage/efficiency/", figures.Efficiency.as_view(), name="usage-efficiency"),
     path("usage/forecast/", figures.Forecast.as_view(), name="usage-forecast"),
+    path("usage/export-links/<str:token>/", exports.ExportLink.as_view(), name="usage-export-link"),
     path("", include(router.urls)),
 ]

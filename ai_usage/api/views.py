@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -18,21 +17,19 @@ from rest_framework.response import Response
 from ai_providers import selectors as providers
 from ai_usage import selectors
 from ai_usage.api import exporting, serializers
-from ai_usage.api.filters import COUNTED, NANO_PER_TOKEN, ORDERING, UsageFilters, UsageOrdering
+from ai_usage.api.filters import COUNTED, ORDERING, ExportFilterBackend, UsageFilterBackend, UsageOrdering
 from ai_usage.api.pages import UsagePages
-from ai_usage.domain import analytics
 from ai_usage.models import AIJobUsage
-from ai_usage.selectors import Scope
+from ai_usage.selectors import Scope, listing
+from ai_usage.selectors.listing import UsageFilters
 from ai_usage.services import explaining, manual
 from megahub.kernel import trail
-from megahub.kernel.errors import NotFound
-from megahub.kernel.filters import StrictFilterBackend
+from megahub.kernel.errors import Conflict, NotFound
 from megahub.kernel.negotiation import OwnFormat
-from megahub.kernel.shapes import read
+from megahub.kernel.refusals import named
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
 
-AVERAGE_DAYS = 30
 MOST_DIGITS = 18
 
 
@@ -45,11 +42,11 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
     queryset = AIJobUsage.rows.none()
     serializer_class = serializers.UsageRow
     filterset_class = UsageFilters
-    filter_backends = (StrictFilterBackend, UsageOrdering)
+    filter_backends = (UsageFilterBackend, UsageOrdering)
     ordering_fields = ORDERING
     pagination_class = UsagePages
-    #: The filters of this request by name; the filter set tells them.
-    filtered_by: dict[str, Any]
+    #: This request's; the backend keeps it here.
+    filterset: UsageFilters
     lookup_value_regex = r"[0-9]{1,18}"
 
     @cached_property
@@ -64,33 +61,24 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
         named = brand.isascii() and brand.isdecimal() and len(brand) <= MOST_DIGITS
         return selectors.scope_of(caller, sandbox, int(brand) if named else None)
 
-    @cached_property
-    def average_nano_per_token(self) -> float | None:
-        """What a token cost the company in the last 30 days."""
-        scope = self.usage_scope
-        whole = Scope(scope.company_id, None, scope.sandbox, scope.timezone)
-        start = scope.today - timedelta(days=AVERAGE_DAYS - 1)
-        found = selectors.tallies(whole, "provider", "model", start=start)
-        return analytics.average_nano_per_token(found)
-
     def known_count(self) -> int | None:
         """How many rows there are, when the rollups know: what is filtered by is one of their keys."""
-        if not set(self.filtered_by) <= set(COUNTED):
+        given = self.filterset.given
+        if not set(given) <= set(COUNTED):
             return None
-        where = [(COUNTED[name], value) for name, value in self.filtered_by.items()]
+        where = [(COUNTED[name], value) for name, value in given.items()]
         return selectors.count(self.usage_scope, [(name, value) for name, value in where if name])
 
     def get_queryset(self) -> QuerySet[AIJobUsage]:
         if getattr(self, "swagger_fake_view", False):
             return AIJobUsage.objects.none()
-        rows = selectors.rated(selectors.usage_of(self.usage_scope))
-        return rows.annotate(nano_per_token=NANO_PER_TOKEN)
+        return listing.listed(self.usage_scope)
 
     def get_serializer_context(self) -> dict[str, Any]:
         known = dict(super().get_serializer_context())
         if getattr(self, "swagger_fake_view", False):
             return known
-        return {**known, "average_nano_per_token": self.average_nano_per_token}
+        return {**known, "average_nano_per_token": listing.average_nano_per_token(self.usage_scope)}
 
     def _usage(self, number: int) -> AIJobUsage:
         """One row of the caller's brands, played or real. Raises NotFound, also for a foreign one."""
@@ -108,7 +96,11 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
         """One job's usage."""
         return Response(self.get_serializer(self._usage(int(pk))).data)
 
-    @extend_schema(request=serializers.ManualUsage, responses={201: serializers.UsageRow})
+    @extend_schema(
+        request=serializers.ManualUsage,
+        responses={201: serializers.UsageRow},
+        extensions=named(Conflict),
+    )
     def create(self, request: Request) -> Response:
         """Tell of work that was done outside the hub: it is in the figures, and in no budget."""
         shape = serializers.ManualUsage(data=request.data)
@@ -123,11 +115,20 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
         return Response(self.get_serializer(self._usage(entry.pk)).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(parameters=[exporting.Asked], responses=exporting.RESPONSES)
-    @action(detail=False, pagination_class=None, content_negotiation_class=OwnFormat)
+    @action(
+        detail=False,
+        pagination_class=None,
+        content_negotiation_class=OwnFormat,
+        filter_backends=(ExportFilterBackend, UsageOrdering),
+    )
     def export(self, request: Request) -> HttpResponseBase:
-        """Usage as a file, with all filters of the list; its totals stand in the headers."""
-        asked = read(exporting.Asked, {"format": request.query_params.get("format", "csv")})
-        return exporting.answer(self.filter_queryset(self.get_queryset()), asked["format"])
+        """Usage as a file, with all filters of the list; its totals stand in the headers.
+
+        Many rows (or `async=true`) are answered with 202: the file is made in the background, and can be
+        followed and downloaded at `/ai/usage/exports/{id}/`.
+        """
+        rows = self.filter_queryset(self.get_queryset())
+        return exporting.answer(request, caller_of(request), self.usage_scope, rows)
 
     @extend_schema(responses=serializers.ChargeExplained)
     @action(detail=True, methods=["get"], filter_backends=(), pagination_class=None)

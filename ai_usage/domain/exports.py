@@ -21,13 +21,19 @@ import xlsxwriter
 from megahub.kernel import money
 from megahub.kernel.text import inert
 
-Kind = Literal["text", "number", "money", "time", "flag"]
+#: A ``word`` is a text of the hub's own vocabulary, which begins no formula.
+Kind = Literal["text", "word", "number", "money", "time", "flag"]
 Format = Literal["csv", "jsonl", "xlsx"]
 CONTENT_TYPES: dict[str, str] = {
     "csv": "text/csv; charset=utf-8",
     "jsonl": "application/jsonl",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+#: Where a line ends within a cell, and what may stand unseen before a formula, for PostgreSQL.
+BREAKS = r"\n\r\v\f\u001c-\u001e\u0085\u2028\u2029"
+_BLANKS = r"\u0001-\u0009\u000e-\u001b\u001f\u0020\u007f\u00a0\u00ad\u2000-\u200f\u2060\u3000\ufeff"
+#: The same as ``inert`` (kernel/text.py) asks, for PostgreSQL (selectors/exporting.py).
+RUNS = rf"(^|[{BREAKS}])[{_BLANKS}]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]"
 #: Excel's own limit of rows to a sheet, the header among them.
 SHEET_ROWS = 1_048_576
 SHEET_CELL = 32_767
@@ -48,14 +54,14 @@ COLUMNS = (
     Column("created_at", "created_at", "time"),
     Column("job_id", "reference"),
     Column("job_type", "ai_job__job_type__name"),
-    Column("status", "outcome"),
+    Column("status", "outcome", "word"),
     Column("brand_id", "brand_id", "number"),
     Column("brand", "brand__name"),
     Column("created_by", "ai_job__created_by__username"),
     Column("description", "ai_job__description"),
     Column("provider", "provider_name"),
     Column("model", "model_name"),
-    Column("generation", "generation"),
+    Column("generation", "generation", "word"),
     Column("reasoning_effort", "reasoning_effort"),
     Column("input_tokens", "input_tokens", "number"),
     Column("cached_tokens", "cached_tokens", "number"),
@@ -70,7 +76,7 @@ COLUMNS = (
     Column("first_byte_ms", "first_byte_ms", "number"),
     Column("is_success", "is_success", "flag"),
     Column("sandbox", "sandbox", "flag"),
-    Column("kind", "kind"),
+    Column("kind", "kind", "word"),
 )
 NAMES = tuple(column.name for column in COLUMNS)
 FIELDS = tuple(column.field for column in COLUMNS)
@@ -87,14 +93,32 @@ class Totals:
     cost_nano_usd: int
     unpriced: int
 
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            self.rows + other.rows,
+            self.total_tokens + other.total_tokens,
+            self.cost_nano_usd + other.cost_nano_usd,
+            self.unpriced + other.unpriced,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """The trailer: sums as exact decimal strings."""
         return {
             "rows": self.rows,
             "total_tokens": self.total_tokens,
-            "total_cost_usd": _money(self.cost_nano_usd),
+            "total_cost_usd": money.exact(self.cost_nano_usd),
             "unpriced": self.unpriced,
         }
+
+
+NO_TOTALS = Totals(0, 0, 0, 0)
+
+
+def added_up(rows: Sequence[Row]) -> Totals:
+    """What some rows add up to."""
+    cost, tokens = FIELDS.index("total_cost_nano_usd"), FIELDS.index("total_tokens")
+    priced = [row[cost] for row in rows if row[cost] is not None]
+    return Totals(len(rows), sum(row[tokens] for row in rows), sum(priced), len(rows) - len(priced))
 
 
 class Writer(Protocol):
@@ -108,11 +132,11 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    """UTF-8 with a byte order mark (Excel asks for it), every cell quoted, CRLF."""
+    """UTF-8 with a byte order mark (Excel asks for it), every cell quoted, lines end with LF."""
 
     def __init__(self) -> None:
         self._buffer = io.StringIO(newline="")
-        self._writer = csv.writer(self._buffer, quoting=csv.QUOTE_ALL)
+        self._writer = csv.writer(self._buffer, quoting=csv.QUOTE_ALL, lineterminator="\n")
         self._shown = [_SHOWN[column.kind] for column in COLUMNS]
 
     def begin(self) -> bytes:
@@ -214,32 +238,27 @@ def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _money(nano: int) -> str:
-    """Nine decimals: to the nano-dollar, so that a file's sum is the ledger's."""
-    sign, digits = ("-", -nano) if nano < 0 else ("", nano)
-    whole, part = divmod(digits, money.NANO)
-    return f"{sign}{whole}.{part:09d}"
-
-
 def _flag(value: Any) -> str:
     return "true" if value else "false"
 
 
 _SHOWN: dict[Kind, Callable[[Any], Any]] = {
     "text": inert,
+    "word": str,
     "number": int,
-    "money": _money,
+    "money": money.exact,
     "time": _time,
     "flag": _flag,
 }
 _TOLD: dict[Kind, Callable[[Any], Any]] = {
     "text": str,
+    "word": str,
     "number": int,
-    "money": _money,
+    "money": money.exact,
     "time": _time,
     "flag": bool,
 }
-_SHOWN_AS_STRING: dict[Kind, Callable[[Any], str]] = {"text": str, "time": _time}
+_SHOWN_AS_STRING: dict[Kind, Callable[[Any], str]] = {"text": str, "word": str, "time": _time}
 
 
 def total_of(rows: int, tokens: int | None, cost_nano_usd: int | Decimal | None, priced: int) -> Totals:

@@ -6,6 +6,7 @@ paid; they are counted in windows and totals of their own.
 
 from ai_usage.models.alerts import AIUsageAlert, AlertRule
 from ai_usage.models.budgets import Budget, BudgetWindow, UnknownExposure
+from ai_usage.models.exports import Export, ExportSchedule
 from ai_usage.models.ledger import AIJobUsage, LedgerEntry
 from ai_usage.models.rollups import JobRating, RatingChange, RollupCursor, UsageDay, UsageRollup
 
@@ -15,6 +16,8 @@ __all__ = [
     "AlertRule",
     "Budget",
     "BudgetWindow",
+    "Export",
+    "ExportSchedule",
     "JobRating",
     "LedgerEntry",
     "RatingChange",

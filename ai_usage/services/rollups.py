@@ -70,18 +70,21 @@ class Difference:
     figures: dict[str, int]
 
 
-def fold(lag: timedelta = LAG) -> int:
-    """Fold what is safe to fold; how many entries' numbers the cursor has passed."""
+def fold(lag: timedelta = LAG, at_once: int = STEP) -> int:
+    """Fold what is safe to fold; how many entries' numbers the cursor has passed.
+
+    ``at_once`` of them in a transaction.
+    """
     passed = 0
     while True:
         with transaction.atomic():
             cursor = _locked()
             if cursor is None:
                 return passed
-            step = _fold_step(cursor, lag)
+            step = _fold_step(cursor, lag, at_once)
             if not step:
                 _look(cursor)
-                step = _fold_step(cursor, lag)
+                step = _fold_step(cursor, lag, at_once)
         if not step:
             return passed
         passed += step
@@ -146,11 +149,11 @@ def _look(cursor: RollupCursor) -> None:
         cursor.save()
 
 
-def _fold_step(cursor: RollupCursor, lag: timedelta) -> int:
+def _fold_step(cursor: RollupCursor, lag: timedelta, at_once: int) -> int:
     """Fold one step of what was seen, if it is safe by now; how far the cursor went."""
     safe = cursor.seen_at + lag <= clock.now() and _transactions("xmin") >= cursor.seen_xid
-    last = min(cursor.seen_ledger_id, cursor.ledger_id + STEP)
-    last_rating = min(cursor.seen_rating_id, cursor.rating_id + STEP)
+    last = min(cursor.seen_ledger_id, cursor.ledger_id + at_once)
+    last_rating = min(cursor.seen_rating_id, cursor.rating_id + at_once)
     step = last - cursor.ledger_id + last_rating - cursor.rating_id
     if not safe or not step:
         return 0

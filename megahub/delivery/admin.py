@@ -10,7 +10,7 @@ from django.utils.translation import pgettext_lazy
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
-from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
+from megahub.delivery.models import Mail, Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.kernel.admin import GrowingAdmin, ReadOnlyAdmin, document
 
 OF_COMPANY = ("company", AutocompleteSelectFilter)
@@ -91,3 +91,27 @@ class OutboxAdmin(GrowingAdmin):
     @display(description=_("contents"))
     def data_shown(self, row: Outbox) -> Any:
         return document(row.data)
+
+
+@admin.register(Mail)
+class MailAdmin(GrowingAdmin):
+    """E-mails of the last days: sent, waiting for another attempt, or refused."""
+
+    names = (pgettext_lazy("heading", "e-mail"), _("e-mails"))
+    list_display = "created_at company to subject state_shown attempt error next_at sent_at".split()
+    list_filter = (OF_COMPANY, "state", ("created_at", RangeDateTimeFilter))
+    list_select_related = ("company",)
+    list_deferred = ("text", "history")
+    search_fields = ("to", "subject")
+    fields = (
+        "company about to subject text state_shown attempt error created_at next_at sent_at history_shown"
+    ).split()
+    readonly_fields = ("state_shown", "history_shown")
+
+    @display(description=_("state"), label={"pending": "info", "sent": "success", "failed": "danger"})
+    def state_shown(self, row: Mail) -> tuple[str, str]:
+        return row.state, row.get_state_display()
+
+    @display(description=_("attempts"))
+    def history_shown(self, row: Mail) -> Any:
+        return document(row.history)

@@ -133,3 +133,36 @@ class WebhookDelivery(CompanyOwned):
 
     def __str__(self) -> str:
         return f"{self.event_type} → {self.endpoint_id}"
+
+
+class Mail(CompanyOwned):
+    """An e-mail to one person, written in the transaction of the change that it tells of, then sent.
+
+    Claimed like a webhook's delivery. ``history`` has an entry for each attempt that ended; an address
+    that the mail server refuses for good is ``failed`` at once.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", _("Pending")
+        SENT = "sent", _("Sent")
+        FAILED = "failed", _("Given up")
+
+    about = models.CharField(max_length=80)
+    to = models.EmailField()
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    state = models.CharField(max_length=7, choices=State.choices, default=State.PENDING)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    error = models.CharField(max_length=200, blank=True)
+    history = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=clock.now)
+    sent_at = models.DateTimeField(null=True)
+    next_at = models.DateTimeField(null=True, default=clock.now)
+
+    class Meta(CompanyOwned.Meta):
+        ordering = (F("id").desc(),)
+        constraints = [models.UniqueConstraint(fields=["company", "about", "to"], name="one_mail_about_it")]
+        indexes = [models.Index(fields=["next_at"], condition=Q(state="pending"), name="mail_waiting")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} → {self.to}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from megahub.delivery.services import mails
 from megahub.delivery.services import relay as relaying
 
 
@@ -17,3 +18,10 @@ def relay() -> None:
 def forget_old() -> None:
     """Delete what was told long ago."""
     relaying.forget_old()
+    mails.forget_old()
+
+
+@shared_task(name="delivery.send_mails")
+def send_mails() -> None:
+    """Send the mails that are due."""
+    mails.send_due()

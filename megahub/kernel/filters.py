@@ -18,6 +18,8 @@ from django_filters import (
 )
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
@@ -26,8 +28,8 @@ from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.shapes import refuse_unknown
 from megahub.kernel.text import Text
 
-#: Query parameters that belong to pagination, ordering and format, not to a filter set.
-RESERVED = {"page", "page_size", "cursor", "ordering", "format"}
+#: Query parameters that belong to pagination, not to a filter set.
+OF_PAGES = {"page", "page_size", "cursor"}
 #: What a bigint column may hold.
 MOST = 2**63 - 1
 MOST_USD = Decimal(10**9)
@@ -92,6 +94,7 @@ class Seconds(NumberFilter):
         return cast(QuerySet[Any], super().filter(qs, ms))
 
 
+@extend_schema_field(OpenApiTypes.NUMBER)
 class Number(NumberFilter):
     """A number; one that no column could hold is refused."""
 
@@ -108,12 +111,14 @@ class Listed(BaseInFilter, CharFilter):
 
 
 class StrictFilterBackend(DjangoFilterBackend):
-    """django-filter, with unknown names refused."""
+    """django-filter, with unknown names refused; ``reserved`` ones belong to others."""
+
+    reserved: frozenset[str] = frozenset(("format",))
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         filterset = self.get_filterset(request, queryset, view)
         known = set(filterset.filters) if filterset is not None else set()
-        refuse_unknown(set(request.query_params) - RESERVED, known, in_query=True)
+        refuse_unknown(set(request.query_params) - self.reserved, known | _around(view), in_query=True)
         if filterset is None:
             return queryset
         if not filterset.is_valid():
@@ -122,6 +127,12 @@ class StrictFilterBackend(DjangoFilterBackend):
             raise ValidationFailed(field_errors=found, param=first, suggestions=_choices(filterset, first))
         refuse_crossing(filterset.form.cleaned_data)
         return cast(QuerySet[Any], filterset.qs)
+
+
+def _around(view: Any) -> set[str]:
+    """What a view takes beside its filters."""
+    found = OF_PAGES if getattr(view, "paginator", None) is not None else set()
+    return found | ({"ordering"} if getattr(view, "ordering_fields", None) else set())
 
 
 def _choices(filterset: Any, name: str) -> list[str] | None:
@@ -178,7 +189,9 @@ class StrictOrderingFilter(OrderingFilter):
         return queryset.order_by(*ordering, *last)
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        names = ", ".join(sorted(getattr(view, "ordering_fields", {})))
+        names = ", ".join(sorted(getattr(view, "ordering_fields", None) or {}))
+        if not names:
+            return []
         return [
             {
                 "name": "ordering",

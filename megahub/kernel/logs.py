@@ -14,6 +14,8 @@ from typing import Any
 import structlog
 from django.utils.log import CallbackFilter
 
+from megahub.kernel import personal
+
 #: Provider keys (masked in the middle, too), hub keys, JWTs.
 KEYS = (
     r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*-]{8,}|AIza[A-Za-z0-9_-]{10,}|mh_[a-z0-9]{6,}_[A-Za-z0-9]{10,}"
@@ -30,8 +32,8 @@ REDACTED = "[redacted]"
 
 
 def redact(text: str) -> str:
-    """``text`` with everything that looks like a credential replaced."""
-    return SECRETS.sub(REDACTED, text)
+    """``text`` with everything that looks like a credential or like personal data replaced."""
+    return personal.mask(SECRETS.sub(REDACTED, text))
 
 
 def without_keys(text: str) -> str:

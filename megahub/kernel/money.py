@@ -23,6 +23,13 @@ def show(nano: int | None) -> str | None:
     return None if nano is None else str(rounded(nano))
 
 
+def exact(nano: int) -> str:
+    """A decimal string with nine decimals: to the nano-unit, so that sums of them are exact."""
+    sign, digits = ("-", -nano) if nano < 0 else ("", nano)
+    whole, part = divmod(digits, NANO)
+    return f"{sign}{whole}.{part:09d}"
+
+
 def rounded(nano: int) -> Decimal:
     """The amount to 6 decimals, as it is shown."""
     return from_nano(nano).quantize(SIX_PLACES, rounding=ROUND_HALF_UP)

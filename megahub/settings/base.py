@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
-from django.templatetags.static import static
-from django.urls import reverse_lazy
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from megahub.settings import env
 from megahub.settings.reliability import *  # noqa: F403
+from megahub.settings.sidebar import UNFOLD  # noqa: F401 - a setting
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = Path(env.text("HUB_VAR", str(BASE_DIR / "var"))).resolve()
@@ -53,6 +50,7 @@ INSTALLED_APPS = [
     "megahub.audit",
     "megahub.delivery",
     "ai_providers",
+    "ai_guard",
     "ai_usage",
     "ai_core",
     "ai_openai",
@@ -126,6 +124,9 @@ STORAGES: dict[str, dict[str, Any]] = {
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+#: Exports of more rows are made in the background; what is ready is kept for so many days.
+HUB_EXPORT_STREAM_ROWS = env.integer("HUB_EXPORT_STREAM_ROWS", 20_000)
+HUB_EXPORT_KEEP_DAYS = env.integer("HUB_EXPORT_KEEP_DAYS", 7)
 
 REDIS_URL = env.text("REDIS_URL")
 
@@ -220,7 +221,7 @@ REST_FRAMEWORK = {
         "megahub.kernel.filters.StrictFilterBackend",
         "megahub.kernel.filters.StrictOrderingFilter",
     ],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "megahub.kernel.openapi.Schema",
     "EXCEPTION_HANDLER": "megahub.kernel.drf.handle_exception",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": None,
@@ -238,9 +239,11 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "megahub.kernel.openapi.add_fast_operations",
+        "megahub.kernel.openapi.complete",
     ],
 }
+#: Recorded requests and answers, for the OpenAPI document.
+HUB_EXAMPLES_DIR = BASE_DIR / "megahub" / "examples"
 HUB_MAX_BODY_BYTES = env.integer("HUB_MAX_BODY_BYTES", 16 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = HUB_MAX_BODY_BYTES
 #: Origins whose frontends may call the API from a browser; none unless named.
@@ -313,88 +316,3 @@ LOGGING = {
 # A message may hold a new API key: it travels in the answer's own cookie, never in the database.
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 LOGIN_REDIRECT_URL = "admin:index"
-
-
-def _page(model: str, icon: str, title: Any, page: str = "changelist") -> dict[str, Any]:
-    """A line of the sidebar: the list of ``app_model``, for those who may see it."""
-    app, name = model.rsplit("_", 1)
-    names = {f"{model}_{page}"}
-    if page == "changelist":
-        names |= {f"{model}_{other}" for other in ("add", "change", "delete", "history")}
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:{model}_{page}"),
-        "permission": lambda request: request.user.has_perm(f"{app}.view_{name}"),
-        "active": lambda request: request.resolver_match.url_name in names,
-    }
-
-
-def _group(title: Any, *items: dict[str, Any]) -> dict[str, Any]:
-    return {"title": title, "separator": True, "items": items}
-
-
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "MEGAHUB",
-    "SITE_HEADER": "MEGAHUB",
-    "SITE_SYMBOL": "hub",
-    "SITE_URL": "/docs/",
-    "SHOW_VIEW_ON_SITE": False,
-    "SHOW_BACK_BUTTON": True,
-    "STYLES": [lambda _: static("megahub/admin.css")],
-    "SIDEBAR": {
-        "show_search": True,
-        "navigation": [
-            _group(
-                _("Companies and people"),
-                _page("tenancy_company", "apartment", _("Companies")),
-                _page("tenancy_brand", "sell", _("Brands")),
-                _page("tenancy_user", "person", _("Users")),
-                _page("tenancy_membership", "badge", _("Memberships")),
-                _page("tenancy_apikey", "key", pgettext_lazy("heading", "API keys")),
-                _page("tenancy_signin", "login", _("Sign-ins")),
-            ),
-            _group(
-                _("Providers"),
-                _page("ai_providers_aiprovider", "cloud", _("Providers")),
-                _page("ai_providers_aicredentials", "vpn_key", _("Provider keys")),
-                _page("ai_providers_sealedkey", "history", _("History of keys")),
-                _page("ai_providers_aimodel", "tune", _("Model overrides")),
-                _page("ai_providers_exchangerate", "currency_exchange", _("Exchange rates")),
-            ),
-            _group(
-                _("Jobs"),
-                _page("ai_core_aijob", "work", _("Jobs")),
-                _page("ai_core_aibatch", "dynamic_feed", _("Batches")),
-                _page("ai_core_attempt", "call_made", _("Attempts")),
-                _page("ai_openai_openaijob", "chat", _("OpenAI jobs")),
-                _page("ai_core_aijobtype", "category", _("Job types")),
-            ),
-            _group(
-                _("Money"),
-                _page("ai_usage_budget", "savings", _("Budgets")),
-                _page("ai_usage_budgetwindow", "date_range", _("Budget windows")),
-                _page("ai_usage_unknownexposure", "help_center", _("Unknown exposures")),
-                _page("ai_usage_aijobusage", "bar_chart", _("Usage")),
-                _page("ai_usage_ledgerentry", "receipt_long", _("Ledger")),
-                _page("ai_usage_ledgerentry", "money_off", _("Unpriced usage"), "unpriced"),
-                _page("ai_usage_aiusagealert", "notifications", _("Alerts")),
-                _page("ai_usage_alertrule", "tune", _("Alert thresholds")),
-            ),
-            _group(
-                _("Webhooks"),
-                _page("delivery_webhookendpoint", "webhook", _("Webhook endpoints")),
-                _page("delivery_webhookdelivery", "send", _("Webhook deliveries")),
-                _page("delivery_outbox", "outbox", _("Outbox")),
-            ),
-            _group(
-                _("System"),
-                _page("ai_core_providergate", "block", _("Provider gates")),
-                _page("ai_core_workersession", "memory", _("Processes")),
-                _page("tenancy_idempotencykey", "repeat", _("Idempotency keys")),
-                _page("tenancy_companykey", "lock", _("Company data keys")),
-                _page("auth_group", "group", _("Groups")),
-            ),
-        ],
-    },
-}

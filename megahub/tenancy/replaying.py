@@ -40,6 +40,11 @@ class Idempotent(APIView):
     _row: IdempotencyKey | None = None
     _keyed = False
 
+    @classmethod
+    def takes_key(cls, action: str) -> bool:
+        """Whether a POST, of this action or of a plain view, takes the header."""
+        return action not in cls.without
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         named: dict[str, str] = getattr(self, "action_map", None) or {}
         leaves = named.get("post", "post") in self.without

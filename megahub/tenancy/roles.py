@@ -23,6 +23,7 @@ class Scope(TextChoices):
     ALERTS_MANAGE = "alerts:manage", _("Check, make and resolve alerts")
     ALERTS_RULES = "alerts:rules", _("Change alert thresholds")
     AUDIT_READ = "audit:read", _("Read the audit trail")
+    PRIVACY_MANAGE = "privacy:manage", _("Set what is kept, export and erase a person's data")
     CREDENTIALS_MANAGE = "credentials:manage", _("Change provider credentials")
 
 

@@ -248,6 +248,11 @@ def bound_brands(caller: Caller) -> frozenset[int] | None:
     return named or None
 
 
+def email_of(user_id: int) -> str:
+    """A person's address; "" for none."""
+    return User.objects.filter(pk=user_id, is_active=True).values_list("email", flat=True).first() or ""
+
+
 def brands_of(caller: Caller) -> list[int]:
     """The ids of the active brands that a caller may enter."""
     membership = Membership.objects.of(caller.company_id).filter(user_id=caller.user_id).first()

@@ -15,6 +15,8 @@ from django.urls import reverse
 
 from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob, BatchJob
+from ai_core.services import forgetting
+from ai_guard.services import findings, policies
 from ai_providers import services as providers
 from ai_providers.models import AIModel
 from ai_usage.models import (
@@ -31,6 +33,7 @@ from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.kernel import cache, loop
 from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn, User
 from tests import world
+from tests.exports import made_export, made_schedule
 from tests.world import RUN, Cast
 
 APPS = ("tenancy", "delivery", "ai_providers", "ai_usage", "ai_core", "ai_openai")
@@ -38,10 +41,11 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label_lower)
 ADDED = {
     "tenancy.company", "tenancy.brand", "tenancy.user", "tenancy.membership", "tenancy.apikey",
     "auth.group", "ai_providers.aimodel", "ai_providers.aicredentials", "ai_providers.exchangerate",
-    "ai_usage.budget", "ai_usage.alertrule",
+    "ai_usage.budget", "ai_usage.alertrule", "ai_guard.guardpolicy",
 }  # fmt: skip
 DELETED = {
     "tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget", "ai_usage.alertrule",
+    "ai_guard.guardpolicy",
 }  # fmt: skip
 #: Looked at only, whoever asks.
 READ_ONLY = {
@@ -49,6 +53,8 @@ READ_ONLY = {
     "ai_usage.budgetwindow", "ai_usage.ledgerentry", "ai_usage.aijobusage", "ai_core.aijob",
     "ai_core.attempt", "ai_core.workersession", "ai_core.aibatch", "ai_openai.openaijob",
     "delivery.webhookendpoint", "delivery.webhookdelivery", "delivery.outbox",
+    "delivery.mail", "ai_usage.export", "ai_usage.exportschedule",
+    "ai_guard.finding", "ai_guard.erasure",
 }  # fmt: skip
 SPARE_MODEL = "granite"
 
@@ -63,6 +69,8 @@ def one_of_each(cast: Cast) -> Any:
     IdempotencyKey.objects.unscoped().create(
         company=cast.company, route="r", key=f"key-{cast.company.pk}", body_digest="0", job_ref="j"
     )
+    made_export(cast)
+    made_schedule(cast)
     AIUsageAlert.objects.unscoped().create(
         company=cast.company, alert_type="model_unpriced", subject="m", window_start=date(2026, 1, 1)
     )
@@ -79,6 +87,9 @@ def one_of_each(cast: Cast) -> Any:
     )
     BatchJob.objects.create(batch=batch, job=AIJob.objects.of(cast.company.pk).get(), position=0)
     AlertRule.objects.unscoped().create(company=cast.company, alert_type="cost_warning", threshold="0.5")
+    policies.change(cast.company.pk, {"prompts": "masked"})
+    findings.record(cast.company.pk, cast.brand.pk, direction="input", action="flagged", hits=1, model="m")
+    forgetting.erase(cast.company.pk, "nobody", None)
     webhook(cast)
     session = SignIn.objects.filter(user=cast.alice.user).get()
     RefreshToken.objects.create(

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ai_batch.models import Batch
-from ai_batch.services import engine, finishing, ingest
+from ai_batch.services import engine, finishing, ingest, remote
 from megahub.kernel import loop
 
 
@@ -39,7 +39,9 @@ def work(batch: Batch, seconds: float = 20) -> Batch:
         batch.refresh_from_db()
         if batch.is_over:
             return batch
-        if batch.status == "in_progress":
+        if batch.status in ("in_progress", "cancelling") and batch.engine == "provider":
+            remote.advance(batch.pk)
+        elif batch.status == "in_progress":
             loop.run(engine.wake())
         if not batch.lines.filter(status__in=("pending", "running")).exists():
             finishing.finish(batch.pk)

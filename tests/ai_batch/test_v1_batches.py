@@ -94,7 +94,10 @@ def test_cancelled_lines_are_in_the_error_file(client: openai.OpenAI, cast: Cast
     budget = world.make_budget(cast.company, "5")
     file = client.files.create(file=("r.jsonl", jsonl(line("a"), line("b"))), purpose="batch")
     made = client.batches.create(
-        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        input_file_id=file.id,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        extra_body={"engine": "hub"},
     )
     row = Batch.objects.unscoped().get(batch_id=made.id)
     ingest.validate(row.pk)
@@ -178,6 +181,19 @@ def test_what_is_refused_at_once(
     error = answer.json()["error"]
     assert (answer.status_code, error["param"], error["code"]) == (400, param, code)
     assert not Batch.objects.of(cast.company.pk).exists()
+
+
+def test_a_batch_that_waits_is_cancelled(cast: Cast, api: Api, rung: Rung) -> None:
+    alice = api.as_(cast.alice)
+    form = {"files": {"file": ("r.jsonl", jsonl(line("a")))}, "data": {"purpose": "batch"}}
+    file = alice.request("POST", "/v1/files", **form).json()
+    body = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "input_file_id": file["id"]}
+    made = alice.post("/v1/batches", body).json()
+
+    answer = alice.post(f"/v1/batches/{made['id']}/cancel")
+
+    assert (answer.status_code, answer.json()["id"]) == (200, made["id"])
+    assert answer.json()["status"] in ("cancelling", "cancelled")
 
 
 def test_an_ended_batch_cannot_be_cancelled(cast: Cast, api: Api, rung: Rung) -> None:

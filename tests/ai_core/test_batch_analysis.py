@@ -111,6 +111,8 @@ class TestCreate:
         assert second.headers["idempotency-replayed"] == "true"
 
         assert first.json() == second.json()
+        assert "idempotency-replayed" not in first.headers
+        assert second.headers["idempotency-replayed"] == "true"
         assert (AIJob.objects.of(cast.company.pk).count(), len(rung)) == (2, 2)
         assert client.post(URL, {**BODY, "analysis_type": "summary"}).status_code == 422
 

@@ -160,6 +160,26 @@ class TestBreaker:
         assert window is not None
         assert window.reserved == 0
 
+    def test_an_outage_takes_no_attempt_from_the_job_that_probes(
+        self, cast: Cast, rung: Rung, provider: Provider
+    ) -> None:
+        answers: list[Any] = [DOWN]
+        provider(lambda *_: _soon(answers[0]))
+        key = f"sandbox:{cast.company.pk}|openai|gpt-4o-mini"
+        gates._trip(key, False)
+        (pk,) = later(cast, 1)
+        for _ in range(9):
+            over(gate_of(cast, "gpt-4o-mini"))
+            come_due([pk])
+            assert run(pk) == "pending"
+        assert world.row(pk).attempt_no == 9
+        answers[0] = completion()
+        over(gate_of(cast, "gpt-4o-mini"))
+        come_due([pk])
+
+        assert run(pk) == "completed"
+        assert Attempt.objects.filter(job_id=pk).count() == 10
+
     def test_one_probe_and_no_more(self, cast: Cast, rung: Rung, provider: Provider) -> None:
         scripted = provider(DOWN)
         pks = later(cast, 8)

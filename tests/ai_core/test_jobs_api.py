@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from ai_core import pipeline
-from ai_core.domain.kinds import KINDS
+from ai_core.domain.kinds import KINDS, can_run
 from ai_core.models import AIJob
 from megahub.kernel import clock, loop
 from tests import world
@@ -46,6 +46,15 @@ class TestTypes:
             "category",
             "estimated_duration_seconds",
             "requires_async",
+            "available",
+        }
+        assert {row["name"] for row in rows if row["available"]} == {
+            "chat_completion",
+            "content_analysis",
+            "document_analysis",
+            "embeddings",
+            "seo_analysis",
+            "text_generation",
         }
         one = api.as_(cast.alice).get(f"/ai/job-types/{rows[0]['id']}/")
         assert one.json() == rows[0]
@@ -180,7 +189,7 @@ class TestCreate:
             "detail": "Unknown job type: nonsense.",
             "error": "Unknown job type: nonsense.",
             "error_code": "JOB_TYPE_NOT_FOUND",
-            "suggestions": sorted(KINDS),
+            "suggestions": sorted(filter(can_run, KINDS)),
         }
 
     def test_who_may(self, api: Api, cast: Cast, rung: Rung) -> None:

@@ -54,6 +54,7 @@ def test_which_cannot(kind: Kind) -> None:
 
     assert str(caught.value) == f"Jobs of type {kind.name} cannot be run yet."
     assert (caught.value.param, caught.value.facts) == ("job_type", {"job_type": kind.name})
+    assert caught.value.suggestions == sorted(k.name for k in KINDS.values() if k.endpoint is not None)
 
 
 @pytest.mark.parametrize("given", [{}, {"model": None}])

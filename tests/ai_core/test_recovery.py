@@ -14,7 +14,7 @@ from ai_core.services import endings, recovery
 from ai_core.services.claim import CLAIM, Claimed, Take
 from ai_usage.models import UnknownExposure
 from megahub.kernel import clock, journal, loop
-from megahub.kernel.errors import CostLimitExceeded, NoApiKey, ServerError
+from megahub.kernel.errors import CostLimitExceeded, NoApiKey, ProviderError, ServerError
 from tests import world
 from tests.stubs import Scripted, completion
 from tests.world import Cast
@@ -265,6 +265,23 @@ class TestFence:
         assert (after.reserved, after.spent) == (0, settle.charged_nano_usd + cost.charged_nano_usd)
         assert after.unknown_exposure == 0
 
+    def test_a_late_answer_does_not_end_the_attempt_that_runs(
+        self, cast: Cast, rung: Rung, provider: Provider
+    ) -> None:
+        job = world.submit(cast.alice, later=True)
+        zombie = claimed_by(dead_session(), job.pk)
+        recovery.reap()
+        claimed_by(dead_session(0), job.pk)
+
+        late = loop.run(pipeline._reopen(zombie))
+        late.completion = completion("late")
+        loop.run(endings.end(late))
+
+        row = world.row(job)
+        assert (row.status, row.attempt_no, row.response) == ("running", 2, None)
+        assert [entry.kind for entry in world.ledger(job)] == ["late"]
+        assert late.error is not None
+
     def test_a_late_cost_counts_once(self, cast: Cast, rung: Rung, provider: Provider) -> None:
         job = world.submit(cast.alice, later=True)
         zombie = claimed_by(dead_session(), job.pk)
@@ -302,3 +319,19 @@ class TestFence:
 
         assert len(world.ledger(job)) == 1
         assert Attempt.objects.get(job_id=job.pk).phase == "done"
+
+
+def test_a_failure_that_was_heard_is_known_even_if_the_job_was_to_be_cancelled(
+    cast: Cast, rung: Rung, provider: Provider
+) -> None:
+    job = world.submit(cast.alice, later=True)
+    claimed = claimed_by(dead_session(0), job.pk)
+    AIJob.objects.unscoped().filter(pk=job.pk).update(cancel_requested_at=clock.now())
+    running = loop.run(pipeline._reopen(claimed))
+    running.was_sent, running.error = True, ProviderError(provider="openai")
+
+    loop.run(endings.end(running))
+
+    assert world.row(job).status == "cancelled"
+    assert Attempt.objects.get(job_id=job.pk).phase == "failed"
+    assert open_exposures(job.pk) == []

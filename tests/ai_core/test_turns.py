@@ -15,7 +15,6 @@ from ai_core.models import AIJob, WorkerSession
 from ai_core.services.claim import Claimed, Take
 from ai_core.services.turns import TURN, Turn
 from megahub.kernel import clock, journal, loop
-from megahub.kernel.session import open_session
 from tests import world
 from tests.stubs import Scripted, completion
 from tests.world import Cast, Person
@@ -150,7 +149,6 @@ def test_places() -> None:
 
 def _written(takes: list[Take]) -> list[int]:
     """What one group of the journal gives to these bells."""
-    session = open_session()
-    with session.transaction():
-        found = TURN.write(session, takes)
+    with world.session() as opened, opened.transaction():
+        found = TURN.write(opened, takes)
     return [job.pk for job in found if job is not None]

@@ -15,7 +15,7 @@ from megahub.kernel import clock
 from tests import world
 from tests.processes import Hub, wait_for
 from tests.world import Cast
-from tools import servers
+from tools import rabbit, servers
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "async": True}
 Rung = list[tuple[str, tuple[Any, ...], str]]
@@ -27,17 +27,23 @@ class Running:
     worker: subprocess.Popen[bytes]
 
 
-@pytest.fixture(scope="module", params=["redis", "files"])
+@pytest.fixture(scope="module", params=["redis", "rabbitmq", "files"])
 def running(
     request: pytest.FixtureRequest, sandbox_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    """Web, worker and beat of one hub, its bells in a Redis of its own or in files."""
+    """Web, worker and beat of one hub, its bells in a Redis or RabbitMQ of its own, or in files."""
     hub = Hub(tmp_path_factory.mktemp(request.param), sandbox_url)
     try:
         if request.param == "redis":
             if servers.find_redis() is None:
                 pytest.skip("there is no redis-server here")
             hub.redis()
+        elif request.param == "rabbitmq":
+            if rabbit.find() is None:
+                pytest.skip(
+                    "NOT TESTED ON RABBITMQ: there is no rabbitmq-server here (Debian: rabbitmq-server)"
+                )
+            hub.rabbit()
         web, worker = hub.web(), hub.worker()
         hub.ready(web, worker)
         yield Running(hub, worker)

@@ -115,3 +115,11 @@ def accepted(model: str, body: dict[str, Any]) -> bool:
     except HubError:
         return False
     return True
+
+
+def test_openais_list_and_its_entries_are_the_same(api: Api, cast: Cast) -> None:
+    listed = api.as_(cast.alice).get("/v1/models").json()
+
+    assert listed["object"] == "list"
+    known = {model["id"]: model for model in listed["data"]}
+    assert api.as_(cast.alice).get("/v1/models/gpt-4o-mini").json() == known["gpt-4o-mini"]

@@ -8,7 +8,7 @@ import pytest
 
 from ai_providers.catalogue import loading
 from ai_providers.domain import params
-from ai_providers.domain.messages import MAX_INPUTS, MAX_MESSAGES
+from ai_providers.domain.messages import ASSISTANTS_ARE_GONE, MAX_INPUTS, MAX_MESSAGES
 from megahub.kernel.errors import ValidationFailed
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -250,11 +250,10 @@ class TestTools:
 
         assert wrong("gpt-4o", messages=self.USER, tools=[good, tool]) == {f"tools[1]{path}": [text]}
 
-    def test_tool_resources_are_unknown(self) -> None:
-        with pytest.raises(Exception) as caught:
-            clean("gpt-4o", messages=self.USER, tool_resources={})
+    def test_tool_resources_are_gone_like_the_tools_they_were_for(self) -> None:
+        (texts,) = wrong("gpt-4o", messages=self.USER, tool_resources={"file_search": {}}).values()
 
-        assert str(caught.value) == "Unknown parameter: tool_resources."
+        assert texts == [ASSISTANTS_ARE_GONE.format(tool="tool_resources")]
 
 
 class TestInputs:

@@ -14,10 +14,9 @@ import pytest
 from django.db.models import Sum
 
 from ai_core.models import AIJob
-from ai_usage.api import exporting
 from ai_usage.domain import exports
-from ai_usage.models import AIJobUsage, LedgerEntry
-from tests import world
+from ai_usage.models import LedgerEntry
+from ai_usage.selectors import exporting
 from tests.conftest import Api
 from tests.stubs import completion
 from tests.world import Cast
@@ -113,18 +112,6 @@ def test_however_many_chunks(api: Api, cast: Cast, used: int, monkeypatch: pytes
     assert found == list(own)
 
 
-def test_what_is_used_meanwhile_is_in_neither(cast: Cast, used: int) -> None:
-    rows = exporting_rows(cast)
-    totals, last = exporting._totals(rows)
-    world.submit(cast.alice)
-
-    assert (totals.rows, sum(map(len, exporting._chunks(rows, last)))) == (used, used)
-
-
-def exporting_rows(cast: Cast) -> Any:
-    return AIJobUsage.objects.of(cast.company.pk)
-
-
 @pytest.mark.parametrize(
     ("query", "field"),
     [("format=pdf", "format"), ("format=", "format"), ("total_cost__gte=much", "total_cost__gte")],
@@ -140,15 +127,6 @@ def test_an_unknown_filter(api: Api, cast: Cast) -> None:
     response = api.as_(cast.alice).get(f"{URL}?colour=blue")
 
     assert (response.status_code, response.json()["invalid_params"]) == (400, ["colour"])
-
-
-def test_too_many_for_a_workbook(api: Api, cast: Cast, used: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "WORKBOOK_ROWS", 4)
-
-    response = api.as_(cast.alice).get(URL, params={"format": "xlsx"})
-
-    assert response.status_code == 400
-    assert "5 rows" in response.json()["field_errors"]["format"][0]
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def _of_kind(field: Any) -> Any:
     number, now = next(_numbers), clock.now()
     kinds: list[tuple[type, Any]] = [
         (models.UUIDField, uuid.uuid4()),
+        (models.FileField, ""),
         (models.BooleanField, False),
         (models.DateTimeField, now),
         (models.DateField, now.date() + timedelta(days=number)),

@@ -21,6 +21,7 @@ NO_LINKS = {
     "ai_batch_batch.batch_id": "its own name",
     "ai_batch_batch.provider_batch_id": "the provider's name",
     "ai_batch_batch.provider_file_id": "the provider's name",
+    "ai_batch_batchschedule.schedule_id": "its own name",
     "ai_batch_line.custom_id": "the caller's name",
     "ai_batch_line.session_id": "a process of the hub's",
     "ai_batch_storedfile.file_id": "its own name",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from megahub.kernel import clock
@@ -59,6 +60,8 @@ def test_two_hundred_at_once_are_exactly_twenty(settings: Any, cast: Cast) -> No
             throttles.sign_in("somebody", "198.51.100.7")
         except RateLimited:
             return False
+        finally:
+            connection.close()  # a thread's own: the pool has fewer of them than there are threads
         return True
 
     with ThreadPoolExecutor(20) as pool:

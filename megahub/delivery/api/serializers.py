@@ -14,6 +14,9 @@ from megahub.kernel.shapes import Strict
 class EndpointShape(serializers.ModelSerializer[WebhookEndpoint]):
     """An endpoint as it can be shown again: never its secret."""
 
+    disabled_reason = serializers.ChoiceField(
+        choices=WebhookEndpoint.Disabled.choices, allow_blank=True, read_only=True
+    )
     has_previous_secret_until = serializers.DateTimeField(source="previous_until", allow_null=True)
 
     class Meta:

@@ -18,6 +18,8 @@ from megahub.delivery.api import serializers as shapes
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
 from megahub.kernel import trail
+from megahub.kernel.errors import Conflict
+from megahub.kernel.refusals import named
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
 
@@ -138,7 +140,7 @@ class Deliveries(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Webh
         """A delivery with its attempts."""
         return Response(shapes.DeliveryShape(selectors.delivery_of(self._endpoint(), int(pk))).data)
 
-    @extend_schema(request=None, responses={202: shapes.Redelivered})
+    @extend_schema(request=None, responses={202: shapes.Redelivered}, extensions=named(Conflict))
     @action(detail=True, methods=["post"])
     def redeliver(self, request: Request, webhook_pk: str, pk: str) -> Response:
         """Send a message again, with the same id; it is retried like a new one."""

@@ -15,6 +15,8 @@ BUDGET_THRESHOLD = "budget.threshold"
 BATCH_COMPLETED = "batch.completed"
 BATCH_FAILED = "batch.failed"
 BATCH_PROGRESS = "batch.progress"
+EXPORT_COMPLETED = "export.completed"
+EXPORT_FAILED = "export.failed"
 #: Sent by ``POST /ai/webhooks/{id}/test/`` only.
 TEST = "webhook.test"
 #: What an endpoint can ask for.
@@ -27,6 +29,8 @@ EVENTS = (
     BATCH_PROGRESS,
     ALERT_CREATED,
     BUDGET_THRESHOLD,
+    EXPORT_COMPLETED,
+    EXPORT_FAILED,
 )
 #: The event of a job's end, by the state that it ended in.
 OF_STATUS = {

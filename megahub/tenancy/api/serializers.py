@@ -30,6 +30,10 @@ class Verify(Strict):
     token = serializers.CharField(max_length=4096)
 
 
+class Told(serializers.Serializer[Any]):
+    message = serializers.CharField()
+
+
 class Pair(serializers.Serializer[Any]):
     access = serializers.CharField()
     refresh = serializers.CharField()

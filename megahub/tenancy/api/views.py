@@ -26,6 +26,9 @@ class Open(APIView):
     permission_classes = ()
 
 
+NOTHING = {"type": "object", "additionalProperties": False}
+
+
 def _checked(shape: type, request: Request) -> dict[str, Any]:
     serializer = shape(data=request.data)
     serializer.is_valid(raise_exception=True)
@@ -55,7 +58,7 @@ class RefreshView(Open):
 class VerifyView(Open):
     @extend_schema(
         request=shapes.Verify,
-        responses={200: OpenApiResponse(description="The access token is good.")},
+        responses={200: OpenApiResponse(NOTHING, description="The access token is good.")},
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
@@ -69,7 +72,7 @@ class VerifyView(Open):
 class RevokeView(Open):
     @extend_schema(
         request=shapes.Refresh,
-        responses={200: OpenApiResponse(description="The sign-in has ended.")},
+        responses={200: OpenApiResponse(shapes.Told, description="The sign-in has ended.")},
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
@@ -145,7 +148,7 @@ class KeyView(APIView):
     permission_classes = (IsAuthenticated, HasScope)
     scopes = {"DELETE": "keys:manage"}
 
-    @extend_schema(responses=shapes.KeyShape, tags=["auth"])
+    @extend_schema(responses={200: shapes.KeyShape}, tags=["auth"])
     def delete(self, request: Request, key_id: int) -> Response:
         """Revoke an API key; it stays listed with the moment of its end."""
         row = services.api_key_of(caller_of(request), key_id)

@@ -1,0 +1,122 @@
+"""``/api/batch/schedules``: batches that come again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+
+from ai_batch import selectors
+from ai_batch.api import forms, guide, schedule_documents, shapes
+from ai_batch.domain import recurring as rules
+from ai_batch.domain.lines import MAX_REQUESTS
+from ai_batch.models import BatchSchedule
+from ai_batch.services import batches, making, recurring
+from megahub.kernel import body, loop
+from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.requests import json_response
+from megahub.tenancy.authentication import for_caller
+from megahub.tenancy.selectors import Caller
+
+OWN = ("name", "cron", "timezone")
+MAX_TEXT = 120
+
+
+def shape(row: BatchSchedule) -> dict[str, Any]:
+    """A schedule as it is shown."""
+    return {
+        "id": row.schedule_id,
+        "object": "batch.schedule",
+        "name": row.name,
+        "cron": row.cron,
+        "timezone": row.timezone,
+        "endpoint": row.fields.get("endpoint"),
+        "engine": row.fields.get("engine_asked"),
+        "metadata": row.fields.get("metadata"),
+        "template_file_id": row.template.file_id,
+        "paused": row.next_at is None,
+        "next_at": shapes.seconds(row.next_at),
+        "last_at": shapes.seconds(row.last_at),
+        "last_error": row.last_error or None,
+        "created_at": shapes.seconds(row.created_at),
+    }
+
+
+@schedule_documents.LIST
+@schedule_documents.CREATE
+@for_caller(GET="jobs:read", POST="inference")
+async def all_schedules(request: HttpRequest, caller: Caller) -> HttpResponseBase:
+    """``GET`` and ``POST /api/batch/schedules``."""
+    caller.require_brand()
+    if request.method == "GET":
+        forms.refuse_unknown(request.GET.dict(), ())
+        rows = await loop.in_thread(lambda: list(selectors.schedules_of(caller)))
+        return json_response({"success": True, "object": "list", "data": [shape(row) for row in rows]})
+    made = await loop.in_thread(_create, caller, body.json_object(request.body))
+    return json_response({"success": True, "schedule": shape(made)}, 201)
+
+
+def _create(caller: Caller, asked: dict[str, Any]) -> BatchSchedule:
+    told = _own(asked, {"name": "", "timezone": caller.timezone})
+    requests = asked.get("requests")
+    rest = {name: value for name, value in asked.items() if name not in (*OWN, "requests")}
+    if requests is None:
+        template = selectors.file_of(caller, str(rest.get("input_file_id") or ""))
+        fields = forms.batch_of({"completion_window": "24h", **rest})
+    else:
+        if not isinstance(requests, list) or not all(isinstance(each, dict) for each in requests):
+            raise forms.wrong_type("requests", "an array of objects", requests)
+        if not 1 <= len(requests) <= MAX_REQUESTS:
+            raise forms.out_of_range("requests", 1, MAX_REQUESTS)
+        fields = forms.batch_of({"completion_window": "24h", **rest, "input_file_id": "-"})
+        lines = making.of_requests(requests)
+        template = making.of_lines(batches.owner_of(caller), "template.jsonl", lines)
+    fields.pop("input_file_id")
+    return recurring.create(caller, {**told, "fields": fields}, template)
+
+
+def _own(asked: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
+    """Name, expression and time zone. Raises ValidationFailed."""
+    told = {**known, **{name: asked[name] for name in OWN if asked.get(name) is not None}}
+    for name, value in told.items():
+        if not isinstance(value, str) or len(value) > MAX_TEXT:
+            raise forms.wrong_type(name, "a string", value)
+    if "cron" not in told:
+        raise forms.missing("cron")
+    if (odd := rules.check(told["cron"], told["timezone"])) is not None:
+        message = "Invalid value for '{name}': '{value}'."
+        raise ValidationFailed(message, param=odd, words={"name": odd, "value": told[odd][:80]})
+    return told
+
+
+@schedule_documents.ONE
+@schedule_documents.CHANGE
+@schedule_documents.DELETE
+@for_caller(GET="jobs:read", PATCH="jobs:write", DELETE="jobs:write")
+async def one(request: HttpRequest, caller: Caller, schedule_id: str) -> HttpResponseBase:
+    """``GET``, ``PATCH`` and ``DELETE /api/batch/schedules/{id}``."""
+    row = await loop.in_thread(selectors.schedule_of, caller, schedule_id)
+    if request.method == "DELETE":
+        await loop.in_thread(recurring.delete, row)
+        return json_response({"success": True, "id": row.schedule_id, "deleted": True})
+    if request.method == "PATCH":
+        asked = body.json_object(request.body)
+        forms.refuse_unknown(asked, (*OWN, "paused"))
+        told = _own(asked, {"name": row.name, "cron": row.cron, "timezone": row.timezone})
+        if "paused" in asked:
+            if not isinstance(asked["paused"], bool):
+                raise forms.wrong_type("paused", "a boolean", asked["paused"])
+            told["paused"] = asked["paused"]
+        row = await loop.in_thread(recurring.change, row, told)
+    return json_response({"success": True, "schedule": shape(row)})
+
+
+@schedule_documents.HISTORY
+@for_caller(GET="jobs:read")
+async def history(request: HttpRequest, caller: Caller, schedule_id: str) -> HttpResponseBase:
+    """``GET /api/batch/schedules/{id}/history``: the latest batches that it made."""
+    forms.refuse_unknown(request.GET.dict(), ())
+    row = await loop.in_thread(selectors.schedule_of, caller, schedule_id)
+    made = selectors.batches_of(caller).filter(schedule=row)
+    found = await loop.in_thread(lambda: [guide.shape(batch) for batch in made[:100]])
+    return json_response({"success": True, "object": "list", "data": found})

@@ -1,0 +1,57 @@
+"""When a recurring batch runs next, and what of its template depends on the day. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+#: A schedule may not run more often.
+LEAST_SECONDS = 60
+#: What a template may hold: each as the schedule's own clock shows it when it runs.
+VARIABLES = ("date", "datetime", "year", "month", "day", "weekday", "week", "yesterday", "tomorrow")
+
+
+def check(expression: str, zone: str) -> str | None:
+    """Which of the two is wrong (``cron`` or ``timezone``); None when neither is."""
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return "timezone"
+    try:
+        following(expression, zone, datetime.now(UTC))
+    except (CronSimError, StopIteration):
+        return "cron"
+    return None
+
+
+def following(expression: str, zone: str, after: datetime) -> datetime:
+    """The next moment (aware UTC) behind ``after``. Raises CronSimError, StopIteration."""
+    local = after.astimezone(ZoneInfo(zone))
+    return next(CronSim(expression, local)).astimezone(UTC)
+
+
+def variables(moment: datetime, zone: str) -> dict[bytes, bytes]:
+    """What stands for ``{{date}}`` and the others."""
+    local = moment.astimezone(ZoneInfo(zone))
+    found = {
+        "date": f"{local:%Y-%m-%d}",
+        "datetime": f"{local:%Y-%m-%dT%H:%M:%S%z}",
+        "year": f"{local:%Y}",
+        "month": f"{local:%m}",
+        "day": f"{local:%d}",
+        "weekday": f"{local:%A}",
+        "week": f"{local:%V}",
+        "yesterday": f"{local - timedelta(days=1):%Y-%m-%d}",
+        "tomorrow": f"{local + timedelta(days=1):%Y-%m-%d}",
+    }
+    return {b"{{%s}}" % name.encode(): value.encode() for name, value in found.items()}
+
+
+def filled(line: bytes, values: dict[bytes, bytes]) -> bytes:
+    """A line of the template on that day."""
+    if b"{{" in line:
+        for name, value in values.items():
+            line = line.replace(name, value)
+    return line

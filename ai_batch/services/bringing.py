@@ -1,0 +1,100 @@
+"""A provider's result file, settled line by line at the batch API's prices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from django.db.models import F
+
+from ai_batch.domain import results
+from ai_batch.domain.lines import ENDPOINTS
+from ai_batch.models import Batch, Line
+from ai_batch.services import leases
+from ai_batch.services.running import Work
+from ai_batch.services.settle import SETTLE_LINES, LineEnd
+from ai_core.services.sessions import PROCESS
+from ai_providers.domain import pricing
+from ai_providers.domain.gathering import guessed, usage_of
+from ai_providers.domain.wire import Call
+from ai_providers.selectors import Terms
+from megahub.kernel import body as bodies
+from megahub.kernel import clock, journal, loop
+
+AT_ONCE = 200
+
+
+async def fetch(batch: Batch, terms: Terms, pieces: AsyncIterator[bytes]) -> None:
+    """Settle what the file holds, some hundred lines at a time."""
+    work = await loop.in_thread(Work.of, batch)
+    rest, told = b"", []
+    async for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        told += [line for line in whole if line.strip()]
+        while len(told) >= AT_ONCE:
+            await _settle(work, terms, told[:AT_ONCE])
+            told = told[AT_ONCE:]
+    if rest.strip():
+        told.append(rest)
+    if told:
+        await _settle(work, terms, told)
+
+
+async def _settle(work: Work, terms: Terms, raws: list[bytes]) -> None:
+    await loop.in_thread(leases.renew, work.running.pk)
+    told = {}
+    for raw in raws:
+        found = orjson.loads(raw)
+        if b"\\u0000" in raw:
+            found = bodies.without_nul(found)
+        if isinstance(found, dict) and isinstance(found.get("custom_id"), str):
+            told[found["custom_id"]] = found
+    known = PROCESS.session_id
+    session_id = await loop.in_thread(PROCESS.begin) if known is None else known
+    lines = await loop.in_thread(_taken, work.running.pk, list(told), session_id)
+    ends = [_end(work, terms, line, told[line.custom_id]) for line in lines]
+    await asyncio.gather(*(journal.write(SETTLE_LINES, end) for end in ends))
+
+
+def _taken(batch_pk: int, custom_ids: list[str], session_id: int) -> list[Line]:
+    """The lines of these names that have not been settled yet, now this process's to settle."""
+    rows = Line.objects.filter(batch_id=batch_pk, custom_id__in=custom_ids)
+    rows.filter(status="pending").update(
+        status="running", attempt_no=F("attempt_no") + 1, session_id=session_id
+    )
+    return list(rows.filter(status="running", session_id=session_id))
+
+
+def _end(work: Work, terms: Terms, line: Line, told: dict[str, Any]) -> LineEnd:
+    """How the provider ended a line."""
+    response, error = told.get("response"), told.get("error")
+    answer = response.get("body") if isinstance(response, dict) else None
+    status = int(response.get("status_code") or 0) if isinstance(response, dict) else None
+    usage = cost = None
+    if status == 200 and isinstance(answer, dict):
+        call = Call(ENDPOINTS[work.endpoint], terms.spec.id, {})  # type: ignore[arg-type]
+        usage = usage_of(answer.get("usage")) or guessed(call, answer)
+        cost = pricing.cost(terms.price, usage, terms.rate, batch=True)
+    code = error.get("code") if isinstance(error, dict) else None
+    if code is None and isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+        code = answer["error"].get("code") or answer["error"].get("type")
+    ended = {"batch_expired": "expired", "batch_cancelled": "cancelled"}.get(str(code), "failed")
+    written = {**told, "id": results.ref_of(line.pk)}
+    return LineEnd(
+        batch=work.running,
+        pk=line.pk,
+        line_no=line.line_no,
+        attempt_no=line.attempt_no,
+        held_nano_usd=line.estimated_nano_usd,
+        held_tokens=line.estimated_tokens,
+        status="completed" if usage is not None else ended,
+        status_code=status,
+        error_code=None if usage is not None else str(code or "provider_error")[:60],
+        body=orjson.dumps(written).decode(),
+        ended_at=clock.now(),
+        usage=usage,
+        cost=cost if terms.priced else None,
+        charged_nano_usd=cost.usd_nano if cost is not None else 0,
+    )

@@ -1,0 +1,106 @@
+"""Batches that come again: made when they are due, once each, however many processes look."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from ai_batch.domain import recurring
+from ai_batch.models import Batch, BatchSchedule, StoredFile
+from ai_batch.services import batches, files, making
+from ai_batch.services.files import Owner
+from ai_batch.services.reserving import RING_AGAIN
+from megahub.kernel import clock
+from megahub.kernel.errors import HubError
+from megahub.tenancy.selectors import Caller
+
+log = logging.getLogger(__name__)
+
+
+def create(caller: Caller, told: dict[str, Any], template: StoredFile) -> BatchSchedule:
+    """A new schedule (``told`` is checked); its first run is the next that its expression names."""
+    # The template is the schedule's own: it stays whatever happens to other files.
+    StoredFile.objects.of(caller.company_id).filter(pk=template.pk).update(expires_at=None)
+    schedule: BatchSchedule = BatchSchedule.objects.unscoped().create(
+        company_id=caller.company_id,
+        brand_id=caller.require_brand(),
+        created_by_id=caller.user_id,
+        schedule_id=f"sched_{secrets.token_hex(12)}",
+        template=template,
+        next_at=recurring.following(told["cron"], told["timezone"], clock.now()),
+        **told,
+    )
+    return schedule
+
+
+def change(schedule: BatchSchedule, told: dict[str, Any]) -> BatchSchedule:
+    """Other words, another clock, paused or going on."""
+    paused = told.pop("paused", schedule.next_at is None)
+    for name, value in told.items():
+        setattr(schedule, name, value)
+    now = clock.now()
+    schedule.next_at = None if paused else recurring.following(schedule.cron, schedule.timezone, now)
+    schedule.save(update_fields=[*told, "next_at"])
+    return schedule
+
+
+def delete(schedule: BatchSchedule) -> None:
+    """No more of it; its batches stay."""
+    BatchSchedule.objects.of(schedule.company_id).filter(pk=schedule.pk).update(
+        deleted_at=clock.now(), next_at=None
+    )
+
+
+def run_due() -> int:
+    """Make the batches that are due; how many. Runs that were missed come once, not each."""
+    due = BatchSchedule.objects.unscoped().filter(next_at__lte=clock.now(), deleted_at=None)
+    return sum(run(schedule) for schedule in due.select_related("template").order_by("next_at")[:100])
+
+
+def run(schedule: BatchSchedule) -> bool:
+    """Make one batch; False when another process was quicker, or it could not be made."""
+    assert schedule.next_at is not None
+    due, now = schedule.next_at, clock.now()
+    following = recurring.following(schedule.cron, schedule.timezone, now)
+    rows = BatchSchedule.objects.unscoped().filter(pk=schedule.pk, next_at=due)
+    owner = Owner(schedule.company_id, schedule.brand_id, schedule.created_by_id)
+    try:
+        file = making.of_lines(owner, f"{schedule.schedule_id}.jsonl", _lines(schedule, due))
+    except (HubError, OSError) as error:
+        log.exception("schedule %s could not run", schedule.schedule_id)
+        rows.update(next_at=following, last_at=now, last_error=str(error)[:300])
+        return False
+    with transaction.atomic():
+        if not rows.update(next_at=following, last_at=now, last_error=""):
+            files.forget(file)
+            return False
+        batch = _batch(schedule, file, now)
+    batches.ring_for(batch)
+    return True
+
+
+def _batch(schedule: BatchSchedule, file: StoredFile, now: datetime) -> Batch:
+    batch: Batch = Batch.objects.unscoped().create(
+        company_id=schedule.company_id,
+        brand_id=schedule.brand_id,
+        created_by_id=schedule.created_by_id,
+        batch_id=f"batch_{secrets.token_hex(12)}",
+        file_asked=file.file_id,
+        input_file=file,
+        schedule=schedule,
+        created_at=now,
+        ring_at=now + RING_AGAIN,
+        **schedule.fields,
+    )
+    return batch
+
+
+def _lines(schedule: BatchSchedule, due: datetime) -> Any:
+    values = recurring.variables(due, schedule.timezone)
+    with files.open_content(schedule.template) as content:
+        for line in content:
+            yield recurring.filled(line, values)

@@ -1,0 +1,167 @@
+"""The provider's own batch API: a batch is handed over, watched with growing pauses, and brought home.
+
+Each step is written down before the next begins. A batch that may have been made (the answer was lost)
+is looked for under the hub's name before one is made; results are settled line by line, so that a
+fetch that broke off is done again without a line charged twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.db.models import F
+
+from ai_batch.domain.lines import ENDPOINTS, Place, Problem, request_of
+from ai_batch.models import Batch
+from ai_batch.services import bringing, files, leases
+from ai_batch.services.stopping import STOP_LINES, Stop
+from ai_providers import selectors as providers
+from ai_providers.adapters import batches as wire
+from ai_providers.catalogue import loading
+from ai_providers.domain import params
+from ai_providers.domain.endpoints import spec_for
+from ai_providers.domain.wire import Access
+from ai_providers.selectors import Terms
+from megahub.kernel import clock, journal, loop, queue
+from megahub.kernel.errors import CredentialsChanged, HubError
+
+log = logging.getLogger(__name__)
+
+OVER = frozenset(("completed", "failed", "expired", "cancelled"))
+#: A failure is tried again so often, at growing pauses, before the batch is given up.
+MAX_FAILURES = 20
+FIRST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+def advance(batch_pk: int) -> bool:
+    """Take a batch of the provider's engine a step further; False when it is not this process's to do."""
+    batch = leases.take(batch_pk, "in_progress", "cancelling")
+    if batch is None:
+        return False
+    try:
+        if batch.engine == "provider":
+            loop.run(_advance(batch))
+    except HubError as error:
+        _put_off(batch, error)
+    finally:
+        leases.release(batch_pk)
+    return True
+
+
+async def _advance(batch: Batch) -> None:
+    terms = await providers.terms(batch.company_id, batch.model)
+    if terms.is_sandbox != batch.sandbox:
+        raise CredentialsChanged
+    access = terms.accesses[0]
+    if not batch.provider_batch_id:
+        if batch.stop:
+            await _stop(batch, batch.stop)
+            return
+        told = await _handed_over(batch, terms, access)
+    elif batch.stop == "cancelled" and batch.provider_status not in ("cancelling", *OVER):
+        told = await wire.cancel(access, batch.provider_batch_id)
+    else:
+        told = await wire.get(access, batch.provider_batch_id)
+    status = str(told.get("status"))
+    await _write(batch, provider_status=status, polls=batch.polls + 1, ring_at=_next_look(batch.polls))
+    if status in OVER:
+        await _bring_home(batch, terms, access, told)
+
+
+async def _handed_over(batch: Batch, terms: Terms, access: Access) -> dict[str, Any]:
+    """Upload and create; the batch at the provider."""
+    if not batch.provider_file_id:
+        path = await asyncio.to_thread(_as_sent, batch, terms)
+        try:
+            file_id = await wire.upload(access, path, f"{batch.batch_id}.jsonl")
+        finally:
+            await asyncio.to_thread(path.unlink)
+        await _write(batch, provider_file_id=file_id)
+    told = await wire.made_before(access, batch.batch_id) if batch.provider_status == "creating" else None
+    if told is None:
+        await _write(batch, provider_status="creating")
+        told = await wire.create(access, batch.provider_file_id, batch.endpoint, batch.batch_id)
+    await _write(batch, provider_batch_id=str(told.get("id")))
+    return told
+
+
+def _as_sent(batch: Batch, terms: Terms) -> Path:
+    """The lines in the provider's words, in a file of their own."""
+    spec = spec_for(terms.spec, ENDPOINTS[batch.endpoint], loading.responses_rules())
+    assert spec is not None
+    assert batch.input_file is not None
+    incoming = files.Incoming()
+    try:
+        with files.open_content(batch.input_file) as content:
+            for line in batch.lines.order_by("line_no").iterator(chunk_size=1000):
+                content.seek(line.offset)
+                request = request_of(
+                    Place(line.line_no, line.offset, content.read(line.length)), batch.endpoint
+                )
+                assert not isinstance(request, Problem)
+                cleaned = params.clean(spec, request.body, with_defaults=False)
+                body = {"model": spec.id, **cleaned.params}
+                told = {"custom_id": line.custom_id, "method": "POST", "url": batch.endpoint, "body": body}
+                incoming.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+    except BaseException:
+        incoming.drop()
+        raise
+    incoming.close()
+    return incoming.path
+
+
+async def _bring_home(batch: Batch, terms: Terms, access: Access, told: dict[str, Any]) -> None:
+    """Settle every line by what the provider's files say of it; what is in none of them was not run."""
+    for name in ("output_file_id", "error_file_id"):
+        file_id = told.get(name)
+        if isinstance(file_id, str) and file_id:
+            await bringing.fetch(batch, terms, wire.content(access, file_id))
+    status = str(told.get("status"))
+    if status == "failed":
+        found = (told.get("errors") or {}).get("data") or []
+        await _write(batch, errors=found[:100], error_count=len(found))
+    why = {"completed": "lost", "failed": "failed"}.get(status, status)
+    await _stop(batch, why)
+
+
+async def _stop(batch: Batch, why: str) -> None:
+    """End what is left; then the batch is over."""
+    if why in ("failed", "expired") and not batch.stop:
+        await _write(batch, stop=why)
+    while await journal.write(STOP_LINES, Stop(batch.pk, batch.sandbox, batch.windows, why, clock.now())):
+        pass
+    queue.ring("ai_batch.finish", batch.pk, queue="normal")
+
+
+def _put_off(batch: Batch, error: HubError) -> None:
+    """Try again later what may succeed then; give up what may not."""
+    rows = Batch.objects.unscoped().filter(pk=batch.pk)
+    rows.update(polls=F("polls") + 1, ring_at=_next_look(batch.polls))
+    if error.retryable and batch.polls < MAX_FAILURES:
+        log.warning("batch %s waits for its provider: %s", batch.batch_id, error.code)
+        return
+    told = {"code": error.code.lower(), "message": error.text(), "param": error.param, "line": None}
+    rows.update(errors=[told], error_count=1)
+    loop.run(_stop(batch, "failed"))
+
+
+def _next_look(polls: int) -> Any:
+    seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 1.3 ** min(polls, 40))
+    return clock.now() + timedelta(seconds=seconds)
+
+
+async def _write(batch: Batch, **fields: Any) -> None:
+    def write() -> None:
+        Batch.objects.unscoped().filter(pk=batch.pk).update(
+            **fields, lease_until=clock.now() + leases.LEASE
+        )
+
+    await loop.in_thread(write)
+    for name, value in fields.items():
+        setattr(batch, name, value)

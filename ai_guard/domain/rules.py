@@ -1,0 +1,50 @@
+"""A company's forbidden words, looked for as whole words, whatever their case. Pure.
+
+Plain words, never a pattern: no company's rule can make the hub slow.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+MAX_WORDS = 500
+MAX_LENGTH = 100
+
+
+def folded(text: str) -> str:
+    """``text`` as it is compared: one form for each sign, no case, one blank between words."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def hits(words: Iterable[str], text: str) -> list[str]:
+    """The words (folded) that stand in ``text``."""
+    where = folded(text)
+    return [word for word in words if _stands(word, where)]
+
+
+def _stands(word: str, text: str) -> bool:
+    """Whether ``word`` stands in ``text`` with no letter or digit at its ends."""
+    start = text.find(word)
+    while start >= 0:
+        end = start + len(word)
+        if not (start and text[start - 1].isalnum()) and not text[end : end + 1].isalnum():
+            return True
+        start = text.find(word, start + 1)
+    return False
+
+
+def texts(value: Any) -> str:
+    """Every text inside a request or an answer, a line each."""
+    found: list[str] = []
+    level = [value]
+    while level:
+        item = level.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, dict):
+            level.extend(item.values())
+        elif isinstance(item, list):
+            level.extend(item)
+    return "\n".join(reversed(found))

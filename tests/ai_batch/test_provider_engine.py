@@ -1,0 +1,122 @@
+"""The provider's own batch API, played by the sandbox: half the price, each line once."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ai_batch.models import Batch
+from ai_batch.services import chores, ingest, remote
+from ai_providers.adapters import batches as wire
+from ai_providers.domain import pricing
+from ai_providers.domain.wire import Usage
+from ai_usage.models import LedgerEntry
+from megahub.kernel.errors import ProviderDisconnected, ProviderRefused
+from tests import world
+from tests.ai_batch.conftest import line, work
+from tests.conftest import Api
+from tests.world import Cast
+
+pytestmark = pytest.mark.usefixtures("rung")
+CHAT = "/v1/chat/completions"
+
+
+def made(api: Api, *lines: Any, **fields: Any) -> Batch:
+    answer = api.post("/api/batch/create", {"endpoint": CHAT, "requests": list(lines), **fields})
+    return Batch.objects.unscoped().get(batch_id=answer.json()["batch"]["id"])  # type: ignore[no-any-return]
+
+
+def test_it_works(api: Api, cast: Cast) -> None:
+    alice = api.as_(cast.alice)
+    budget = world.make_budget(cast.company, "5")
+    batch = work(made(alice, line("a"), line("b", "no [sandbox: refuse_param=max_tokens]"), line("c")))
+    assert (batch.engine, batch.status, batch.completed, batch.failed) == ("provider", "completed", 2, 1)
+    told = [json.loads(raw) for raw in alice.get(f"/api/batch/{batch.batch_id}/results").text.splitlines()]
+    assert [each["custom_id"] for each in told] == ["a", "c"]
+    assert [each["id"][:10] for each in told] == ["batch_req_"] * 2
+
+    terms = world.terms(cast.company, "gpt-4o-mini")
+    entry = LedgerEntry.objects.of(cast.company.pk).filter(kind="settle").order_by("pk")[0]
+    usage = Usage(input=entry.input_tokens, output=entry.output_tokens)
+    listed, halved = (pricing.cost(terms.price, usage, terms.rate, batch=b).usd_nano for b in (False, True))
+    assert Decimal(entry.cost_nano_usd) == halved
+    assert abs(listed - 2 * halved) <= 2
+    window = world.window(budget)
+    assert window is not None
+    assert (window.reserved, window.spent) == (0, batch.cost_nano_usd)
+
+
+def test_what_was_fetched_twice_is_charged_once(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fetch breaks off after the first line; the next look brings the rest."""
+    batch = made(api.as_(cast.alice), line("a"), line("b"), line("c"))
+    real = wire.content
+    broken = []
+
+    async def breaks(access: Any, file_id: str) -> Any:
+        async for piece in real(access, file_id):
+            if not broken:
+                broken.append(file_id)
+                yield piece.split(b"\n")[0] + b"\n"
+                raise ProviderDisconnected(provider="openai")
+            yield piece
+
+    monkeypatch.setattr("ai_batch.services.bringing.AT_ONCE", 1)
+    monkeypatch.setattr(wire, "content", breaks)
+    done = work(batch)
+    assert broken
+    assert (done.completed, done.failed) == (3, 0)
+    assert LedgerEntry.objects.of(cast.company.pk).filter(kind="settle").count() == 3
+
+
+def test_a_lost_answer_makes_no_second_batch(api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = made(api.as_(cast.alice), line("a"))
+    real, calls = wire.create, []
+
+    async def lost(*args: Any) -> Any:
+        calls.append(args)
+        await real(*args)
+        raise ProviderDisconnected(provider="openai")
+
+    monkeypatch.setattr(wire, "create", lost)
+    done = work(batch)
+    assert (done.status, done.completed, len(calls)) == ("completed", 1, 1)
+
+
+def test_what_the_provider_refuses_fails_the_batch(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = api.as_(cast.alice)
+
+    async def refuses(*args: Any) -> Any:
+        raise ProviderRefused(provider="openai", words={"reason": "no room"})
+
+    monkeypatch.setattr(wire, "create", refuses)
+    done = work(made(alice, line("a")))
+    assert (done.status, done.failed, done.errors[0]["code"]) == ("failed", 1, "provider_refused")
+    assert not LedgerEntry.objects.of(cast.company.pk).filter(kind="settle").exists()
+
+
+def test_cancelling_reaches_the_provider(api: Api, cast: Cast) -> None:
+    alice = api.as_(cast.alice)
+    batch = made(alice, line("a", "x [sandbox: delay=1s]"), line("b"))
+    ingest.validate(batch.pk)
+    remote.advance(batch.pk)
+    assert alice.post(f"/api/batch/{batch.batch_id}/cancel").status_code == 200
+    chores.stop(batch.pk)
+    done = work(batch)
+    assert done.status == "cancelled"
+    assert done.completed + done.failed == 2
+    assert done.failed >= 1
+
+
+def test_a_model_without_a_batch_api_runs_here(api: Api, cast: Cast) -> None:
+    alice = api.as_(cast.alice)
+    model = "mistralai/Mistral-Small-4-119B-2603"
+    assert work(made(alice, line("a", model=model))).engine == "hub"
+    refused = work(made(alice, line("a", model=model), engine="provider"))
+    assert (refused.status, refused.errors[0]["param"]) == ("failed", "body.model")

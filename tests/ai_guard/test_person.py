@@ -1,0 +1,108 @@
+"""A person's data: handed out as a whole, erased as a whole; nobody else's, and no bill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ai_core import pipeline
+from ai_core.models import AIJob
+from ai_core.services import forgetting
+from ai_guard.models import Erasure
+from ai_usage.models import LedgerEntry
+from megahub.kernel import loop
+from tests.conftest import Api
+from tests.stubs import Scripted, completion
+from tests.world import Cast
+
+Provider = Callable[..., Scripted]
+ERASURES, EXPORT = "/ai/privacy/erasures/", "/ai/privacy/export/"
+
+
+def body(who: str, field: str = "user", **more: Any) -> dict[str, Any]:
+    return {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "user", "content": f"prompt of {who}"}],
+        field: who,
+        **more,
+    }
+
+
+@pytest.fixture
+def said(api: Api, cast: Cast, provider: Provider) -> None:
+    provider(completion("an answer"))
+    for who, field in (("anna", "user"), ("anna", "safety_identifier"), ("ben", "user")):
+        assert api.as_(cast.alice).post("/v1/chat/completions", body(who, field)).status_code == 200
+    assert api.as_(cast.charlie).post("/v1/chat/completions", body("anna")).status_code == 200
+
+
+def records(api: Api, cast: Cast, who: str) -> list[dict[str, Any]]:
+    response = api.as_(cast.alice).get(EXPORT, params={"end_user": who})
+    assert response.status_code == 200
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+def test_export(api: Api, cast: Cast, said: None) -> None:
+    found = records(api, cast, "anna")
+
+    assert [record["kind"] for record in found] == ["job", "job"]
+    for record in found:
+        assert record["end_user"] == "anna"
+        assert record["input_data"]["messages"][0]["content"] == "prompt of anna"
+        assert record["response"]["choices"][0]["message"]["content"] == "an answer"
+    assert records(api, cast, "nobody") == []
+    assert api.as_(cast.alice).get(EXPORT).status_code == 400
+    assert api.as_(cast.alice).get(EXPORT, params={"end_user": "x", "company": 1}).status_code == 400
+
+
+def test_erasure(api: Api, cast: Cast, said: None) -> None:
+    bills = list(LedgerEntry.objects.of(cast.company.pk).order_by("pk").values())
+
+    response = api.as_(cast.alice).post(ERASURES, {"end_user": "anna"})
+
+    assert response.status_code == 201
+    told = response.json()
+    assert (told["jobs"], told["waiting"], told["created_by"]) == (2, 0, cast.alice.user.pk)
+    kept = str(list(AIJob.objects.of(cast.company.pk).values()))
+    assert "anna" not in kept
+    assert "prompt of ben" in kept
+    assert "prompt of anna" in str(list(AIJob.objects.of(cast.charlie.company.pk).values()))
+    assert list(LedgerEntry.objects.of(cast.company.pk).order_by("pk").values()) == bills
+    assert [record["kind"] for record in records(api, cast, "anna")] == ["erasure"]
+    assert "anna" not in str(list(Erasure.objects.of(cast.company.pk).values()))
+    assert api.as_(cast.alice).get(ERASURES).json() == [told]
+    assert api.as_(cast.charlie).get(ERASURES).json() == []
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"end_user": ""}, {"end_user": "x" * 256}, {"user": "anna"}, {"end_user": 1.5e400}]
+)
+def test_bad_input_erases_nothing(api: Api, cast: Cast, said: None, asked: Any) -> None:
+    content = json.dumps(asked).encode()
+    headers = {"Content-Type": "application/json"}
+    response = api.as_(cast.alice).request("POST", ERASURES, content=content, headers=headers)
+
+    assert response.status_code == 400
+    assert AIJob.objects.of(cast.company.pk).filter(end_user="anna").count() == 2
+
+
+def test_a_job_that_has_not_ended_is_forgotten_when_it_does(
+    api: Api, cast: Cast, provider: Provider, rung: list[Any]
+) -> None:
+    provider(completion("an answer"))
+    api.as_(cast.alice).post("/ai/openai/chat/", body("anna", **{"async": True}))
+    job = AIJob.objects.of(cast.company.pk).get()
+
+    told = api.as_(cast.alice).post(ERASURES, {"end_user": "anna"}).json()
+    assert (told["jobs"], told["waiting"]) == (0, 1)
+    loop.run(pipeline.work(job.pk))
+    AIJob.objects.of(cast.company.pk).update(forget_at=job.created_at)
+    forgetting.forget_due()
+
+    kept = AIJob.objects.of(cast.company.pk).values().get()
+    assert kept["status"] == "completed"
+    assert "anna" not in str(kept)
+    assert kept["response"] is None

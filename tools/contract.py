@@ -1,0 +1,93 @@
+"""``./hub contract [--cases N] [--seed N] [--only REGEX]``: schemathesis over every operation of a hub.
+
+The hub is its own (``HUB_VAR/contract``), with the sandbox provider in the place of all providers, also of
+those whose keys a test case happens to store. Few cases are for CI; 500 and stateful ones by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.client import Client
+from tools.launch import Launch
+from tools.report import Fault, say
+
+#: What must hold, and nothing less: docs/contract.md tells what each of them means.
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "ignored_auth",
+    "use_after_free",
+    "ensure_resource_availability",
+)
+PHASES = "examples,coverage,fuzzing,stateful"
+FEW, SEED, WORKERS = 5, 20260101, 2
+RUN = "from schemathesis.cli import schemathesis; schemathesis()"
+#: Nothing that a case stores or asks for leads out of this machine, or ends the caller's own access.
+SAFE = {
+    "HUB_ACCESS_TOKEN_MINUTES": "1440",
+    "HUB_PROVIDER_FIRST_BYTE_SECONDS": "5",
+    "OPENAI_API_KEY": "",
+    "INFOMANIAK_API_KEY": "",
+}
+
+
+def asked(arguments: list[str]) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="./hub contract", description=__doc__)
+    parser.add_argument("--cases", type=int, default=FEW, help="test cases of each operation and phase")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--only", default="", help="operations whose path matches this")
+    parser.add_argument("--phases", default=PHASES)
+    return parser.parse_args(arguments)
+
+
+def make_safe(launch: Launch) -> None:
+    """The sandbox answers in every provider's place."""
+    launch.open_sandbox()
+    url = launch.env["HUB_SANDBOX_URL"]
+    os.environ["HUB_SANDBOX_URL"] = url
+    launch.env |= {**SAFE, "OPENAI_BASE_URL": f"{url}/v1", "INFOMANIAK_BASE_URL": url}
+
+
+def run(launch: Launch, address: str, password: str, options: argparse.Namespace) -> int:
+    """schemathesis's exit code: 0 when nothing was found."""
+    status, body = Client(address).post("/auth/token/", {"username": "alice", "password": password})
+    if status != 200:
+        raise Fault(f"alice cannot sign in: {body}")
+    folder = launch.places.var / "report"
+    say(f"{options.cases} cases of each operation, seed {options.seed}; the report is in {folder}.")
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *_arguments(address, body["access"], folder, options)],
+        cwd=launch.places.var,  # its own settings and its database of examples stay here
+        env={**os.environ, "NO_COLOR": "1"},
+        check=False,
+    )
+    return done.returncode
+
+
+def _arguments(address: str, token: str, folder: Path, options: argparse.Namespace) -> list[str]:
+    found = [
+        "run",
+        f"http://{address}/schema/?format=json",
+        f"--header=Authorization: Bearer {token}",
+        f"--checks={','.join(CHECKS)}",
+        f"--phases={options.phases}",
+        f"--max-examples={options.cases}",
+        f"--seed={options.seed}",
+        f"--workers={WORKERS}",
+        "--generation-database=none",
+        "--request-timeout=20",
+        "--continue-on-failure",
+        "--warnings=off",
+        "--suppress-health-check=all",
+        "--report=junit,ndjson",
+        f"--report-dir={folder}",
+    ]
+    return found + ([f"--include-path-regex={options.only}"] if options.only else [])

@@ -1,0 +1,180 @@
+"""Take away one mechanism at a time, and see that a test goes red: ``python -m tools.mutants [name …]``.
+
+Each mutant is a small change to a copy of the sources under ``HUB_VAR/mutants``; the tests that should
+notice it run there on SQLite. First they run on the copy as it is, where they must be green. The exit
+code is 1 when a mutant lives.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools import places
+from tools.report import ROOT, say
+
+RECOVERY = "tests/ai_core/test_recovery.py"
+SPOOLING = "tests/ai_core/test_spooling.py"
+SETTLE = "ai_core/services/settle.py"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mechanism, what stands for it in a file, what is put there instead, and who should notice."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        "the fence",
+        SETTLE,
+        """AND ai_core_aijob.status = 'running'"
+    " AND ai_core_aijob.attempt_no = r.attempt_no RETURNING""",
+        """AND ai_core_aijob.status = 'running'"
+    " RETURNING""",
+        (f"{RECOVERY}::TestFence",),
+    ),
+    Mutant(
+        "the unique constraint",
+        "ai_usage/migrations/0008_ledger_indexes.py",
+        " WHERE kind IN ('settle', 'void', 'manual')",
+        " WHERE kind IN ('manual')",
+        ("tests/ai_usage/test_ledger_rules.py",),
+    ),
+    Mutant(
+        "the outbox",
+        SETTLE,
+        "        outbox.record(session, [row for e in own if e.wanted for row in _told(e)])\n",
+        "",
+        ("tests/delivery/test_relay.py",),
+    ),
+    Mutant(
+        "the conditional update",
+        "ai_usage/services/budgets.py",
+        """spent - forgiven + reserved + unknown_exposure + %s <= b."limit")""",
+        "%s >= 0)",
+        ("tests/ai_usage/test_budgets.py",),
+    ),
+    Mutant(
+        "the spool",
+        "ai_core/services/spooling.py",
+        "        return _spool().put(pack(settlement))\n",
+        "        return None\n",
+        (SPOOLING,),
+    ),
+    Mutant(
+        "the spool's replay", "ai_core/services/recovery.py", "    spooling.replay()\n", "", (SPOOLING,)
+    ),
+    Mutant(
+        "the late cost", SETTLE, "        if used:\n", "        if False:\n", (f"{RECOVERY}::TestFence",)
+    ),
+    Mutant(
+        "the unknown exposure",
+        SETTLE,
+        'Charge(exposes=int(self.phase == "unknown"))',
+        "Charge()",
+        (f"{RECOVERY}::TestReaper",),
+    ),
+    Mutant(
+        "the one repeat",
+        "ai_core/domain/retry.py",
+        "MAX_UNKNOWN_REPEATS = 1",
+        "MAX_UNKNOWN_REPEATS = 9",
+        (f"{RECOVERY}::TestReaper",),
+    ),
+    Mutant(
+        "the claim's condition",
+        "ai_core/services/claim.py",
+        " AND status = 'pending' AND run_at <= %s",
+        " AND run_at <= %s",
+        ("tests/ai_core/test_run_later.py",),
+    ),
+    Mutant(
+        "the breaker",
+        "ai_core/services/gates.py",
+        "self.probes or (self.key not in _shut and self.health.is_bad(now))",
+        "self.probes",
+        ("tests/ai_core/test_gates.py::TestBreaker",),
+    ),
+    Mutant(
+        "the turns",
+        "ai_core/services/turns.py",
+        "ORDER BY t.turn, t.company_id <= %s, t.company_id LIMIT %s",
+        "ORDER BY t.id, t.company_id <= %s LIMIT %s",
+        ("tests/ai_core/test_turns.py",),
+    ),
+)
+
+
+def main(names: list[str]) -> int:
+    """The exit code: 1 when a mutant lives."""
+    chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    folder = places.var_folder() / "mutants"
+    copy = folder / "hub"
+    _copy(copy)
+    tests = sorted({test.partition("::")[0] for mutant in chosen for test in mutant.tests})
+    code, seconds, told = _run(copy, folder, tests)
+    if code:
+        print(told)
+        say("The tests are red without a mutant.")
+        return 1
+    say(f"{len(tests)} files of tests are green in {seconds:.0f} s.")
+    lives = [mutant.name for mutant in chosen if not _dies(mutant, copy, folder)]
+    return 1 if lives else 0
+
+
+def _dies(mutant: Mutant, copy: Path, folder: Path) -> bool:
+    """Run one mutant; a row of the table."""
+    path = copy / mutant.file
+    whole = path.read_text()
+    if whole.count(mutant.before) != 1:
+        raise SystemExit(f"{mutant.file} does not hold what stands for {mutant.name} once.")
+    path.write_text(whole.replace(mutant.before, mutant.after))
+    try:
+        code, seconds, told = _run(copy, folder, list(mutant.tests))
+    finally:
+        path.write_text(whole)
+    noticed = [line.split(" ")[1] for line in told.splitlines() if line.startswith("FAILED ")]
+    by = noticed[0].rpartition("::")[2] if noticed else "nothing"
+    print(
+        f"| {mutant.name} | {'dies' if code == 1 and noticed else 'LIVES'} | {by} | {seconds:.0f} s |",
+        flush=True,
+    )
+    return code == 1 and bool(noticed)
+
+
+def _run(copy: Path, folder: Path, tests: list[str]) -> tuple[int, float, str]:
+    """pytest's exit code, how long it took, and what it said."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "AI_"))}
+    env = kept | {
+        "DATABASE_URL": f"sqlite:///{folder / 'mutants.sqlite3'}",
+        "REDIS_URL": "",
+        "HUB_VAR": str(folder / "var"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    began = time.monotonic()
+    ran = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False)
+    return ran.returncode, time.monotonic() - began, ran.stdout + ran.stderr
+
+
+def _copy(copy: Path) -> None:
+    """The sources as they are now, without what is generated."""
+    shutil.rmtree(copy, ignore_errors=True)
+    unwanted = shutil.ignore_patterns(".git", "var", "__pycache__", "*.pyc", ".*_cache", "node_modules")
+    shutil.copytree(ROOT, copy, ignore=unwanted)
+
+
+if __name__ == "__main__":
+    print("| taken away | verdict | noticed by | took |\n|---|---|---|--:|")
+    sys.exit(main(sys.argv[1:]))
