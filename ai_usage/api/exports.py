@@ -19,7 +19,6 @@ from rest_framework.views import APIView
 
 from ai_usage import selectors
 from ai_usage.api import export_shapes as shapes
-from ai_usage.api.exporting import OwnFormat
 from ai_usage.domain.exports import CONTENT_TYPES
 from ai_usage.models import Export, ExportSchedule
 from ai_usage.selectors import exporting
@@ -27,6 +26,7 @@ from ai_usage.services import exports, schedules
 from megahub.kernel import ranges
 from megahub.kernel.errors import Conflict, Forbidden, NotFound
 from megahub.kernel.filters import Moment, Whole
+from megahub.kernel.negotiation import OwnFormat
 from megahub.kernel.ranges import Download
 from megahub.kernel.shapes import read
 from megahub.tenancy.authentication import HasScope, caller_of

@@ -25,7 +25,7 @@ TYPES = [
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ai_usage", "0010_verified"),
+        ("ai_usage", "0011_exports"),
     ]
 
     operations = [
