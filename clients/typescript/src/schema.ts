@@ -3136,8 +3136,7 @@ export interface components {
              * Format: int64
              */
             max_tokens?: number | null;
-            /** Format of the messages */
-            messages_format: string;
+            messages_format: string | null;
             model: string;
             openai_id?: string | null;
             readonly performance_tier: string | null;
@@ -3197,8 +3196,7 @@ export interface components {
              * Format: int64
              */
             max_tokens?: number | null;
-            /** Format of the messages */
-            messages_format: string;
+            messages_format: string | null;
             model: string;
             openai_id?: string | null;
             readonly performance_tier: string | null;
@@ -17813,6 +17811,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "object": "list",
+                     *       "data": [
+                     *         {
+                     *           "id": "sched_e9c9f643e7802ccdcfc7b021",
+                     *           "object": "batch.schedule",
+                     *           "name": "Each morning",
+                     *           "cron": "0 6 * * *",
+                     *           "timezone": "Europe/Paris",
+                     *           "endpoint": "/v1/chat/completions",
+                     *           "engine": "hub",
+                     *           "metadata": {
+                     *             "k": "v"
+                     *           },
+                     *           "template_file_id": "file-e6c6a3bc909f06bbe4926b23",
+                     *           "paused": false,
+                     *           "next_at": 1795755600,
+                     *           "last_at": null,
+                     *           "last_error": null,
+                     *           "created_at": 1795699944
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -17933,6 +17957,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "schedule": {
+                     *         "id": "sched_e9c9f643e7802ccdcfc7b021",
+                     *         "object": "batch.schedule",
+                     *         "name": "Each morning",
+                     *         "cron": "0 6 * * *",
+                     *         "timezone": "Europe/Paris",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "engine": "hub",
+                     *         "metadata": {
+                     *           "k": "v"
+                     *         },
+                     *         "template_file_id": "file-e6c6a3bc909f06bbe4926b23",
+                     *         "paused": false,
+                     *         "next_at": 1795755600,
+                     *         "last_at": null,
+                     *         "last_error": null,
+                     *         "created_at": 1795699944
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -18024,6 +18071,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "schedule": {
+                     *         "id": "sched_e9c9f643e7802ccdcfc7b021",
+                     *         "object": "batch.schedule",
+                     *         "name": "Each morning",
+                     *         "cron": "0 6 * * *",
+                     *         "timezone": "Europe/Paris",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "engine": "hub",
+                     *         "metadata": {
+                     *           "k": "v"
+                     *         },
+                     *         "template_file_id": "file-e6c6a3bc909f06bbe4926b23",
+                     *         "paused": false,
+                     *         "next_at": 1795755600,
+                     *         "last_at": null,
+                     *         "last_error": null,
+                     *         "created_at": 1795699944
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -18097,6 +18167,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "id": "sched_be02b93f912a27726da0e80e",
+                     *       "deleted": true
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -18164,6 +18241,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "paused": true,
+                 *       "name": "Later"
+                 *     }
+                 */
                 "application/json": {
                     /** @example 0 6 * * 1-5 */
                     cron?: string;
@@ -18181,6 +18264,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "schedule": {
+                     *         "id": "sched_be02b93f912a27726da0e80e",
+                     *         "object": "batch.schedule",
+                     *         "name": "Later",
+                     *         "cron": "0 6 * * *",
+                     *         "timezone": "Europe/Paris",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "engine": "hub",
+                     *         "metadata": {
+                     *           "k": "v"
+                     *         },
+                     *         "template_file_id": "file-b5cf992ab0d42127c2c4b167",
+                     *         "paused": true,
+                     *         "next_at": null,
+                     *         "last_at": null,
+                     *         "last_error": null,
+                     *         "created_at": 1795699944
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -18263,6 +18369,69 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "object": "list",
+                     *       "data": [
+                     *         {
+                     *           "id": "batch_6bd4fde7b95dc13f112690aa",
+                     *           "object": "batch",
+                     *           "endpoint": "/v1/chat/completions",
+                     *           "model": "gpt-4o-mini",
+                     *           "errors": null,
+                     *           "input_file_id": "file-8141a86d87f9873dca911f61",
+                     *           "completion_window": "24h",
+                     *           "status": "completed",
+                     *           "output_file_id": "file-bbf865fd13137cafaacee3c4",
+                     *           "error_file_id": null,
+                     *           "created_at": 1795699944,
+                     *           "expires_at": 1795786344,
+                     *           "in_progress_at": 1795699944,
+                     *           "finalizing_at": 1795699944,
+                     *           "completed_at": 1795699944,
+                     *           "failed_at": null,
+                     *           "expired_at": null,
+                     *           "cancelling_at": null,
+                     *           "cancelled_at": null,
+                     *           "request_counts": {
+                     *             "total": 1,
+                     *             "completed": 1,
+                     *             "failed": 0
+                     *           },
+                     *           "usage": {
+                     *             "input_tokens": 10,
+                     *             "input_tokens_details": {
+                     *               "cached_tokens": 0
+                     *             },
+                     *             "output_tokens": 20,
+                     *             "output_tokens_details": {
+                     *               "reasoning_tokens": 0
+                     *             },
+                     *             "total_tokens": 30
+                     *           },
+                     *           "metadata": {
+                     *             "k": "v"
+                     *           },
+                     *           "engine": "hub",
+                     *           "progress": {
+                     *             "percent": 100,
+                     *             "done": 1,
+                     *             "total": 1,
+                     *             "lines_per_second": null,
+                     *             "seconds_left": null,
+                     *             "cost_usd": "0.000014",
+                     *             "estimated_cost_usd": "0.000019"
+                     *           },
+                     *           "engine_asked": "hub",
+                     *           "sandbox": true,
+                     *           "parent_id": null,
+                     *           "input_filename": "sched_e9c9f643e7802ccdcfc7b021.jsonl",
+                     *           "total_cost": "0.000014"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
