@@ -198,23 +198,19 @@ async def work(job_pk: int) -> Job | None:
 
 
 async def _work(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
-    """Claim and run; the claim alone of a job that could not be opened."""
+    """Claim and run; the claim alone of a job that could not be opened. The row tells whose it is."""
     if PROCESS.draining:
         return None
-    with scope.everybody():  # whose it is, the row will tell
-        return await _claimed(job_pk, writer)
-
-
-async def _claimed(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
-    PROCESS.claiming += 1
-    try:
-        take = Take(job_pk, await _session_id(), settings.HUB_JOB_DEADLINE_SECONDS)
-        claimed: Claimed | None = await journal.write(writer, take)
-        job = None if claimed is None else await _opened(claimed)
-    finally:
-        PROCESS.claiming -= 1
-    if job is not None:
-        await _produce(job, _ignore)
+    with scope.everybody():
+        PROCESS.claiming += 1
+        try:
+            take = Take(job_pk, await _session_id(), settings.HUB_JOB_DEADLINE_SECONDS)
+            claimed: Claimed | None = await journal.write(writer, take)
+            job = claimed and await _opened(claimed)
+        finally:
+            PROCESS.claiming -= 1
+        if job is not None:
+            await _produce(job, _ignore)
     return job or claimed
 
 
