@@ -206,7 +206,7 @@ async def _work(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
         try:
             take = Take(job_pk, await _session_id(), settings.HUB_JOB_DEADLINE_SECONDS)
             claimed: Claimed | None = await journal.write(writer, take)
-            job = claimed and await _opened(claimed)
+            job = None if claimed is None else await _opened(claimed)
         finally:
             PROCESS.claiming -= 1
         if job is not None:
@@ -355,19 +355,17 @@ async def _move_on(job: Job, access: Access, failed: HubError) -> bool:
     phase = "unknown" if failed.outcome_unknown else "failed"
     session_id = await _session_id()
     move = Move(job.pk, job.attempt_no, session_id, access.provider, access.source, phase, failed.code)
-    if not await journal.write(NEXT_ATTEMPT, move):
-        return False
-    job.attempt_no += 1
-    return True
+    moved = bool(await journal.write(NEXT_ATTEMPT, move))
+    job.attempt_no += moved
+    return moved
 
 
 async def _call(job: Job, emit: Emit) -> None:
     """One call to the provider: what it says is emitted, and gathered in the job."""
     assert job.access is not None
     adapter = ADAPTERS[job.access.provider]
-    name = f"{job.job_ref}-{job.attempt_no}"
     job.gathered = Gathered(job.call) if job.call.stream else None
-    chunks = adapter.stream(job.call, job.access, job.terms.spec, name)
+    chunks = adapter.stream(job.call, job.access, job.terms.spec, f"{job.job_ref}-{job.attempt_no}")
     job.was_sent = True
     held: list[dict[str, Any] | None] = []
     say: Emit = held.append if job.policy.holds_back else emit
