@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +24,7 @@ from ai_core.services.accept import ACCEPT, Acceptance, acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
 from ai_core.services.edit import AMEND, Amendment
-from ai_core.services.job import Job, Order
+from ai_core.services.job import Draft, Job, Order
 from ai_core.services.saying import Said
 from ai_core.services.sessions import PROCESS, Running
 from ai_core.services.turns import TURN
@@ -34,7 +34,6 @@ from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.domain import params, pricing
 from ai_providers.domain.gathering import Gathered
-from ai_providers.domain.pricing import Estimate
 from ai_providers.domain.wire import Access, Call
 from ai_usage.services import limits
 from megahub.delivery import selectors as webhooks
@@ -54,15 +53,6 @@ log = logging.getLogger(__name__)
 
 CANCEL_PATIENCE_SECONDS = 5.0
 CANCEL_LOOK_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An order that was checked: the job, its type, and the most it may cost."""
-
-    job: Job
-    kind: AIJobType
-    estimate: Estimate
 
 
 Emit = Callable[[dict[str, Any] | None], None]
