@@ -23,7 +23,7 @@ from ai_usage.models import AIJobUsage
 from ai_usage.selectors import Scope, listing
 from ai_usage.selectors.listing import UsageFilters
 from ai_usage.services import explaining, manual
-from megahub.kernel.errors import Conflict, NotFound
+from megahub.kernel.errors import Conflict, NotFound, TooManyRequests
 from megahub.kernel.refusals import named
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
@@ -110,7 +110,11 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
         entry = manual.record(caller.company_id, brand_id, played, told)
         return Response(self.get_serializer(self._usage(entry.pk)).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(parameters=[exporting.Asked], responses=exporting.RESPONSES)
+    @extend_schema(
+        parameters=[exporting.Asked],
+        responses=exporting.RESPONSES,
+        extensions=named(TooManyRequests),
+    )
     @action(
         detail=False,
         pagination_class=None,
