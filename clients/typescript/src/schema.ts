@@ -15001,14 +15001,21 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The file has no such bytes. */
-            416: {
+            /** @description `CONFLICT`. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Error"];
                 };
+            };
+            /** @description The file has no such bytes. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `RATE_LIMITED`. */
             429: {
@@ -15056,6 +15063,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 2,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 3,
+                     *           "name": "a",
+                     *           "period": "daily",
+                     *           "hour": 6,
+                     *           "format": "csv",
+                     *           "filters": {},
+                     *           "brand_id": null,
+                     *           "sandbox": true,
+                     *           "delivery": "email",
+                     *           "recipients": [
+                     *             "alice@example.com"
+                     *           ],
+                     *           "is_paused": false,
+                     *           "next_start": "2026-11-26",
+                     *           "next_run_at": "2026-11-27T06:00:00Z",
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:36:55.369583Z"
+                     *         },
+                     *         {
+                     *           "id": 4,
+                     *           "name": "b",
+                     *           "period": "daily",
+                     *           "hour": 6,
+                     *           "format": "csv",
+                     *           "filters": {},
+                     *           "brand_id": null,
+                     *           "sandbox": true,
+                     *           "delivery": "email",
+                     *           "recipients": [
+                     *             "alice@example.com"
+                     *           ],
+                     *           "is_paused": false,
+                     *           "next_start": "2026-11-26",
+                     *           "next_run_at": "2026-11-27T06:00:00Z",
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:36:55.370415Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedScheduleShapeList"];
                 };
             };
@@ -15129,6 +15183,20 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Monthly",
+                 *       "period": "monthly",
+                 *       "delivery": "email",
+                 *       "recipients": [
+                 *         "cfo@example.com"
+                 *       ],
+                 *       "filters": {
+                 *         "model": "o3"
+                 *       },
+                 *       "brand_id": 71
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewScheduleRequest"];
             };
         };
@@ -15138,6 +15206,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "Monthly",
+                     *       "period": "monthly",
+                     *       "hour": 6,
+                     *       "format": "csv",
+                     *       "filters": {
+                     *         "model": "o3"
+                     *       },
+                     *       "brand_id": 71,
+                     *       "sandbox": true,
+                     *       "delivery": "email",
+                     *       "recipients": [
+                     *         "cfo@example.com"
+                     *       ],
+                     *       "is_paused": false,
+                     *       "next_start": "2026-11-01",
+                     *       "next_run_at": "2026-12-01T06:00:00Z",
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:36:54.576979Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleShape"];
                 };
             };
@@ -15253,6 +15344,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 5,
+                     *       "name": "Every day",
+                     *       "period": "daily",
+                     *       "hour": 9,
+                     *       "format": "csv",
+                     *       "filters": {},
+                     *       "brand_id": null,
+                     *       "sandbox": true,
+                     *       "delivery": "email",
+                     *       "recipients": [
+                     *         "alice@example.com"
+                     *       ],
+                     *       "is_paused": false,
+                     *       "next_start": "2026-11-26",
+                     *       "next_run_at": "2026-11-27T09:00:00Z",
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:36:55.581804Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleShape"];
                 };
             };
@@ -15327,6 +15439,12 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "is_paused": false,
+                 *       "hour": 9
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangedScheduleRequest"];
             };
         };
@@ -15336,6 +15454,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 5,
+                     *       "name": "Every day",
+                     *       "period": "daily",
+                     *       "hour": 9,
+                     *       "format": "csv",
+                     *       "filters": {},
+                     *       "brand_id": null,
+                     *       "sandbox": true,
+                     *       "delivery": "email",
+                     *       "recipients": [
+                     *         "alice@example.com"
+                     *       ],
+                     *       "is_paused": false,
+                     *       "next_start": "2026-11-26",
+                     *       "next_run_at": "2026-11-27T09:00:00Z",
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:36:55.581804Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleShape"];
                 };
             };
@@ -15506,6 +15645,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "is_paused": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["PatchedChangedScheduleRequest"];
             };
         };
@@ -15515,6 +15659,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 5,
+                     *       "name": "Every day",
+                     *       "period": "daily",
+                     *       "hour": 6,
+                     *       "format": "csv",
+                     *       "filters": {},
+                     *       "brand_id": null,
+                     *       "sandbox": true,
+                     *       "delivery": "email",
+                     *       "recipients": [
+                     *         "alice@example.com"
+                     *       ],
+                     *       "is_paused": true,
+                     *       "next_start": "2026-11-26",
+                     *       "next_run_at": null,
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:36:55.581804Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleShape"];
                 };
             };
@@ -15619,6 +15784,71 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 4,
+                     *       "next": "http://localhost:8000/ai/usage/export-schedules/6/history/?page=2&page_size=2",
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 41,
+                     *           "state": "pending",
+                     *           "format": "csv",
+                     *           "filters": {},
+                     *           "sandbox": true,
+                     *           "schedule_id": 6,
+                     *           "progress_percentage": 0,
+                     *           "rows": 0,
+                     *           "expected_rows": null,
+                     *           "total_tokens": null,
+                     *           "unpriced": null,
+                     *           "name": "usage-2026-11-25-2026-11-25-eb9b4c4d.csv",
+                     *           "period_start": "2026-11-25",
+                     *           "period_end": "2026-11-25",
+                     *           "total_cost_usd": null,
+                     *           "bytes": null,
+                     *           "sha256": null,
+                     *           "error": null,
+                     *           "mails": [],
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:36:55.894632Z",
+                     *           "started_at": null,
+                     *           "finished_at": null,
+                     *           "expires_at": null,
+                     *           "url": "http://localhost:8000/ai/usage/exports/41/",
+                     *           "download_url": null
+                     *         },
+                     *         {
+                     *           "id": 40,
+                     *           "state": "pending",
+                     *           "format": "csv",
+                     *           "filters": {},
+                     *           "sandbox": true,
+                     *           "schedule_id": 6,
+                     *           "progress_percentage": 0,
+                     *           "rows": 0,
+                     *           "expected_rows": null,
+                     *           "total_tokens": null,
+                     *           "unpriced": null,
+                     *           "name": "usage-2026-11-24-2026-11-24-1eeeb51d.csv",
+                     *           "period_start": "2026-11-24",
+                     *           "period_end": "2026-11-24",
+                     *           "total_cost_usd": null,
+                     *           "bytes": null,
+                     *           "sha256": null,
+                     *           "error": null,
+                     *           "mails": [],
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:36:55.882032Z",
+                     *           "started_at": null,
+                     *           "finished_at": null,
+                     *           "expires_at": null,
+                     *           "url": "http://localhost:8000/ai/usage/exports/40/",
+                     *           "download_url": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedExportShapeList"];
                 };
             };
@@ -15716,6 +15946,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "The export is being made",
+                     *       "export": {
+                     *         "id": 1,
+                     *         "state": "pending",
+                     *         "format": "csv",
+                     *         "filters": {
+                     *           "model": "gpt-4o-mini"
+                     *         },
+                     *         "sandbox": true,
+                     *         "schedule_id": null,
+                     *         "progress_percentage": 0,
+                     *         "rows": 0,
+                     *         "expected_rows": null,
+                     *         "total_tokens": null,
+                     *         "unpriced": null,
+                     *         "name": "usage-2026-11-26-24a7fd12.csv",
+                     *         "period_start": null,
+                     *         "period_end": null,
+                     *         "total_cost_usd": null,
+                     *         "bytes": null,
+                     *         "sha256": null,
+                     *         "error": null,
+                     *         "mails": [],
+                     *         "created_by": "alice",
+                     *         "created_at": "2026-11-26T13:38:03.735760Z",
+                     *         "started_at": null,
+                     *         "finished_at": null,
+                     *         "expires_at": null,
+                     *         "url": "http://localhost:8000/ai/usage/exports/1/",
+                     *         "download_url": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ExportAccepted"];
                 };
             };
@@ -15757,6 +16022,15 @@ export interface operations {
             };
             /** @description `NOT_ACCEPTABLE`. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `TOO_MANY_REQUESTS`. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -15821,6 +16095,91 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 2,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 33,
+                     *           "state": "ready",
+                     *           "format": "csv",
+                     *           "filters": {
+                     *             "model": "gpt-4o-mini"
+                     *           },
+                     *           "sandbox": true,
+                     *           "schedule_id": null,
+                     *           "progress_percentage": 100,
+                     *           "rows": 0,
+                     *           "expected_rows": 0,
+                     *           "total_tokens": 0,
+                     *           "unpriced": 0,
+                     *           "name": "usage-2026-11-26-ede14af9.csv",
+                     *           "period_start": null,
+                     *           "period_end": null,
+                     *           "total_cost_usd": "0.000000000",
+                     *           "bytes": 356,
+                     *           "sha256": "0961e42c2601715db6e1da88a97a5ef6805bfabce6f7d42754c8496621d83fb4",
+                     *           "error": null,
+                     *           "mails": [
+                     *             {
+                     *               "to": "alice@example.com",
+                     *               "state": "pending",
+                     *               "attempts": 0,
+                     *               "error": "",
+                     *               "sent_at": null
+                     *             }
+                     *           ],
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:35:53.529557Z",
+                     *           "started_at": "2026-11-26T13:36:53.532913Z",
+                     *           "finished_at": "2026-11-26T13:36:53.553971Z",
+                     *           "expires_at": "2026-12-03T13:36:53.553971Z",
+                     *           "url": "http://localhost:8000/ai/usage/exports/33/",
+                     *           "download_url": "http://localhost:8000/ai/usage/exports/33/download/"
+                     *         },
+                     *         {
+                     *           "id": 34,
+                     *           "state": "ready",
+                     *           "format": "csv",
+                     *           "filters": {
+                     *             "model": "gpt-4o-mini"
+                     *           },
+                     *           "sandbox": true,
+                     *           "schedule_id": null,
+                     *           "progress_percentage": 100,
+                     *           "rows": 0,
+                     *           "expected_rows": 0,
+                     *           "total_tokens": 0,
+                     *           "unpriced": 0,
+                     *           "name": "usage-2026-11-26-dae777a3.csv",
+                     *           "period_start": null,
+                     *           "period_end": null,
+                     *           "total_cost_usd": "0.000000000",
+                     *           "bytes": 356,
+                     *           "sha256": "0961e42c2601715db6e1da88a97a5ef6805bfabce6f7d42754c8496621d83fb4",
+                     *           "error": null,
+                     *           "mails": [
+                     *             {
+                     *               "to": "alice@example.com",
+                     *               "state": "pending",
+                     *               "attempts": 0,
+                     *               "error": "",
+                     *               "sent_at": null
+                     *             }
+                     *           ],
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:35:53.574025Z",
+                     *           "started_at": "2026-11-26T13:36:53.581076Z",
+                     *           "finished_at": "2026-11-26T13:36:53.610246Z",
+                     *           "expires_at": "2026-12-03T13:36:53.610246Z",
+                     *           "url": "http://localhost:8000/ai/usage/exports/34/",
+                     *           "download_url": "http://localhost:8000/ai/usage/exports/34/download/"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaginatedExportShapeList"];
                 };
             };
@@ -15900,6 +16259,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 23,
+                     *       "state": "ready",
+                     *       "format": "csv",
+                     *       "filters": {
+                     *         "model": "gpt-4o-mini"
+                     *       },
+                     *       "sandbox": true,
+                     *       "schedule_id": null,
+                     *       "progress_percentage": 100,
+                     *       "rows": 7,
+                     *       "expected_rows": 7,
+                     *       "total_tokens": 105,
+                     *       "unpriced": 0,
+                     *       "name": "usage-2026-11-26-2b593bc7.csv",
+                     *       "period_start": null,
+                     *       "period_end": null,
+                     *       "total_cost_usd": "0.000007021",
+                     *       "bytes": 1973,
+                     *       "sha256": "9a07b27006b206cf0d219db2c62de14acd043ed7eed7d90f80adbadf47a5121d",
+                     *       "error": null,
+                     *       "mails": [
+                     *         {
+                     *           "to": "alice@example.com",
+                     *           "state": "failed",
+                     *           "attempts": 2,
+                     *           "error": "SMTPRecipientsRefused 550",
+                     *           "sent_at": null
+                     *         }
+                     *       ],
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:35:51.472782Z",
+                     *       "started_at": "2026-11-26T13:36:51.479944Z",
+                     *       "finished_at": "2026-11-26T13:36:51.514896Z",
+                     *       "expires_at": "2026-12-03T13:36:51.514896Z",
+                     *       "url": "http://localhost:8000/ai/usage/exports/23/",
+                     *       "download_url": "http://localhost:8000/ai/usage/exports/23/download/"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ExportShape"];
                 };
             };
@@ -16124,14 +16523,21 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The file has no such bytes. */
-            416: {
+            /** @description `CONFLICT`. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Error"];
                 };
+            };
+            /** @description The file has no such bytes. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `DATABASE_UNAVAILABLE`. */
             503: {
@@ -16164,6 +16570,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "usage-2026-11-26-cc5526e8.csv",
+                     *       "rows": 7,
+                     *       "total_tokens": 105,
+                     *       "total_cost_usd": "0.000007021",
+                     *       "unpriced": 0,
+                     *       "bytes": 1973,
+                     *       "sha256": "9cd8d1190e0e65cd2df65895bfec02436c64a3c7d0638e76dfba5f13f2f13076",
+                     *       "columns": [
+                     *         "created_at",
+                     *         "job_id"
+                     *       ],
+                     *       "filters": {
+                     *         "model": "gpt-4o-mini"
+                     *       },
+                     *       "last_entry": 120,
+                     *       "created_at": "2026-11-26T13:35:51.025081Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ExportTrailer"];
                 };
             };
@@ -16205,6 +16631,15 @@ export interface operations {
             };
             /** @description `NOT_ACCEPTABLE`. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
