@@ -112,6 +112,7 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
 
     @extend_schema(
         parameters=[exporting.Asked],
+        filters=True,
         responses=exporting.RESPONSES,
         extensions=named(TooManyRequests),
     )
@@ -119,10 +120,11 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
         detail=False,
         pagination_class=None,
         content_negotiation_class=exporting.OwnFormat,
-        filter_backends=(ExportFilterBackend, UsageOrdering),
+        filter_backends=(ExportFilterBackend,),
+        ordering_fields=None,
     )
     def export(self, request: Request) -> HttpResponseBase:
-        """Usage as a file, with all filters of the list; its totals stand in the headers.
+        """Usage as a file, oldest first, with all filters of the list; its totals stand in the headers.
 
         Many rows (or `async=true`) are answered with 202: the file is made in the background, and can be
         followed and downloaded at `/ai/usage/exports/{id}/`.

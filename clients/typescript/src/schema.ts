@@ -1120,8 +1120,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Usage as a file, with all filters of the list; its totals stand in the headers
-         * @description Usage as a file, with all filters of the list; its totals stand in the headers.
+         * Usage as a file, oldest first, with all filters of the list; its totals stand in the headers
+         * @description Usage as a file, oldest first, with all filters of the list; its totals stand in the headers.
          *
          *     Many rows (or `async=true`) are answered with 202: the file is made in the background, and can be
          *     followed and downloaded at `/ai/usage/exports/{id}/`.
@@ -15911,16 +15911,83 @@ export interface operations {
     ai_usage_export_retrieve: {
         parameters: {
             query?: {
+                /** @description By `ai_job__brand`. */
+                ai_job__brand?: number;
+                /**
+                 * @description * `pending` - pending
+                 *     * `running` - running
+                 *     * `completed` - completed
+                 *     * `failed` - failed
+                 *     * `cancelled` - cancelled
+                 *     * `timeout` - timeout
+                 */
+                ai_job__status?: "cancelled" | "completed" | "failed" | "pending" | "running" | "timeout";
                 /** @description Make the file in the background, however small it is. */
                 async?: boolean;
+                /** @description At least this: `cost_efficiency`. */
+                cost_efficiency__gte?: number;
+                /** @description At least this: `created_at`. */
+                created_at__gte?: string;
+                /** @description At most this: `created_at`. */
+                created_at__lte?: string;
                 /** @description Mail to the caller when a file made in the background is ready. */
                 email?: boolean;
+                /** @description At least this: `execution_time_seconds`. */
+                execution_time_seconds__gte?: number;
+                /** @description At most this: `execution_time_seconds`. */
+                execution_time_seconds__lte?: number;
                 /**
                  * @description * `csv` - csv
                  *     * `jsonl` - jsonl
                  *     * `xlsx` - xlsx
                  */
                 format?: "csv" | "jsonl" | "xlsx";
+                /**
+                 * @description * `new` - new
+                 *     * `legacy` - legacy
+                 */
+                generation?: "legacy" | "new";
+                /**
+                 * @description Multiple values may be separated by commas.
+                 *
+                 *     * `new` - new
+                 *     * `legacy` - legacy
+                 */
+                generation__in?: ("legacy" | "new")[];
+                /** @description By `model`. */
+                model?: string;
+                /** @description Multiple values may be separated by commas. */
+                model__in?: string[];
+                /** @description By `model__startswith`. */
+                model__startswith?: string;
+                /** @description By `model_name`. */
+                model_name?: string;
+                /**
+                 * @description * `basic` - basic
+                 *     * `good` - good
+                 *     * `high` - high
+                 *     * `highest` - highest
+                 */
+                performance_tier?: "basic" | "good" | "high" | "highest";
+                /** @description By `provider`. */
+                provider?: string;
+                /** @description By `provider_name`. */
+                provider_name?: string;
+                /** @description At least this: `quality_score`. */
+                quality_score__gte?: number;
+                /** @description By `reasoning_effort`. */
+                reasoning_effort?: string;
+                /**
+                 * @description * `true` - true
+                 *     * `false` - false
+                 */
+                sandbox?: "false" | "true";
+                /** @description By `success_rate__lt`. */
+                success_rate__lt?: number;
+                /** @description At least this: `total_cost`. */
+                total_cost__gte?: number;
+                /** @description At most this: `total_cost`. */
+                total_cost__lte?: number;
             };
             header?: {
                 /** @description The brand; without it the user's default or only one. */
