@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +24,7 @@ from ai_core.services.accept import ACCEPT, Acceptance, acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
 from ai_core.services.edit import AMEND, Amendment
-from ai_core.services.job import Job, Order
+from ai_core.services.job import Draft, Job, Order
 from ai_core.services.saying import Said
 from ai_core.services.sessions import PROCESS, Running
 from ai_core.services.turns import TURN
@@ -34,7 +34,6 @@ from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.domain import params, pricing
 from ai_providers.domain.gathering import Gathered
-from ai_providers.domain.pricing import Estimate
 from ai_providers.domain.wire import Access, Call
 from ai_usage.services import limits
 from megahub.delivery import selectors as webhooks
@@ -54,15 +53,6 @@ log = logging.getLogger(__name__)
 
 CANCEL_PATIENCE_SECONDS = 5.0
 CANCEL_LOOK_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An order that was checked: the job, its type, and the most it may cost."""
-
-    job: Job
-    kind: AIJobType
-    estimate: Estimate
 
 
 Emit = Callable[[dict[str, Any] | None], None]
@@ -198,23 +188,19 @@ async def work(job_pk: int) -> Job | None:
 
 
 async def _work(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
-    """Claim and run; the claim alone of a job that could not be opened."""
+    """Claim and run; the claim alone of a job that could not be opened. The row tells whose it is."""
     if PROCESS.draining:
         return None
-    with scope.everybody():  # whose it is, the row will tell
-        return await _claimed(job_pk, writer)
-
-
-async def _claimed(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
-    PROCESS.claiming += 1
-    try:
-        take = Take(job_pk, await _session_id(), settings.HUB_JOB_DEADLINE_SECONDS)
-        claimed: Claimed | None = await journal.write(writer, take)
-        job = None if claimed is None else await _opened(claimed)
-    finally:
-        PROCESS.claiming -= 1
-    if job is not None:
-        await _produce(job, _ignore)
+    with scope.everybody():
+        PROCESS.claiming += 1
+        try:
+            take = Take(job_pk, await _session_id(), settings.HUB_JOB_DEADLINE_SECONDS)
+            claimed: Claimed | None = await journal.write(writer, take)
+            job = None if claimed is None else await _opened(claimed)
+        finally:
+            PROCESS.claiming -= 1
+        if job is not None:
+            await _produce(job, _ignore)
     return job or claimed
 
 
@@ -360,19 +346,17 @@ async def _move_on(job: Job, access: Access, failed: HubError) -> bool:
     phase = "unknown" if failed.outcome_unknown else "failed"
     session_id = await _session_id()
     move = Move(job.pk, job.attempt_no, session_id, access.provider, access.source, phase, failed.code)
-    if not await journal.write(NEXT_ATTEMPT, move):
-        return False
-    job.attempt_no += 1
-    return True
+    moved = bool(await journal.write(NEXT_ATTEMPT, move))
+    job.attempt_no += moved
+    return moved
 
 
 async def _call(job: Job, emit: Emit) -> None:
     """One call to the provider: what it says is emitted, and gathered in the job."""
     assert job.access is not None
     adapter = ADAPTERS[job.access.provider]
-    name = f"{job.job_ref}-{job.attempt_no}"
     job.gathered = Gathered(job.call) if job.call.stream else None
-    chunks = adapter.stream(job.call, job.access, job.terms.spec, name)
+    chunks = adapter.stream(job.call, job.access, job.terms.spec, f"{job.job_ref}-{job.attempt_no}")
     job.was_sent = True
     held: list[dict[str, Any] | None] = []
     say: Emit = held.append if job.policy.holds_back else emit

@@ -70,6 +70,8 @@ def database(
 ) -> Iterator[None]:
     """The test database, open to every thread; what holds connections is closed at the end."""
     with django_db_blocker.unblock():
+        # A pool that is there already leads into the developer's database, not the tests'.
+        assert not hasattr(connection, "_connection_pools") or not connection._connection_pools
         created = setup_databases(verbosity=0, interactive=False)
         take_a_net_away()
         owner = sign_in_as_application()

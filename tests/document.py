@@ -119,6 +119,8 @@ def problems(method: str, path: str, response: httpx2.Response) -> list[str]:
         return []
     if status not in answers:
         return [f"status {status} is not among {sorted(answers)}"]
+    if not response.content and not answers[status].get("content"):
+        return []
     media = response.headers.get("content-type", "").split(";")[0]
     content = {kind.split(";")[0]: kind for kind in answers[status].get("content", {})}
     if not content:

@@ -51,6 +51,8 @@ def test_it_works() -> None:
         "make-exports": 2.0,
         "export-schedules": 60.0,
         "forget-exports": 3600.0,
+        "forget-due": 60.0,
+        "forget-texts": crontab(minute=41),
         "forget-old": 3600.0,
     }
     for entry in app.conf.beat_schedule.values():

@@ -33,10 +33,10 @@ class Outage:
         real = used.transaction
         lost = journal.connection_lost
 
-        def transaction(session: Session) -> Any:
+        def transaction(session: Session, scope: str) -> Any:
             if self.down.is_set():
                 raise ConnectionError("the server went away")
-            return real(session)
+            return real(session, scope)
 
         monkeypatch.setattr(used, "transaction", transaction)
         monkeypatch.setattr(journal, "connection_lost", lambda: self.down.is_set() or lost())

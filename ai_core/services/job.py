@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ai_core.models import AIJobType
 from ai_guard.services.policies import NOTHING, Policy
 from ai_providers.domain.gathering import Gathered
 from ai_providers.domain.params import Cleaned
-from ai_providers.domain.pricing import Cost
+from ai_providers.domain.pricing import Cost, Estimate
 from ai_providers.domain.wire import Access, Call, Completion, Endpoint, Usage
 from ai_providers.selectors import Terms
 from megahub.kernel.errors import HubError
@@ -127,3 +128,12 @@ class Job:
     def reasoning_effort(self) -> str | None:
         """The effort that was asked for, or the model's own."""
         return self.cleaned.reasoning_effort or self.terms.spec.default_reasoning_effort
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An order that was checked: the job, its type, and the most it may cost."""
+
+    job: Job
+    kind: AIJobType
+    estimate: Estimate

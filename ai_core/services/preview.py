@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_core import pipeline
-from ai_core.pipeline import Draft
 from ai_core.services import alternatives
 from ai_core.services.accept import subject_of
 from ai_core.services.alternatives import Budgets
-from ai_core.services.job import Job, Order
+from ai_core.services.job import Draft, Job, Order
 from ai_core.services.warnings import warnings_in
 from ai_providers.domain import pricing
 from ai_providers.domain.tokens import TOKENS_PER_MESSAGE, count_text

@@ -47,6 +47,7 @@ class OpenAIJobRow(serializers.ModelSerializer[OpenAIJob]):
     """
 
     ai_job = JobReference()
+    messages_format = serializers.CharField(allow_null=True)
     performance_tier = serializers.SerializerMethodField()
     prompt_tokens = serializers.SerializerMethodField()
     completion_tokens = serializers.SerializerMethodField()

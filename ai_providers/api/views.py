@@ -36,7 +36,10 @@ class Providers(mixins.ListModelMixin, viewsets.GenericViewSet[AIProvider]):
     lookup_value_regex = r"[A-Za-z0-9_-]{1,40}"
 
     def get_serializer_context(self) -> dict[str, Any]:
-        return {**super().get_serializer_context(), "models": selectors.callable_models()}
+        context = dict(super().get_serializer_context())
+        if getattr(self, "swagger_fake_view", False):
+            return context
+        return {**context, "models": selectors.callable_models()}
 
     @extend_schema(responses=shapes.ProviderShape)
     def retrieve(self, request: Request, ref: str) -> Response:

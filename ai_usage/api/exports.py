@@ -28,6 +28,7 @@ from megahub.kernel.errors import Conflict, Forbidden, NotFound
 from megahub.kernel.filters import Moment, Whole
 from megahub.kernel.negotiation import OwnFormat
 from megahub.kernel.ranges import Download
+from megahub.kernel.refusals import named
 from megahub.kernel.shapes import read
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
@@ -116,13 +117,13 @@ class Exports(mixins.ListModelMixin, viewsets.GenericViewSet[Export]):
         exports.delete(export)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(responses=FILE, filters=False)
+    @extend_schema(responses=FILE, filters=False, extensions=named(Conflict))
     @action(detail=True, pagination_class=None, filter_backends=())
     def download(self, request: Request, pk: str) -> HttpResponseBase:
         """The file; with `Range` a part of it, so that a download can be resumed."""
         return download_of(request._request, self._export())
 
-    @extend_schema(responses=shapes.ExportTrailer, filters=False)
+    @extend_schema(responses=shapes.ExportTrailer, filters=False, extensions=named(Conflict))
     @action(detail=True, pagination_class=None, filter_backends=())
     def trailer(self, request: Request, pk: str) -> Response:
         """The file's trailer: rows, sums, digest and columns, as a JSON file to keep beside it."""
@@ -141,7 +142,13 @@ class ExportLink(APIView):
     permission_classes = ()
     content_negotiation_class = OwnFormat
 
-    @extend_schema(tags=["usage"], operation_id="usage_export_link", responses=FILE, auth=[])
+    @extend_schema(
+        tags=["usage"],
+        operation_id="usage_export_link",
+        responses=FILE,
+        auth=[],
+        extensions=named(Conflict),
+    )
     def get(self, request: Request, token: str) -> HttpResponseBase:
         """The file of an export, for whoever has the link."""
         return download_of(request._request, exports.by_link(token))

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import F, QuerySet
 from rest_framework.request import Request
 
+from ai_usage.selectors.listing import UnpagedFilters
 from megahub.kernel.filters import StrictFilterBackend, StrictOrderingFilter
 
 Rows = QuerySet[Any]
@@ -28,6 +29,9 @@ class ExportFilterBackend(UsageFilterBackend):
     """The list's filters, beside what an export itself is told."""
 
     reserved = StrictFilterBackend.reserved | {"async", "email"}
+
+    def get_filterset_class(self, view: Any, queryset: Any = None) -> Any:
+        return UnpagedFilters
 
 
 #: Filters that the rollups know too, and by which condition of theirs.

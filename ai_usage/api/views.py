@@ -24,7 +24,7 @@ from ai_usage.selectors import Scope, listing
 from ai_usage.selectors.listing import UsageFilters
 from ai_usage.services import explaining, manual
 from megahub.kernel import trail
-from megahub.kernel.errors import Conflict, NotFound
+from megahub.kernel.errors import Conflict, NotFound, TooManyRequests
 from megahub.kernel.negotiation import OwnFormat
 from megahub.kernel.refusals import named
 from megahub.tenancy.authentication import HasScope, caller_of
@@ -114,15 +114,21 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
             change.about(entry)
         return Response(self.get_serializer(self._usage(entry.pk)).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(parameters=[exporting.Asked], responses=exporting.RESPONSES)
+    @extend_schema(
+        parameters=[exporting.Asked],
+        filters=True,
+        responses=exporting.RESPONSES,
+        extensions=named(TooManyRequests),
+    )
     @action(
         detail=False,
         pagination_class=None,
         content_negotiation_class=OwnFormat,
-        filter_backends=(ExportFilterBackend, UsageOrdering),
+        filter_backends=(ExportFilterBackend,),
+        ordering_fields=None,
     )
     def export(self, request: Request) -> HttpResponseBase:
-        """Usage as a file, with all filters of the list; its totals stand in the headers.
+        """Usage as a file, oldest first, with all filters of the list; its totals stand in the headers.
 
         Many rows (or `async=true`) are answered with 202: the file is made in the background, and can be
         followed and downloaded at `/ai/usage/exports/{id}/`.

@@ -103,6 +103,12 @@ class UsageFilters(filters.FilterSet):
         return rows.filter(rated_tenths__gte=float(value * 10))
 
 
+class UnpagedFilters(UsageFilters):
+    """Of a file, which has no pages."""
+
+    cursor = None
+
+
 def average_nano_per_token(scope: Scope) -> float | None:
     """What a token cost the company in the last 30 days."""
     whole = Scope(scope.company_id, None, scope.sandbox, scope.timezone)

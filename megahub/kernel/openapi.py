@@ -103,7 +103,9 @@ def _finish(path: str, details: dict[str, Any], *, fast: bool) -> None:
     for status, answer in refusals.answers(path, refusals.of(path, details, fast=fast)).items():
         responses[status] = {**answer, "description": responses.get(status, answer)["description"]}
     for status, answer in responses.items():
-        if status >= "400":  # told by hand: in the words of the surface all the same
+        if status >= "400" and answer.get(
+            "content"
+        ):  # told by hand: in the words of the surface all the same
             answer["content"] = {**refusals.content(path), **_of_errors(answer)}
     details["responses"] = dict(sorted(responses.items()))
     _exemplify(details)

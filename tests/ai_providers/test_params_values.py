@@ -25,7 +25,9 @@ SAMPLES: dict[str, Any] = {
 #: A legal value of what a kind of model needs.
 NEEDED: dict[str, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "Hello"}]},
+    "completions": {"prompt": "Hello"},
     "embeddings": {"input": "Hello"},
+    "moderations": {"input": "Hello"},
     "responses": {"input": "Hello"},
     "image": {"prompt": "A cat"},
     "transcription": {"file": "a.wav"},

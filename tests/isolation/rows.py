@@ -65,7 +65,7 @@ def _of_kind(field: Any) -> Any:
         (models.DecimalField, Decimal(1)),
         (models.FloatField, 1.0),
         (models.BinaryField, b"sealed"),
-        (models.SmallIntegerField, number % 90),
+        (models.SmallIntegerField, number % 20),
         # Beyond every row's number: it points to nothing.
         (models.IntegerField, 10_000_000 + number),
     ]

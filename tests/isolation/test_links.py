@@ -31,6 +31,7 @@ NO_LINKS = {
     "ai_core_attempt.provider_ref": "the provider's name",
     "ai_usage_ledgerentry.job_ref": "the name that goes with job_id, or a caller's own",
     "ai_providers_aicredentials.infomaniak_product_id": "the provider's name",
+    "ai_guard_finding.job_ref": "the job's name, which outlives it",
     "tenancy_companykey.master_key_id": "the name of a key in the environment",
     "tenancy_apikey.public_id": "its own name",
     "tenancy_idempotencykey.job_ref": "the job is made after it; it is read with the company beside it",

@@ -1016,6 +1016,102 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ai/usage/export-links/{token}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The file of an export, for whoever has the link
+         * @description The file of an export, for whoever has the link.
+         */
+        get: operations["usage_export_link"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/usage/export-schedules/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Exports of every day, week or month; made by owners and administrators
+         * @description Exports of every day, week or month; made by owners and administrators.
+         */
+        get: operations["ai_usage_export_schedules_list"];
+        put?: never;
+        /**
+         * Make a schedule. The present day, week or month is exported first, once it has ended
+         * @description Make a schedule. The present day, week or month is exported first, once it has ended.
+         */
+        post: operations["ai_usage_export_schedules_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/usage/export-schedules/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A schedule
+         * @description A schedule.
+         */
+        get: operations["ai_usage_export_schedules_retrieve"];
+        /**
+         * Change a schedule: what is absent stays; `is_paused` pauses it, and lets it go on
+         * @description Change a schedule: what is absent stays; `is_paused` pauses it, and lets it go on.
+         */
+        put: operations["ai_usage_export_schedules_update"];
+        post?: never;
+        /**
+         * Delete a schedule; what it has exported stays until it expires
+         * @description Delete a schedule; what it has exported stays until it expires.
+         */
+        delete: operations["ai_usage_export_schedules_destroy"];
+        options?: never;
+        head?: never;
+        /**
+         * The same as PUT
+         * @description The same as PUT.
+         */
+        patch: operations["ai_usage_export_schedules_partial_update"];
+        trace?: never;
+    };
+    "/ai/usage/export-schedules/{id}/history/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a schedule has exported, the latest first
+         * @description What a schedule has exported, the latest first.
+         */
+        get: operations["ai_usage_export_schedules_history_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ai/usage/export/": {
         parameters: {
             query?: never;
@@ -1024,10 +1120,97 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Usage as a file, with all filters of the list; its totals stand in the headers
-         * @description Usage as a file, with all filters of the list; its totals stand in the headers.
+         * Usage as a file, oldest first, with all filters of the list; its totals stand in the headers
+         * @description Usage as a file, oldest first, with all filters of the list; its totals stand in the headers.
+         *
+         *     Many rows (or `async=true`) are answered with 202: the file is made in the background, and can be
+         *     followed and downloaded at `/ai/usage/exports/{id}/`.
          */
         get: operations["ai_usage_export_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/usage/exports/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The exports that the caller may see, newest first
+         * @description The exports that the caller may see, newest first.
+         */
+        get: operations["ai_usage_exports_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/usage/exports/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far an export is; once it is ready its sums and where it is downloaded
+         * @description How far an export is; once it is ready its sums and where it is downloaded.
+         */
+        get: operations["ai_usage_exports_retrieve"];
+        put?: never;
+        post?: never;
+        /**
+         * Cancel an export that is being made, or delete a finished one with its file
+         * @description Cancel an export that is being made, or delete a finished one with its file.
+         */
+        delete: operations["ai_usage_exports_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/usage/exports/{id}/download/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The file; with `Range` a part of it, so that a download can be resumed
+         * @description The file; with `Range` a part of it, so that a download can be resumed.
+         */
+        get: operations["ai_usage_exports_download_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/usage/exports/{id}/trailer/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The file's trailer: rows, sums, digest and columns, as a JSON file to keep beside it
+         * @description The file's trailer: rows, sums, digest and columns, as a JSON file to keep beside it.
+         */
+        get: operations["ai_usage_exports_trailer_retrieve"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2186,6 +2369,19 @@ export interface components {
             is_active?: boolean;
             threshold?: string | number;
         };
+        /** @description What is absent stays. */
+        ChangedScheduleRequest: {
+            delivery?: components["schemas"]["DeliveryEnum"];
+            filters?: {
+                [key: string]: string;
+            };
+            format?: components["schemas"]["FormatEnum"];
+            hour?: number;
+            is_paused?: boolean;
+            name?: string;
+            period?: components["schemas"]["PeriodEnum"];
+            recipients?: string[];
+        };
         /**
          * @description How a charge came about. ``price`` is null when the row it was priced with is known no more;
          *     ``adds_up`` says whether the lines come to the cost that the ledger tells.
@@ -2341,6 +2537,12 @@ export interface components {
             stats: components["schemas"]["JobStats"];
             top_job_types: components["schemas"]["TypeCount"][];
         };
+        /**
+         * @description * `email` - E-mail
+         *     * `webhook` - Webhook
+         * @enum {string}
+         */
+        DeliveryEnum: "email" | "webhook";
         /** @description A message to an endpoint: the last attempt's figures, and every attempt in ``history``. */
         DeliveryShape: {
             /**
@@ -2375,10 +2577,17 @@ export interface components {
              * Format: date-time
              */
             next_at?: string | null;
-            state?: components["schemas"]["StateEnum"];
+            state?: components["schemas"]["DeliveryShapeStateEnum"];
             /** Format: int64 */
             status?: number | null;
         };
+        /**
+         * @description * `pending` - Pending
+         *     * `delivered` - Delivered
+         *     * `failed` - Given up
+         * @enum {string}
+         */
+        DeliveryShapeStateEnum: "pending" | "delivered" | "failed";
         /**
          * @description * `gone` - The receiver answered 410 Gone
          *     * `failing` - It failed for three days
@@ -2480,9 +2689,11 @@ export interface components {
          *     * `batch.progress` - batch.progress
          *     * `alert.created` - alert.created
          *     * `budget.threshold` - budget.threshold
+         *     * `export.completed` - export.completed
+         *     * `export.failed` - export.failed
          * @enum {string}
          */
-        EventsEnum: "job.completed" | "job.failed" | "job.cancelled" | "batch.completed" | "batch.failed" | "batch.progress" | "alert.created" | "budget.threshold";
+        EventsEnum: "job.completed" | "job.failed" | "job.cancelled" | "batch.completed" | "batch.failed" | "batch.progress" | "alert.created" | "budget.threshold" | "export.completed" | "export.failed";
         ExplainedEntry: {
             charged: string | null;
             cost: string | null;
@@ -2510,6 +2721,83 @@ export interface components {
             /** Format: date */
             day: string;
             usd: string;
+        };
+        ExportAccepted: {
+            export: components["schemas"]["ExportShape"];
+            message: string;
+        };
+        ExportMail: {
+            attempts: number;
+            error: string;
+            sent_at: string | null;
+            state: components["schemas"]["ExportMailStateEnum"];
+            /** Format: email */
+            to: string;
+        };
+        /**
+         * @description * `pending` - pending
+         *     * `sent` - sent
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        ExportMailStateEnum: "pending" | "sent" | "failed";
+        /** @description An export: how far it is; once ready its sums, which are those of the ledger's rows in it. */
+        ExportShape: {
+            bytes: number | null;
+            created_at: string;
+            created_by: string | null;
+            /** Format: uri */
+            download_url: string | null;
+            error: string | null;
+            expected_rows: number | null;
+            expires_at: string | null;
+            filters: {
+                [key: string]: string;
+            };
+            finished_at: string | null;
+            format: string;
+            id: number;
+            mails: components["schemas"]["ExportMail"][];
+            name: string;
+            period_end: string | null;
+            period_start: string | null;
+            progress_percentage: number;
+            rows: number;
+            sandbox: boolean;
+            schedule_id: number | null;
+            sha256: string | null;
+            started_at: string | null;
+            state: components["schemas"]["ExportShapeStateEnum"];
+            total_cost_usd: string | null;
+            total_tokens: number | null;
+            unpriced: number | null;
+            /** Format: uri */
+            url: string;
+        };
+        /**
+         * @description * `pending` - Pending
+         *     * `running` - Running
+         *     * `ready` - Ready
+         *     * `failed` - Failed
+         *     * `expired` - Expired
+         * @enum {string}
+         */
+        ExportShapeStateEnum: "pending" | "running" | "ready" | "failed" | "expired";
+        /** @description What the file beside an export says of it. */
+        ExportTrailer: {
+            bytes: number;
+            columns: string[];
+            created_at: string;
+            filters: {
+                [key: string]: string;
+            };
+            last_entry: number;
+            name: string;
+            rows: number;
+            sha256: string;
+            total_cost_usd: string;
+            total_tokens: number;
+            unpriced: number;
         };
         /** @description The body of ``POST /ai/jobs/{id}/feedback/``: 0 to 10, to a tenth. */
         FeedbackRequest: {
@@ -2582,6 +2870,13 @@ export interface components {
             high: string | null;
             low: string | null;
         };
+        /**
+         * @description * `csv` - csv
+         *     * `jsonl` - jsonl
+         *     * `xlsx` - xlsx
+         * @enum {string}
+         */
+        FormatEnum: "csv" | "jsonl" | "xlsx";
         /** @description Every provider's health by its name. */
         HealthByName: {
             anthropic: components["schemas"]["HealthShape"];
@@ -3097,6 +3392,25 @@ export interface components {
             only_this_brand?: boolean;
             scopes?: components["schemas"]["ScopesEnum"][];
         };
+        /** @description Of all brands that the caller may enter, or of one; played or real usage, as the company's. */
+        NewScheduleRequest: {
+            /** Format: int64 */
+            brand_id?: number | null;
+            delivery: components["schemas"]["DeliveryEnum"];
+            filters?: {
+                [key: string]: string;
+            };
+            /** @default csv */
+            format?: components["schemas"]["FormatEnum"];
+            /** @default 6 */
+            hour?: number;
+            /** @default false */
+            is_paused?: boolean;
+            name: string;
+            period: components["schemas"]["PeriodEnum"];
+            recipients?: string[];
+            sandbox?: boolean | null;
+        };
         /** @enum {unknown} */
         NullEnum: null;
         /** @description OpenAI's error object. */
@@ -3136,8 +3450,7 @@ export interface components {
              * Format: int64
              */
             max_tokens?: number | null;
-            /** Format of the messages */
-            messages_format: string;
+            messages_format: string | null;
             model: string;
             openai_id?: string | null;
             readonly performance_tier: string | null;
@@ -3197,8 +3510,7 @@ export interface components {
              * Format: int64
              */
             max_tokens?: number | null;
-            /** Format of the messages */
-            messages_format: string;
+            messages_format: string | null;
             model: string;
             openai_id?: string | null;
             readonly performance_tier: string | null;
@@ -3272,6 +3584,21 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["EndpointShape"][];
         };
+        PaginatedExportShapeList: {
+            /** @example 123 */
+            count: number | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["ExportShape"][];
+        };
         PaginatedJobShapeList: {
             /** @example 123 */
             count: number | null;
@@ -3316,6 +3643,21 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["OpenAIJobRow"][];
+        };
+        PaginatedScheduleShapeList: {
+            /** @example 123 */
+            count: number | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["ScheduleShape"][];
         };
         PaginatedUsageRowList: {
             /** @example 123 */
@@ -3371,6 +3713,19 @@ export interface components {
         PatchedChangedRuleRequest: {
             is_active?: boolean;
             threshold?: string | number;
+        };
+        /** @description What is absent stays. */
+        PatchedChangedScheduleRequest: {
+            delivery?: components["schemas"]["DeliveryEnum"];
+            filters?: {
+                [key: string]: string;
+            };
+            format?: components["schemas"]["FormatEnum"];
+            hour?: number;
+            is_paused?: boolean;
+            name?: string;
+            period?: components["schemas"]["PeriodEnum"];
+            recipients?: string[];
         };
         /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
         PatchedPolicyShapeRequest: {
@@ -3471,6 +3826,13 @@ export interface components {
             start_date: string;
             timezone: string;
         };
+        /**
+         * @description * `daily` - Daily
+         *     * `weekly` - Weekly
+         *     * `monthly` - Monthly
+         * @enum {string}
+         */
+        PeriodEnum: "daily" | "weekly" | "monthly";
         Person: {
             id: number;
             username: string;
@@ -3679,6 +4041,30 @@ export interface components {
             /** Format: decimal */
             threshold: string;
         };
+        /** @description A schedule; ``next_run_at`` is null while it is paused, ``brand_id`` when it is of all brands. */
+        ScheduleShape: {
+            readonly brand_id: number | null;
+            /**
+             * Created
+             * Format: date-time
+             */
+            readonly created_at: string;
+            created_by?: string | null;
+            delivery: components["schemas"]["DeliveryEnum"];
+            filters?: unknown;
+            format?: components["schemas"]["FormatEnum"];
+            /** Format: int64 */
+            hour?: number;
+            readonly id: number;
+            is_paused?: boolean;
+            name: string;
+            readonly next_run_at: string | null;
+            /** Format: date */
+            next_start: string;
+            period: components["schemas"]["PeriodEnum"];
+            recipients?: unknown;
+            sandbox: boolean;
+        };
         /**
          * @description * `inference` - Call models
          *     * `jobs:read` - Read jobs
@@ -3729,13 +4115,6 @@ export interface components {
          * @enum {string}
          */
         SourceEnum: "own" | "global" | "sandbox";
-        /**
-         * @description * `pending` - Pending
-         *     * `delivered` - Delivered
-         *     * `failed` - Given up
-         * @enum {string}
-         */
-        StateEnum: "pending" | "delivered" | "failed";
         /**
          * @description * `pending` - Pending
          *     * `running` - Running
@@ -13407,6 +13786,13 @@ export interface operations {
                 page?: number;
                 /** @description Number of results to return per page. */
                 page_size?: number;
+                /**
+                 * @description * `basic` - basic
+                 *     * `good` - good
+                 *     * `high` - high
+                 *     * `highest` - highest
+                 */
+                performance_tier?: "basic" | "good" | "high" | "highest";
                 /** @description By `provider`. */
                 provider?: string;
                 /** @description By `provider_name`. */
@@ -14540,15 +14926,1068 @@ export interface operations {
             };
         };
     };
+    usage_export_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description By `token`. */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv; charset=utf-8": string;
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv; charset=utf-8": string;
+                };
+            };
+            /** @description The caller has it (`If-None-Match`). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_CREDENTIALS`, `INVALID_TOKEN`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The file has no such bytes. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `RATE_LIMITED`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_export_schedules_list: {
+        parameters: {
+            query?: {
+                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                cursor?: string;
+                /** @description Comma-separated, `-` for descending: created_at, id, name, next_start. */
+                ordering?: string;
+                /** @description A page number within the paginated result set. */
+                page?: number;
+                /** @description Number of results to return per page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 2,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 3,
+                     *           "name": "a",
+                     *           "period": "daily",
+                     *           "hour": 6,
+                     *           "format": "csv",
+                     *           "filters": {},
+                     *           "brand_id": null,
+                     *           "sandbox": true,
+                     *           "delivery": "email",
+                     *           "recipients": [
+                     *             "alice@example.com"
+                     *           ],
+                     *           "is_paused": false,
+                     *           "next_start": "2026-11-26",
+                     *           "next_run_at": "2026-11-27T06:00:00Z",
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:36:55.369583Z"
+                     *         },
+                     *         {
+                     *           "id": 4,
+                     *           "name": "b",
+                     *           "period": "daily",
+                     *           "hour": 6,
+                     *           "format": "csv",
+                     *           "filters": {},
+                     *           "brand_id": null,
+                     *           "sandbox": true,
+                     *           "delivery": "email",
+                     *           "recipients": [
+                     *             "alice@example.com"
+                     *           ],
+                     *           "is_paused": false,
+                     *           "next_start": "2026-11-26",
+                     *           "next_run_at": "2026-11-27T06:00:00Z",
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:36:55.370415Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaginatedScheduleShapeList"];
+                };
+            };
+            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_export_schedules_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Monthly",
+                 *       "period": "monthly",
+                 *       "delivery": "email",
+                 *       "recipients": [
+                 *         "cfo@example.com"
+                 *       ],
+                 *       "filters": {
+                 *         "model": "o3"
+                 *       },
+                 *       "brand_id": 71
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewScheduleRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "Monthly",
+                     *       "period": "monthly",
+                     *       "hour": 6,
+                     *       "format": "csv",
+                     *       "filters": {
+                     *         "model": "o3"
+                     *       },
+                     *       "brand_id": 71,
+                     *       "sandbox": true,
+                     *       "delivery": "email",
+                     *       "recipients": [
+                     *         "cfo@example.com"
+                     *       ],
+                     *       "is_paused": false,
+                     *       "next_start": "2026-11-01",
+                     *       "next_run_at": "2026-12-01T06:00:00Z",
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:36:54.576979Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ScheduleShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_export_schedules_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 5,
+                     *       "name": "Every day",
+                     *       "period": "daily",
+                     *       "hour": 9,
+                     *       "format": "csv",
+                     *       "filters": {},
+                     *       "brand_id": null,
+                     *       "sandbox": true,
+                     *       "delivery": "email",
+                     *       "recipients": [
+                     *         "alice@example.com"
+                     *       ],
+                     *       "is_paused": false,
+                     *       "next_start": "2026-11-26",
+                     *       "next_run_at": "2026-11-27T09:00:00Z",
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:36:55.581804Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ScheduleShape"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_export_schedules_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "is_paused": false,
+                 *       "hour": 9
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangedScheduleRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 5,
+                     *       "name": "Every day",
+                     *       "period": "daily",
+                     *       "hour": 9,
+                     *       "format": "csv",
+                     *       "filters": {},
+                     *       "brand_id": null,
+                     *       "sandbox": true,
+                     *       "delivery": "email",
+                     *       "recipients": [
+                     *         "alice@example.com"
+                     *       ],
+                     *       "is_paused": false,
+                     *       "next_start": "2026-11-26",
+                     *       "next_run_at": "2026-11-27T09:00:00Z",
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:36:55.581804Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ScheduleShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_export_schedules_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted; its exports stay. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_export_schedules_partial_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "is_paused": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchedChangedScheduleRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 5,
+                     *       "name": "Every day",
+                     *       "period": "daily",
+                     *       "hour": 6,
+                     *       "format": "csv",
+                     *       "filters": {},
+                     *       "brand_id": null,
+                     *       "sandbox": true,
+                     *       "delivery": "email",
+                     *       "recipients": [
+                     *         "alice@example.com"
+                     *       ],
+                     *       "is_paused": true,
+                     *       "next_start": "2026-11-26",
+                     *       "next_run_at": null,
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:36:55.581804Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ScheduleShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_export_schedules_history_list: {
+        parameters: {
+            query?: {
+                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                cursor?: string;
+                /** @description A page number within the paginated result set. */
+                page?: number;
+                /** @description Number of results to return per page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 4,
+                     *       "next": "http://localhost:8000/ai/usage/export-schedules/6/history/?page=2&page_size=2",
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 41,
+                     *           "state": "pending",
+                     *           "format": "csv",
+                     *           "filters": {},
+                     *           "sandbox": true,
+                     *           "schedule_id": 6,
+                     *           "progress_percentage": 0,
+                     *           "rows": 0,
+                     *           "expected_rows": null,
+                     *           "total_tokens": null,
+                     *           "unpriced": null,
+                     *           "name": "usage-2026-11-25-2026-11-25-eb9b4c4d.csv",
+                     *           "period_start": "2026-11-25",
+                     *           "period_end": "2026-11-25",
+                     *           "total_cost_usd": null,
+                     *           "bytes": null,
+                     *           "sha256": null,
+                     *           "error": null,
+                     *           "mails": [],
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:36:55.894632Z",
+                     *           "started_at": null,
+                     *           "finished_at": null,
+                     *           "expires_at": null,
+                     *           "url": "http://localhost:8000/ai/usage/exports/41/",
+                     *           "download_url": null
+                     *         },
+                     *         {
+                     *           "id": 40,
+                     *           "state": "pending",
+                     *           "format": "csv",
+                     *           "filters": {},
+                     *           "sandbox": true,
+                     *           "schedule_id": 6,
+                     *           "progress_percentage": 0,
+                     *           "rows": 0,
+                     *           "expected_rows": null,
+                     *           "total_tokens": null,
+                     *           "unpriced": null,
+                     *           "name": "usage-2026-11-24-2026-11-24-1eeeb51d.csv",
+                     *           "period_start": "2026-11-24",
+                     *           "period_end": "2026-11-24",
+                     *           "total_cost_usd": null,
+                     *           "bytes": null,
+                     *           "sha256": null,
+                     *           "error": null,
+                     *           "mails": [],
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:36:55.882032Z",
+                     *           "started_at": null,
+                     *           "finished_at": null,
+                     *           "expires_at": null,
+                     *           "url": "http://localhost:8000/ai/usage/exports/40/",
+                     *           "download_url": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaginatedExportShapeList"];
+                };
+            };
+            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     ai_usage_export_retrieve: {
         parameters: {
             query?: {
+                /** @description By `ai_job__brand`. */
+                ai_job__brand?: number;
+                /**
+                 * @description * `pending` - pending
+                 *     * `running` - running
+                 *     * `completed` - completed
+                 *     * `failed` - failed
+                 *     * `cancelled` - cancelled
+                 *     * `timeout` - timeout
+                 */
+                ai_job__status?: "cancelled" | "completed" | "failed" | "pending" | "running" | "timeout";
+                /** @description Make the file in the background, however small it is. */
+                async?: boolean;
+                /** @description At least this: `cost_efficiency`. */
+                cost_efficiency__gte?: number;
+                /** @description At least this: `created_at`. */
+                created_at__gte?: string;
+                /** @description At most this: `created_at`. */
+                created_at__lte?: string;
+                /** @description Mail to the caller when a file made in the background is ready. */
+                email?: boolean;
+                /** @description At least this: `execution_time_seconds`. */
+                execution_time_seconds__gte?: number;
+                /** @description At most this: `execution_time_seconds`. */
+                execution_time_seconds__lte?: number;
                 /**
                  * @description * `csv` - csv
                  *     * `jsonl` - jsonl
                  *     * `xlsx` - xlsx
                  */
                 format?: "csv" | "jsonl" | "xlsx";
+                /**
+                 * @description * `new` - new
+                 *     * `legacy` - legacy
+                 */
+                generation?: "legacy" | "new";
+                /**
+                 * @description Multiple values may be separated by commas.
+                 *
+                 *     * `new` - new
+                 *     * `legacy` - legacy
+                 */
+                generation__in?: ("legacy" | "new")[];
+                /** @description By `model`. */
+                model?: string;
+                /** @description Multiple values may be separated by commas. */
+                model__in?: string[];
+                /** @description By `model__startswith`. */
+                model__startswith?: string;
+                /** @description By `model_name`. */
+                model_name?: string;
+                /**
+                 * @description * `basic` - basic
+                 *     * `good` - good
+                 *     * `high` - high
+                 *     * `highest` - highest
+                 */
+                performance_tier?: "basic" | "good" | "high" | "highest";
+                /** @description By `provider`. */
+                provider?: string;
+                /** @description By `provider_name`. */
+                provider_name?: string;
+                /** @description At least this: `quality_score`. */
+                quality_score__gte?: number;
+                /** @description By `reasoning_effort`. */
+                reasoning_effort?: string;
+                /**
+                 * @description * `true` - true
+                 *     * `false` - false
+                 */
+                sandbox?: "false" | "true";
+                /** @description By `success_rate__lt`. */
+                success_rate__lt?: number;
+                /** @description At least this: `total_cost`. */
+                total_cost__gte?: number;
+                /** @description At most this: `total_cost`. */
+                total_cost__lte?: number;
             };
             header?: {
                 /** @description The brand; without it the user's default or only one. */
@@ -14567,6 +16006,49 @@ export interface operations {
                     "application/jsonl": string;
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
                     "text/csv; charset=utf-8": string;
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "The export is being made",
+                     *       "export": {
+                     *         "id": 1,
+                     *         "state": "pending",
+                     *         "format": "csv",
+                     *         "filters": {
+                     *           "model": "gpt-4o-mini"
+                     *         },
+                     *         "sandbox": true,
+                     *         "schedule_id": null,
+                     *         "progress_percentage": 0,
+                     *         "rows": 0,
+                     *         "expected_rows": null,
+                     *         "total_tokens": null,
+                     *         "unpriced": null,
+                     *         "name": "usage-2026-11-26-24a7fd12.csv",
+                     *         "period_start": null,
+                     *         "period_end": null,
+                     *         "total_cost_usd": null,
+                     *         "bytes": null,
+                     *         "sha256": null,
+                     *         "error": null,
+                     *         "mails": [],
+                     *         "created_by": "alice",
+                     *         "created_at": "2026-11-26T13:38:03.735760Z",
+                     *         "started_at": null,
+                     *         "finished_at": null,
+                     *         "expires_at": null,
+                     *         "url": "http://localhost:8000/ai/usage/exports/1/",
+                     *         "download_url": null
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ExportAccepted"];
                 };
             };
             /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
@@ -14607,6 +16089,624 @@ export interface operations {
             };
             /** @description `NOT_ACCEPTABLE`. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `TOO_MANY_REQUESTS`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_exports_list: {
+        parameters: {
+            query?: {
+                /** @description At least this: `created_at`. */
+                created_at__gte?: string;
+                /** @description At most this: `created_at`. */
+                created_at__lte?: string;
+                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                cursor?: string;
+                /**
+                 * @description * `csv` - csv
+                 *     * `jsonl` - jsonl
+                 *     * `xlsx` - xlsx
+                 */
+                format?: "csv" | "jsonl" | "xlsx";
+                /** @description Comma-separated, `-` for descending: created_at, finished_at, id. */
+                ordering?: string;
+                /** @description A page number within the paginated result set. */
+                page?: number;
+                /** @description Number of results to return per page. */
+                page_size?: number;
+                /** @description By `schedule`. */
+                schedule?: number;
+                /**
+                 * @description * `pending` - Pending
+                 *     * `running` - Running
+                 *     * `ready` - Ready
+                 *     * `failed` - Failed
+                 *     * `expired` - Expired
+                 */
+                state?: "expired" | "failed" | "pending" | "ready" | "running";
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 2,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 33,
+                     *           "state": "ready",
+                     *           "format": "csv",
+                     *           "filters": {
+                     *             "model": "gpt-4o-mini"
+                     *           },
+                     *           "sandbox": true,
+                     *           "schedule_id": null,
+                     *           "progress_percentage": 100,
+                     *           "rows": 0,
+                     *           "expected_rows": 0,
+                     *           "total_tokens": 0,
+                     *           "unpriced": 0,
+                     *           "name": "usage-2026-11-26-ede14af9.csv",
+                     *           "period_start": null,
+                     *           "period_end": null,
+                     *           "total_cost_usd": "0.000000000",
+                     *           "bytes": 356,
+                     *           "sha256": "0961e42c2601715db6e1da88a97a5ef6805bfabce6f7d42754c8496621d83fb4",
+                     *           "error": null,
+                     *           "mails": [
+                     *             {
+                     *               "to": "alice@example.com",
+                     *               "state": "pending",
+                     *               "attempts": 0,
+                     *               "error": "",
+                     *               "sent_at": null
+                     *             }
+                     *           ],
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:35:53.529557Z",
+                     *           "started_at": "2026-11-26T13:36:53.532913Z",
+                     *           "finished_at": "2026-11-26T13:36:53.553971Z",
+                     *           "expires_at": "2026-12-03T13:36:53.553971Z",
+                     *           "url": "http://localhost:8000/ai/usage/exports/33/",
+                     *           "download_url": "http://localhost:8000/ai/usage/exports/33/download/"
+                     *         },
+                     *         {
+                     *           "id": 34,
+                     *           "state": "ready",
+                     *           "format": "csv",
+                     *           "filters": {
+                     *             "model": "gpt-4o-mini"
+                     *           },
+                     *           "sandbox": true,
+                     *           "schedule_id": null,
+                     *           "progress_percentage": 100,
+                     *           "rows": 0,
+                     *           "expected_rows": 0,
+                     *           "total_tokens": 0,
+                     *           "unpriced": 0,
+                     *           "name": "usage-2026-11-26-dae777a3.csv",
+                     *           "period_start": null,
+                     *           "period_end": null,
+                     *           "total_cost_usd": "0.000000000",
+                     *           "bytes": 356,
+                     *           "sha256": "0961e42c2601715db6e1da88a97a5ef6805bfabce6f7d42754c8496621d83fb4",
+                     *           "error": null,
+                     *           "mails": [
+                     *             {
+                     *               "to": "alice@example.com",
+                     *               "state": "pending",
+                     *               "attempts": 0,
+                     *               "error": "",
+                     *               "sent_at": null
+                     *             }
+                     *           ],
+                     *           "created_by": "alice",
+                     *           "created_at": "2026-11-26T13:35:53.574025Z",
+                     *           "started_at": "2026-11-26T13:36:53.581076Z",
+                     *           "finished_at": "2026-11-26T13:36:53.610246Z",
+                     *           "expires_at": "2026-12-03T13:36:53.610246Z",
+                     *           "url": "http://localhost:8000/ai/usage/exports/34/",
+                     *           "download_url": "http://localhost:8000/ai/usage/exports/34/download/"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaginatedExportShapeList"];
+                };
+            };
+            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_exports_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 23,
+                     *       "state": "ready",
+                     *       "format": "csv",
+                     *       "filters": {
+                     *         "model": "gpt-4o-mini"
+                     *       },
+                     *       "sandbox": true,
+                     *       "schedule_id": null,
+                     *       "progress_percentage": 100,
+                     *       "rows": 7,
+                     *       "expected_rows": 7,
+                     *       "total_tokens": 105,
+                     *       "unpriced": 0,
+                     *       "name": "usage-2026-11-26-2b593bc7.csv",
+                     *       "period_start": null,
+                     *       "period_end": null,
+                     *       "total_cost_usd": "0.000007021",
+                     *       "bytes": 1973,
+                     *       "sha256": "9a07b27006b206cf0d219db2c62de14acd043ed7eed7d90f80adbadf47a5121d",
+                     *       "error": null,
+                     *       "mails": [
+                     *         {
+                     *           "to": "alice@example.com",
+                     *           "state": "failed",
+                     *           "attempts": 2,
+                     *           "error": "SMTPRecipientsRefused 550",
+                     *           "sent_at": null
+                     *         }
+                     *       ],
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T13:35:51.472782Z",
+                     *       "started_at": "2026-11-26T13:36:51.479944Z",
+                     *       "finished_at": "2026-11-26T13:36:51.514896Z",
+                     *       "expires_at": "2026-12-03T13:36:51.514896Z",
+                     *       "url": "http://localhost:8000/ai/usage/exports/23/",
+                     *       "download_url": "http://localhost:8000/ai/usage/exports/23/download/"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ExportShape"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_exports_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Cancelled or deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_exports_download_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv; charset=utf-8": string;
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv; charset=utf-8": string;
+                };
+            };
+            /** @description The caller has it (`If-None-Match`). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The file has no such bytes. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_usage_exports_trailer_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "usage-2026-11-26-cc5526e8.csv",
+                     *       "rows": 7,
+                     *       "total_tokens": 105,
+                     *       "total_cost_usd": "0.000007021",
+                     *       "unpriced": 0,
+                     *       "bytes": 1973,
+                     *       "sha256": "9cd8d1190e0e65cd2df65895bfec02436c64a3c7d0638e76dfba5f13f2f13076",
+                     *       "columns": [
+                     *         "created_at",
+                     *         "job_id"
+                     *       ],
+                     *       "filters": {
+                     *         "model": "gpt-4o-mini"
+                     *       },
+                     *       "last_entry": 120,
+                     *       "created_at": "2026-11-26T13:35:51.025081Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ExportTrailer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -17813,6 +19913,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "object": "list",
+                     *       "data": [
+                     *         {
+                     *           "id": "sched_e9c9f643e7802ccdcfc7b021",
+                     *           "object": "batch.schedule",
+                     *           "name": "Each morning",
+                     *           "cron": "0 6 * * *",
+                     *           "timezone": "Europe/Paris",
+                     *           "endpoint": "/v1/chat/completions",
+                     *           "engine": "hub",
+                     *           "metadata": {
+                     *             "k": "v"
+                     *           },
+                     *           "template_file_id": "file-e6c6a3bc909f06bbe4926b23",
+                     *           "paused": false,
+                     *           "next_at": 1795755600,
+                     *           "last_at": null,
+                     *           "last_error": null,
+                     *           "created_at": 1795699944
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -17933,6 +20059,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "schedule": {
+                     *         "id": "sched_e9c9f643e7802ccdcfc7b021",
+                     *         "object": "batch.schedule",
+                     *         "name": "Each morning",
+                     *         "cron": "0 6 * * *",
+                     *         "timezone": "Europe/Paris",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "engine": "hub",
+                     *         "metadata": {
+                     *           "k": "v"
+                     *         },
+                     *         "template_file_id": "file-e6c6a3bc909f06bbe4926b23",
+                     *         "paused": false,
+                     *         "next_at": 1795755600,
+                     *         "last_at": null,
+                     *         "last_error": null,
+                     *         "created_at": 1795699944
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -18024,6 +20173,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "schedule": {
+                     *         "id": "sched_e9c9f643e7802ccdcfc7b021",
+                     *         "object": "batch.schedule",
+                     *         "name": "Each morning",
+                     *         "cron": "0 6 * * *",
+                     *         "timezone": "Europe/Paris",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "engine": "hub",
+                     *         "metadata": {
+                     *           "k": "v"
+                     *         },
+                     *         "template_file_id": "file-e6c6a3bc909f06bbe4926b23",
+                     *         "paused": false,
+                     *         "next_at": 1795755600,
+                     *         "last_at": null,
+                     *         "last_error": null,
+                     *         "created_at": 1795699944
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -18097,6 +20269,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "id": "sched_be02b93f912a27726da0e80e",
+                     *       "deleted": true
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -18164,6 +20343,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "paused": true,
+                 *       "name": "Later"
+                 *     }
+                 */
                 "application/json": {
                     /** @example 0 6 * * 1-5 */
                     cron?: string;
@@ -18181,6 +20366,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "schedule": {
+                     *         "id": "sched_be02b93f912a27726da0e80e",
+                     *         "object": "batch.schedule",
+                     *         "name": "Later",
+                     *         "cron": "0 6 * * *",
+                     *         "timezone": "Europe/Paris",
+                     *         "endpoint": "/v1/chat/completions",
+                     *         "engine": "hub",
+                     *         "metadata": {
+                     *           "k": "v"
+                     *         },
+                     *         "template_file_id": "file-b5cf992ab0d42127c2c4b167",
+                     *         "paused": true,
+                     *         "next_at": null,
+                     *         "last_at": null,
+                     *         "last_error": null,
+                     *         "created_at": 1795699944
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -18263,6 +20471,69 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "object": "list",
+                     *       "data": [
+                     *         {
+                     *           "id": "batch_6bd4fde7b95dc13f112690aa",
+                     *           "object": "batch",
+                     *           "endpoint": "/v1/chat/completions",
+                     *           "model": "gpt-4o-mini",
+                     *           "errors": null,
+                     *           "input_file_id": "file-8141a86d87f9873dca911f61",
+                     *           "completion_window": "24h",
+                     *           "status": "completed",
+                     *           "output_file_id": "file-bbf865fd13137cafaacee3c4",
+                     *           "error_file_id": null,
+                     *           "created_at": 1795699944,
+                     *           "expires_at": 1795786344,
+                     *           "in_progress_at": 1795699944,
+                     *           "finalizing_at": 1795699944,
+                     *           "completed_at": 1795699944,
+                     *           "failed_at": null,
+                     *           "expired_at": null,
+                     *           "cancelling_at": null,
+                     *           "cancelled_at": null,
+                     *           "request_counts": {
+                     *             "total": 1,
+                     *             "completed": 1,
+                     *             "failed": 0
+                     *           },
+                     *           "usage": {
+                     *             "input_tokens": 10,
+                     *             "input_tokens_details": {
+                     *               "cached_tokens": 0
+                     *             },
+                     *             "output_tokens": 20,
+                     *             "output_tokens_details": {
+                     *               "reasoning_tokens": 0
+                     *             },
+                     *             "total_tokens": 30
+                     *           },
+                     *           "metadata": {
+                     *             "k": "v"
+                     *           },
+                     *           "engine": "hub",
+                     *           "progress": {
+                     *             "percent": 100,
+                     *             "done": 1,
+                     *             "total": 1,
+                     *             "lines_per_second": null,
+                     *             "seconds_left": null,
+                     *             "cost_usd": "0.000014",
+                     *             "estimated_cost_usd": "0.000019"
+                     *           },
+                     *           "engine_asked": "hub",
+                     *           "sandbox": true,
+                     *           "parent_id": null,
+                     *           "input_filename": "sched_e9c9f643e7802ccdcfc7b021.jsonl",
+                     *           "total_cost": "0.000014"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
