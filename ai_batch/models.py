@@ -54,6 +54,8 @@ class BatchSchedule(CompanyOwned):
     ``next_at`` moves by compare-and-swap with the batch that is made; None while it is paused.
     """
 
+    audited = ("schedule_id", "name", "cron", "timezone", "next_at", "deleted_at")
+
     schedule_id = models.CharField(max_length=40, unique=True)
     brand = models.ForeignKey("tenancy.Brand", on_delete=models.PROTECT, related_name="+", db_index=False)
     created_by = models.ForeignKey(

@@ -43,6 +43,8 @@ class GuardPolicy(CompanyOwned):
         FLAG = "flag", _("Flag")
         BLOCK = "block", _("Block")
 
+    audited = ("prompts", "keep_days", "content_filter", "words")
+
     company = models.OneToOneField("tenancy.Company", on_delete=models.CASCADE, related_name="+")
     prompts = models.CharField(max_length=6, choices=Prompts.choices, default=Prompts.ALL)
     keep_days = models.PositiveIntegerField(
@@ -91,6 +93,8 @@ class Finding(CompanyOwned):
 
 class Erasure(CompanyOwned):
     """Somebody was forgotten on request. Who it was can be checked by a keyed digest, not read."""
+
+    audited = ("end_user_digest", "jobs", "waiting")
 
     end_user_digest = models.CharField(max_length=64)
     jobs = models.PositiveIntegerField()

@@ -12,7 +12,7 @@ from ai_batch.domain import recurring as rules
 from ai_batch.domain.lines import MAX_REQUESTS
 from ai_batch.models import BatchSchedule
 from ai_batch.services import batches, making, recurring
-from megahub.kernel import body, loop
+from megahub.kernel import body, loop, trail
 from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.requests import json_response
 from megahub.tenancy.authentication import for_caller
@@ -52,11 +52,12 @@ async def all_schedules(request: HttpRequest, caller: Caller) -> HttpResponseBas
         forms.refuse_unknown(request.GET.dict(), ())
         rows = await loop.in_thread(lambda: list(selectors.schedules_of(caller)))
         return json_response({"success": True, "object": "list", "data": [shape(row) for row in rows]})
-    made = await loop.in_thread(_create, caller, body.json_object(request.body))
+    who = trail.origin_of(request, caller)
+    made = await loop.in_thread(_create, caller, body.json_object(request.body), who)
     return json_response({"success": True, "schedule": shape(made)}, 201)
 
 
-def _create(caller: Caller, asked: dict[str, Any]) -> BatchSchedule:
+def _create(caller: Caller, asked: dict[str, Any], who: trail.Origin) -> BatchSchedule:
     told = _own(asked, {"name": "", "timezone": caller.timezone})
     requests = asked.get("requests")
     rest = {name: value for name, value in asked.items() if name not in (*OWN, "requests")}
@@ -72,7 +73,20 @@ def _create(caller: Caller, asked: dict[str, Any]) -> BatchSchedule:
         lines = making.of_requests(requests)
         template = making.of_lines(batches.owner_of(caller), "template.jsonl", lines)
     fields.pop("input_file_id")
-    return recurring.create(caller, {**told, "fields": fields}, template)
+    with trail.change(who, "batch_schedule.create") as change:
+        made = recurring.create(caller, {**told, "fields": fields}, template)
+        change.about(made)
+    return made
+
+
+def _change(row: BatchSchedule, told: dict[str, Any], who: trail.Origin) -> BatchSchedule:
+    with trail.change(who, "batch_schedule.change", row):
+        return recurring.change(row, told)
+
+
+def _delete(row: BatchSchedule, who: trail.Origin) -> None:
+    with trail.change(who, "batch_schedule.delete", row):
+        recurring.delete(row)
 
 
 def _own(asked: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
@@ -96,8 +110,9 @@ def _own(asked: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
 async def one(request: HttpRequest, caller: Caller, schedule_id: str) -> HttpResponseBase:
     """``GET``, ``PATCH`` and ``DELETE /api/batch/schedules/{id}``."""
     row = await loop.in_thread(selectors.schedule_of, caller, schedule_id)
+    who = trail.origin_of(request, caller)
     if request.method == "DELETE":
-        await loop.in_thread(recurring.delete, row)
+        await loop.in_thread(_delete, row, who)
         return json_response({"success": True, "id": row.schedule_id, "deleted": True})
     if request.method == "PATCH":
         asked = body.json_object(request.body)
@@ -107,7 +122,7 @@ async def one(request: HttpRequest, caller: Caller, schedule_id: str) -> HttpRes
             if not isinstance(asked["paused"], bool):
                 raise forms.wrong_type("paused", "a boolean", asked["paused"])
             told["paused"] = asked["paused"]
-        row = await loop.in_thread(recurring.change, row, told)
+        row = await loop.in_thread(_change, row, told, who)
     return json_response({"success": True, "schedule": shape(row)})
 
 

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from ai_core.services import forgetting
 from ai_core.services.accept import MAX_END_USER
 from ai_guard.models import Erasure
-from megahub.kernel import loop
+from megahub.kernel import loop, trail
 from megahub.kernel.shapes import Strict, read
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
@@ -62,7 +62,9 @@ class Erasures(Idempotent, APIView):
         """Delete every text that was sent for one of the company's own users; usage and costs stay."""
         asked = read(Person, request.data)
         caller = caller_of(request)
-        row = forgetting.erase(caller.company_id, asked["end_user"], caller.user_id)
+        with trail.change(request, "person.erase") as change:
+            row = forgetting.erase(caller.company_id, asked["end_user"], caller.user_id)
+            change.about(row)
         return Response(ErasureShape(row).data, status=status.HTTP_201_CREATED)
 
 

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from ai_guard.api import shapes
 from ai_guard.services import findings, policies
-from megahub.kernel import clock
+from megahub.kernel import clock, trail
 from megahub.kernel.shapes import read
 from megahub.tenancy.authentication import HasScope, caller_of
 
@@ -35,7 +35,12 @@ class PolicyView(APIView):
     def put(self, request: Request) -> Response:
         """Set the policy for requests from now on; what is absent stays."""
         changes = read(shapes.PolicyShape, request.data)
-        return Response(shapes.PolicyShape(policies.change(caller_of(request).company_id, changes)).data)
+        company_id = caller_of(request).company_id
+        known = policies.row_of(company_id)
+        with trail.change(request, "policy.change", known if known.pk else None) as change:
+            row = policies.change(company_id, changes)
+            change.about(row)
+        return Response(shapes.PolicyShape(row).data)
 
     @extend_schema(
         operation_id="privacy_policy_partial_update",

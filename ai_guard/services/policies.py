@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
+
 from ai_guard.domain import rules
 from ai_guard.models import GuardPolicy
 from megahub.kernel import cache
@@ -44,7 +46,7 @@ def row_of(company_id: int) -> GuardPolicy:
 def change(company_id: int, changes: dict[str, Any]) -> GuardPolicy:
     """Set what is given; what is absent stays. It holds for requests from now on."""
     row, _ = GuardPolicy.objects.unscoped().update_or_create(company_id=company_id, defaults=changes)
-    cache.forget_everything()
+    transaction.on_commit(cache.forget_everything)
     return row
 
 

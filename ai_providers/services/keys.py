@@ -61,7 +61,7 @@ def store_keys(
             if key is not None:
                 base_url = selectors.base_url_of(provider)
                 SealedKey.seal(row, provider, key, base_url, by).save(force_insert=True)
-    selectors.forget()
+    transaction.on_commit(selectors.forget)
     return row
 
 
@@ -76,7 +76,7 @@ def empty(company_id: int, by: int | None = None) -> None:
             updated_at=clock.now(),
             deleted_at=clock.now(),
         )
-    selectors.forget()
+    transaction.on_commit(selectors.forget)
 
 
 def _check_all(given: dict[str, str | None]) -> None:

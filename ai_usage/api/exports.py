@@ -23,7 +23,7 @@ from ai_usage.domain.exports import CONTENT_TYPES
 from ai_usage.models import Export, ExportSchedule
 from ai_usage.selectors import exporting
 from ai_usage.services import exports, schedules
-from megahub.kernel import ranges
+from megahub.kernel import ranges, trail
 from megahub.kernel.errors import Conflict, Forbidden, NotFound
 from megahub.kernel.filters import Moment, Whole
 from megahub.kernel.negotiation import OwnFormat
@@ -114,7 +114,8 @@ class Exports(mixins.ListModelMixin, viewsets.GenericViewSet[Export]):
         export, caller = self._export(), caller_of(request)
         if export.created_by_id != caller.user_id and MANAGE not in caller.scopes:
             raise Forbidden("Only who asked for an export, owners and administrators may delete it.")
-        exports.delete(export)
+        with trail.change(request, "export.delete", export, object_id=export.pk):
+            exports.delete(export)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(responses=FILE, filters=False, extensions=named(Conflict))
@@ -184,7 +185,10 @@ class ExportSchedules(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet
         """Make a schedule. The present day, week or month is exported first, once it has ended."""
         asked, caller = read(shapes.NewSchedule, request.data), caller_of(request)
         scope = selectors.scope_of(caller, asked.pop("sandbox"), asked.pop("brand_id"))
-        self.kwargs["pk"] = schedules.make(scope, caller.user_id, asked).pk
+        with trail.change(request, "export_schedule.create") as change:
+            made = schedules.make(scope, caller.user_id, asked)
+            change.about(made)
+        self.kwargs["pk"] = made.pk
         return Response(shapes.ScheduleShape(self._schedule()).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=shapes.ChangedSchedule, responses=shapes.ScheduleShape)
@@ -193,7 +197,8 @@ class ExportSchedules(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet
         schedule = self._schedule()
         shape = shapes.ChangedSchedule(data=request.data, context={"schedule": schedule})
         shape.is_valid(raise_exception=True)
-        schedules.change(schedule, dict(shape.validated_data))
+        with trail.change(request, "export_schedule.change", schedule):
+            schedules.change(schedule, dict(shape.validated_data))
         return Response(shapes.ScheduleShape(self._schedule()).data)
 
     @extend_schema(request=shapes.ChangedSchedule, responses=shapes.ScheduleShape)
@@ -204,7 +209,9 @@ class ExportSchedules(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet
     @extend_schema(responses={204: OpenApiResponse(description="Deleted; its exports stay.")})
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a schedule; what it has exported stays until it expires."""
-        self._schedule().delete()
+        schedule = self._schedule()
+        with trail.change(request, "export_schedule.delete", schedule, object_id=schedule.pk):
+            schedule.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(responses=shapes.ExportShape(many=True), filters=False)

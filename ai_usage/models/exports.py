@@ -32,6 +32,19 @@ class ExportSchedule(CompanyOwned):
         EMAIL = "email", _("E-mail")
         WEBHOOK = "webhook", _("Webhook")
 
+    audited = (
+        "name",
+        "period",
+        "hour",
+        "format",
+        "filters",
+        "brand_ids",
+        "sandbox",
+        "delivery",
+        "recipients",
+        "is_paused",
+    )
+
     name = models.CharField(max_length=120)
     period = models.CharField(max_length=7, choices=Period.choices)
     #: The hour of the day on which a period that has ended is exported, in the company's time zone.
@@ -75,6 +88,8 @@ class Export(CompanyOwned):
         READY = "ready", _("Ready")
         FAILED = "failed", _("Failed")
         EXPIRED = "expired", _("Expired")
+
+    audited = ("uid", "state", "format", "filters", "brand_ids", "sandbox", "period_start", "period_end")
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     schedule = models.ForeignKey(

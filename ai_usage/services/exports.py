@@ -144,7 +144,7 @@ def delete(export: Export) -> None:
     """Cancel an export that is being made, or delete one with its file: it is gone either way."""
     Export.objects.of(export.company_id).filter(pk=export.pk).delete()
     if export.file:
-        export.file.delete(save=False)
+        transaction.on_commit(lambda: export.file.delete(save=False))
 
 
 def forget_old() -> None:

@@ -53,7 +53,7 @@ def set_limits(company_id: int, provider: str, changes: dict[str, int | None]) -
             _rows(company_id).filter(scope_value=provider, unit=unit).update(
                 **values, is_active=True, changed_at=clock.now()
             )
-    limits.forget()
+    transaction.on_commit(limits.forget)
 
 
 def facts_of(company_id: int, provider: str) -> dict[str, Any]:

@@ -28,6 +28,9 @@ class Row:
 
 
 DAY, TOKENS = "2026-01-02T03:04:05Z", {"input_tokens": 1, "output_tokens": 1}
+EXPORT = "export_schedule"
+EXPORTS = {"name": "each day", "period": "daily", "delivery": "webhook"}
+BATCHES = {"cron": "0 6 * * *", "endpoint": "/v1/chat/completions", "requests": [{}]}
 ROWS = [
     Row("PUT", "/ai/jobs/{ref}/", "job.change", {"description": "d"}, "job"),
     Row("PATCH", "/ai/jobs/{ref}/", "job.change", {"priority": "low"}, "job"),
@@ -74,6 +77,17 @@ ROWS = [
     Row("DELETE", "/v1/files/{file_id}", "file.delete", None, "file"),
     Row("POST", "/v1/batches/{batch_id}/cancel", "batch.cancel", None, "filebatch"),
     Row("POST", "/api/batch/{batch_id}/cancel", "batch.cancel", None, "filebatch"),
+    Row("PUT", "/ai/privacy/policy/", "policy.change", {"keep_days": 30}),
+    Row("PATCH", "/ai/privacy/policy/", "policy.change", {"content_filter": "flag", "words": ["x"]}),
+    Row("POST", "/ai/privacy/erasures/", "person.erase", {"end_user": "nobody"}),
+    Row("DELETE", "/ai/usage/exports/{pk}/", "export.delete", None, "export"),
+    Row("POST", "/ai/usage/export-schedules/", "export_schedule.create", EXPORTS),
+    Row("PUT", "/ai/usage/export-schedules/{pk}/", "export_schedule.change", {"hour": 9}, EXPORT),
+    Row("PATCH", "/ai/usage/export-schedules/{pk}/", "export_schedule.change", {"hour": 9}, EXPORT),
+    Row("DELETE", "/ai/usage/export-schedules/{pk}/", "export_schedule.delete", None, EXPORT),
+    Row("POST", "/api/batch/schedules", "batch_schedule.create", BATCHES),
+    Row("PATCH", "/api/batch/schedules/{schedule_id}", "batch_schedule.change", {"name": "n"}, "schedule"),
+    Row("DELETE", "/api/batch/schedules/{schedule_id}", "batch_schedule.delete", None, "schedule"),
     Row("POST", "/auth/keys/", "key.create", {"name": "k", "scopes": ["inference"]}),
     Row("DELETE", "/auth/keys/{key_id}/", "key.revoke", None, "key"),
 ]

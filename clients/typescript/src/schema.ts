@@ -1478,6 +1478,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ai/security/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who changed what, when, from where; each entry is chained to the one before it
+         * @description Who changed what, when, from where; each entry is chained to the one before it.
+         */
+        get: operations["security_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/batch/{batch_id}": {
         parameters: {
             query?: never;
@@ -2115,6 +2135,12 @@ export interface components {
             count: number;
             summary: components["schemas"]["Summary"];
         };
+        ActorShape: {
+            api_key_id: number | null;
+            id: number | null;
+            name: string;
+            type: components["schemas"]["TypeEnum"];
+        };
         Advice: {
             code: string;
             model?: string | null;
@@ -2186,11 +2212,12 @@ export interface components {
          *     * `webhook_disabled` - Webhook switched off
          *     * `evaluator_failed` - Alerts could not be checked
          *     * `ledger_off` - The ledger differs
+         *     * `audit_broken` - Audit trail not whole
          *     * `model_retired` - Retired model in use
          *     * `model_unpriced` - Unpriced model in use
          * @enum {string}
          */
-        AlertShapeAlertTypeEnum: "quota_warning" | "quota_critical" | "quota_exceeded" | "cost_warning" | "cost_exceeded" | "daily_spike" | "high_failure_rate" | "slow_execution" | "high_cost_deviation" | "unusual_usage" | "manual" | "webhook_disabled" | "evaluator_failed" | "ledger_off" | "model_retired" | "model_unpriced";
+        AlertShapeAlertTypeEnum: "quota_warning" | "quota_critical" | "quota_exceeded" | "cost_warning" | "cost_exceeded" | "daily_spike" | "high_failure_rate" | "slow_execution" | "high_cost_deviation" | "unusual_usage" | "manual" | "webhook_disabled" | "evaluator_failed" | "ledger_off" | "audit_broken" | "model_retired" | "model_unpriced";
         AlternativeShape: {
             cost_savings: string | null;
             estimated_cost: string;
@@ -2657,6 +2684,40 @@ export interface components {
             readonly last_success_at: string | null;
             /** Address */
             url: string;
+        };
+        /** @description ``before`` and ``after`` hold what differs; all of it where something was made or taken away. */
+        EntryShape: {
+            action: string;
+            actor: components["schemas"]["ActorShape"];
+            after: {
+                [key: string]: unknown;
+            } | null;
+            /** Format: date-time */
+            at: string;
+            before: {
+                [key: string]: unknown;
+            } | null;
+            hash: string;
+            object: components["schemas"]["ObjectShape"];
+            origin: components["schemas"]["OriginShape"];
+            prev_hash: string;
+            reason: string;
+            request_id: string;
+            /** @description Its place in the company's chain, from 1. */
+            seq: number;
+        };
+        EnvelopeError: {
+            error: {
+                code: string;
+                details: {
+                    [key: string]: unknown;
+                };
+                message: string;
+                suggestion: string | null;
+            };
+            request_id: string;
+            /** Format: date-time */
+            timestamp: string;
         };
         ErasureShape: {
             /** Format: date-time */
@@ -3413,6 +3474,11 @@ export interface components {
         };
         /** @enum {unknown} */
         NullEnum: null;
+        ObjectShape: {
+            id: string;
+            name: string;
+            type: string;
+        };
         /** @description OpenAI's error object. */
         OpenAIError: {
             error: {
@@ -3539,6 +3605,12 @@ export interface components {
                 [key: string]: unknown;
             }[] | null;
         };
+        OriginShape: {
+            /** @description How many proxies say they passed the request on. */
+            hops: number;
+            ip: string;
+            user_agent: string;
+        };
         PaginatedAlertShapeList: {
             /** @example 123 */
             count: number | null;
@@ -3583,6 +3655,21 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["EndpointShape"][];
+        };
+        PaginatedEntryShapeList: {
+            /** @example 123 */
+            count: number | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["EntryShape"][];
         };
         PaginatedExportShapeList: {
             /** @example 123 */
@@ -4074,11 +4161,12 @@ export interface components {
          *     * `webhooks:manage` - Manage webhooks
          *     * `alerts:manage` - Check, make and resolve alerts
          *     * `alerts:rules` - Change alert thresholds
+         *     * `audit:read` - Read the audit trail
          *     * `privacy:manage` - Set what is kept, export and erase a person's data
          *     * `credentials:manage` - Change provider credentials
          * @enum {string}
          */
-        ScopesEnum: "inference" | "jobs:read" | "jobs:write" | "usage:read" | "keys:manage" | "webhooks:manage" | "alerts:manage" | "alerts:rules" | "privacy:manage" | "credentials:manage";
+        ScopesEnum: "inference" | "jobs:read" | "jobs:write" | "usage:read" | "keys:manage" | "webhooks:manage" | "alerts:manage" | "alerts:rules" | "audit:read" | "privacy:manage" | "credentials:manage";
         /** @description An attempt that ended; ``status`` is null without an answer. */
         SendingShape: {
             /** Format: date-time */
@@ -4221,6 +4309,15 @@ export interface components {
             count: number;
             name: string;
         };
+        /**
+         * @description * `user` - Person
+         *     * `key` - API key
+         *     * `command` - Command
+         *     * `system` - The hub itself
+         *     * `anonymous` - Nobody known
+         * @enum {string}
+         */
+        TypeEnum: "user" | "key" | "command" | "system" | "anonymous";
         TypeReference: {
             category: components["schemas"]["CategoryEnum"];
             readonly id: number;
@@ -4505,10 +4602,11 @@ export interface operations {
                  *     * `webhook_disabled` - Webhook switched off
                  *     * `evaluator_failed` - Alerts could not be checked
                  *     * `ledger_off` - The ledger differs
+                 *     * `audit_broken` - Audit trail not whole
                  *     * `model_retired` - Retired model in use
                  *     * `model_unpriced` - Unpriced model in use
                  */
-                alert_type?: "cost_exceeded" | "cost_warning" | "daily_spike" | "evaluator_failed" | "high_cost_deviation" | "high_failure_rate" | "ledger_off" | "manual" | "model_retired" | "model_unpriced" | "quota_critical" | "quota_exceeded" | "quota_warning" | "slow_execution" | "unusual_usage" | "webhook_disabled";
+                alert_type?: "audit_broken" | "cost_exceeded" | "cost_warning" | "daily_spike" | "evaluator_failed" | "high_cost_deviation" | "high_failure_rate" | "ledger_off" | "manual" | "model_retired" | "model_unpriced" | "quota_critical" | "quota_exceeded" | "quota_warning" | "slow_execution" | "unusual_usage" | "webhook_disabled";
                 /** @description At least this: `created_at`. */
                 created_at__gte?: string;
                 /** @description At most this: `created_at`. */
@@ -18855,6 +18953,193 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    security_audit: {
+        parameters: {
+            query?: {
+                /** @description An action, or its beginning (`webhook.`). */
+                action?: string;
+                /**
+                 * @description * `user` - Person
+                 *     * `key` - API key
+                 *     * `command` - Command
+                 *     * `system` - The hub itself
+                 *     * `anonymous` - Nobody known
+                 */
+                actor_kind?: "anonymous" | "command" | "key" | "system" | "user";
+                /** @description By `api_key_id`. */
+                api_key_id?: number;
+                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                cursor?: string;
+                /** @description By `date_from`. */
+                date_from?: string;
+                /** @description By `date_to`. */
+                date_to?: string;
+                /** @description `csv`: all that was filtered. */
+                format?: "csv" | "json";
+                /** @description By `ip`. */
+                ip?: string;
+                /** @description By `object_id`. */
+                object_id?: string;
+                /** @description By `object_type`. */
+                object_type?: string;
+                /** @description A page number within the paginated result set. */
+                page?: number;
+                /** @description Number of results to return per page. */
+                page_size?: number;
+                /** @description By `request_id`. */
+                request_id?: string;
+                /** @description A person's number or name. */
+                user_id?: string;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 3,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "seq": 3,
+                     *           "at": "2026-11-26T14:24:01.370316Z",
+                     *           "actor": {
+                     *             "type": "user",
+                     *             "id": 1,
+                     *             "name": "alice",
+                     *             "api_key_id": null
+                     *           },
+                     *           "origin": {
+                     *             "ip": "127.0.0.1",
+                     *             "hops": 0,
+                     *             "user_agent": "=cmd()"
+                     *           },
+                     *           "request_id": "req_b67137375010200a",
+                     *           "action": "alert_rule.change",
+                     *           "object": {
+                     *             "type": "ai_usage.alertrule",
+                     *             "id": "cost_warning",
+                     *             "name": ""
+                     *           },
+                     *           "before": null,
+                     *           "after": {
+                     *             "is_active": true,
+                     *             "threshold": "0.5",
+                     *             "alert_type": "cost_warning"
+                     *           },
+                     *           "reason": "",
+                     *           "prev_hash": "aafefd4fb7fad5eae2a23cf335201553db9f5f570f5268149c3ccc1939a32488",
+                     *           "hash": "9a5f4e62fd3f4cbb9bd782d58765a0295dd57942421ae986f193d752e3ea1951"
+                     *         },
+                     *         {
+                     *           "seq": 2,
+                     *           "at": "2026-11-26T14:24:01.253424Z",
+                     *           "actor": {
+                     *             "type": "user",
+                     *             "id": 1,
+                     *             "name": "alice",
+                     *             "api_key_id": null
+                     *           },
+                     *           "origin": {
+                     *             "ip": "127.0.0.1",
+                     *             "hops": 0,
+                     *             "user_agent": "=cmd()"
+                     *           },
+                     *           "request_id": "req_5aff1be9af944cf9",
+                     *           "action": "quota.change",
+                     *           "object": {
+                     *             "type": "ai_usage.quota",
+                     *             "id": "openai",
+                     *             "name": ""
+                     *           },
+                     *           "before": {
+                     *             "tokens": 1000000
+                     *           },
+                     *           "after": {
+                     *             "tokens": 5
+                     *           },
+                     *           "reason": "",
+                     *           "prev_hash": "ea563223a3a338b0be80be2810e8e0f2c5e19dcb3fccaac69d2db7e7e68a2dc7",
+                     *           "hash": "aafefd4fb7fad5eae2a23cf335201553db9f5f570f5268149c3ccc1939a32488"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaginatedEntryShapeList"];
+                    /**
+                     * @example "seq","at","actor_kind","actor_id","actor_name","api_key_id","ip","hops","user_agent","request_id","action","object_type","object_id","object_name","before","after","reason","prev_hash","hash"
+                     *     "1","2026-11-26 14:24:08.607769+00:00","user","64","alice","","127.0.0.1","0","'=cmd()","req_ba8d05ed7c47fabe","key.create","tenancy.apikey","16","'=1+1 (mh_nqh7y7j1pq_…)","","{""brand"":null,""cre
+                     */
+                    "text/csv": string;
+                };
+            };
+            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvelopeError"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvelopeError"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvelopeError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvelopeError"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvelopeError"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvelopeError"];
                 };
             };
         };

@@ -41,7 +41,7 @@ def register(company_id: int, asked: dict[str, Any]) -> tuple[WebhookEndpoint, s
         secret = signing.new_secret()
         endpoint.sealed_secret = endpoint.seal(secret)
         endpoint.save(force_insert=True)
-    selectors.forget()
+    transaction.on_commit(selectors.forget)
     return endpoint, secret
 
 
@@ -57,13 +57,13 @@ def change(endpoint: WebhookEndpoint, asked: dict[str, Any]) -> None:
         setattr(endpoint, name, value)
     if changes:
         endpoint.save(update_fields=list(changes))
-    selectors.forget()
+    transaction.on_commit(selectors.forget)
 
 
 def delete(endpoint: WebhookEndpoint) -> None:
     """Delete an endpoint with the history of what it was sent."""
     endpoint.delete()
-    selectors.forget()
+    transaction.on_commit(selectors.forget)
 
 
 def rotate_secret(endpoint: WebhookEndpoint) -> str:
