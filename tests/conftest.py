@@ -29,6 +29,7 @@ from django.test.utils import setup_databases, teardown_databases
 from ai_providers.adapters import http
 from ai_providers.adapters.registry import ADAPTERS
 from megahub.tenancy import guarding, protection
+from megahub.tenancy.models import Company
 from megahub.tenancy.scoping import Scoped
 from tests import document, recording
 from tests.stubs import Scripted
@@ -248,6 +249,16 @@ _numbers = itertools.count(1)
 def cast(sandbox_url: str) -> Cast:
     """Alice owns a company, Bob is her member, Charlie owns another: fresh ones for each test."""
     return make_cast(next(_numbers))
+
+
+@pytest.fixture
+def alone(cast: Cast) -> Iterator[None]:
+    """No company but the cast's is active: what is done for each of them is done for few."""
+    others = Company.objects.filter(is_active=True).exclude(pk__in=[cast.company.pk, cast.charlie.company.pk])
+    asleep = list(others.values_list("pk", flat=True))
+    others.update(is_active=False)
+    yield
+    Company.objects.filter(pk__in=asleep).update(is_active=True)
 
 
 @pytest.fixture

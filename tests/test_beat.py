@@ -147,7 +147,7 @@ def test_forget_told(cast: Cast) -> None:
     assert [row.event_id for row in WebhookDelivery.objects.of(cast.company.pk)] == ["new"]
 
 
-def test_check_alerts(cast: Cast) -> None:
+def test_check_alerts(cast: Cast, alone: None) -> None:
     budget = world.make_budget(cast.company, usd="100")
     start = clock.window_start(budget.period, clock.now(), cast.company.timezone)
     BudgetWindow.objects.create(

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from ai_core import pipeline
-from ai_core.models import AIBatch, AIJob, BatchJob
+from ai_core.models import AIBatch, AIJob, BatchJob, ProviderGate
 from ai_core.services import forgetting
 from ai_guard.services import findings, policies
 from ai_providers import services as providers
@@ -25,13 +25,14 @@ from ai_usage.models import (
     JobRating,
     RatingChange,
     RollupCursor,
+    UnknownExposure,
     UsageDay,
     UsageRollup,
 )
 from megahub.delivery.domain import events, signing
 from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
-from megahub.kernel import cache, loop
-from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn, User
+from megahub.kernel import cache, clock, loop
+from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn, Throttle, User
 from tests import world
 from tests.exports import made_export, made_schedule
 from tests.world import RUN, Cast
@@ -87,6 +88,10 @@ def one_of_each(cast: Cast) -> Any:
     )
     BatchJob.objects.create(batch=batch, job=AIJob.objects.of(cast.company.pk).get(), position=0)
     AlertRule.objects.unscoped().create(company=cast.company, alert_type="cost_warning", threshold="0.5")
+    ProviderGate.objects.create(key=f"key:{cast.company.pk}|openai", state="limited", shut_until=clock.now())
+    UnknownExposure.objects.unscoped().create(
+        company=cast.company, job_id=batch.jobs.get().job_id, attempt_no=1, expires_at=clock.now()
+    )
     policies.change(cast.company.pk, {"prompts": "masked"})
     findings.record(cast.company.pk, cast.brand.pk, direction="input", action="flagged", hits=1, model="m")
     forgetting.erase(cast.company.pk, "nobody", None)
@@ -121,8 +126,8 @@ def address(model: Any, page: str, *args: Any) -> str:
 def test_every_model_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
     # Refresh tokens are shown with their sign-in, a batch's jobs with the batch; rollups are read as
-    # figures, and ratings in them.
-    inside = {RefreshToken, BatchJob, UsageRollup, UsageDay, RollupCursor, JobRating, RatingChange}
+    # figures, and ratings in them; a throttle counts somebody's tries under a digest.
+    inside = {RefreshToken, BatchJob, UsageRollup, UsageDay, RollupCursor, JobRating, RatingChange, Throttle}
     assert ours - set(MODELS) == inside
     assert {model._meta.label_lower for model in MODELS} >= ADDED | DELETED | READ_ONLY
 

