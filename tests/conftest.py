@@ -254,7 +254,9 @@ def cast(sandbox_url: str) -> Cast:
 @pytest.fixture
 def alone(cast: Cast) -> Iterator[None]:
     """No company but the cast's is active: what is done for each of them is done for few."""
-    others = Company.objects.filter(is_active=True).exclude(pk__in=[cast.company.pk, cast.charlie.company.pk])
+    others = Company.objects.filter(is_active=True).exclude(
+        pk__in=[cast.company.pk, cast.charlie.company.pk]
+    )
     asleep = list(others.values_list("pk", flat=True))
     others.update(is_active=False)
     yield

@@ -88,7 +88,9 @@ def one_of_each(cast: Cast) -> Any:
     )
     BatchJob.objects.create(batch=batch, job=AIJob.objects.of(cast.company.pk).get(), position=0)
     AlertRule.objects.unscoped().create(company=cast.company, alert_type="cost_warning", threshold="0.5")
-    ProviderGate.objects.create(key=f"key:{cast.company.pk}|openai", state="limited", shut_until=clock.now())
+    ProviderGate.objects.create(
+        key=f"key:{cast.company.pk}|openai", state="limited", shut_until=clock.now()
+    )
     UnknownExposure.objects.unscoped().create(
         company=cast.company, job_id=batch.jobs.get().job_id, attempt_no=1, expires_at=clock.now()
     )
@@ -127,7 +129,16 @@ def test_every_model_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
     # Refresh tokens are shown with their sign-in, a batch's jobs with the batch; rollups are read as
     # figures, and ratings in them; a throttle counts somebody's tries under a digest.
-    inside = {RefreshToken, BatchJob, UsageRollup, UsageDay, RollupCursor, JobRating, RatingChange, Throttle}
+    inside = {
+        RefreshToken,
+        BatchJob,
+        UsageRollup,
+        UsageDay,
+        RollupCursor,
+        JobRating,
+        RatingChange,
+        Throttle,
+    }
     assert ours - set(MODELS) == inside
     assert {model._meta.label_lower for model in MODELS} >= ADDED | DELETED | READ_ONLY
 
