@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -42,6 +43,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["missing", "all"],
         help="keep the most telling exchange of each operation as its example in the OpenAPI document",
     )
+
+
+#: Tests of rules, texts, documents and processes: they ask no database, or bring their own.
+ANY_DATABASE = (
+    "catalogue", "wire", "sandbox", "launcher", "chaos", "test_contract.py", "test_api_coverage.py",
+    "test_house.py", "test_translations.py", "test_documents.py", "test_production.py", "test_schema.py",
+    "ai_providers/test_messages.py", "ai_providers/test_params.py", "ai_providers/test_params_any.py",
+    "ai_providers/test_params_values.py", "ai_providers/test_pricing.py", "ai_providers/test_shapes.py",
+    "ai_providers/test_tokens.py", "kernel/test_body.py", "kernel/test_clock.py", "kernel/test_errors.py",
+    "kernel/test_logs.py", "kernel/test_money.py", "kernel/test_personal.py", "kernel/test_surfaces.py",
+    "kernel/test_vault.py", "delivery/test_addresses.py", "ai_core/test_retry.py", "ai_core/test_states.py",
+    "ai_usage/test_alert_rules.py", "ai_usage/test_budget_rules.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(ANY_DATABASE):
+            item.add_marker("any_database")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
