@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT))
 from tools import down  # noqa: E402
 from tools.report import Fault, reason, say  # noqa: E402
 
-USAGE = """usage: ./hub up | demo | test [pytest arguments] | check | chaos | client | contract | down
+USAGE = """usage: ./hub up | demo | test [pytest arguments] | check | chaos | client | contract | browser
+       | down
 
   up     start a hub here and keep it running
   demo   start it, run a job through it, print the job as JSON, end it
@@ -32,10 +33,11 @@ USAGE = """usage: ./hub up | demo | test [pytest arguments] | check | chaos | cl
   chaos     break a hub of its own at random and judge what is left (--seed, --long)
   client    generate the TypeScript client and type-check it (--check: it must be that of the API)
   contract  schemathesis over every operation of a hub of its own (--cases N)
+  browser   find or install the Chromium that tests/browser/ looks at pages with
   down   end what runs or was left behind
 
 docs/launching.md tells of HUB_PORT, HUB_VAR, DATABASE_URL, REDIS_URL and the rest."""
-COMMANDS = ("up", "demo", "test", "check", "chaos", "client", "contract", "down")
+COMMANDS = ("up", "demo", "test", "check", "chaos", "client", "contract", "browser", "down")
 WITH_ARGUMENTS = ("test", "chaos", "client", "contract")
 WITH_DEVELOPERS_PACKAGES = ("test", "check", "client", "contract")
 HAS_EMBEDDED_REDIS = ("Linux", "x86_64")

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tools import check, contract, demo, keys, places, processes, services, typescript
+from tools import browser, check, contract, demo, keys, places, processes, services, typescript
 from tools.chaos import run as chaos
 from tools.launch import Launch
 from tools.report import ROOT, Fault, Stopped, say
@@ -39,6 +39,8 @@ def main(arguments: list[str]) -> int:
             return test(rest)
         if command == "chaos":
             return chaos.main(rest)
+        if command == "browser":
+            return browser.run()
         if command == "client":
             return typescript.run(rest)
         if command == "contract":
