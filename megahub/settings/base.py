@@ -74,6 +74,7 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "megahub" / "templates"],  # they come before Unfold's
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
