@@ -17,11 +17,12 @@ WORKDIR /srv/hub
 COPY manage.py pyproject.toml ./
 COPY megahub megahub
 COPY ai_providers ai_providers
+COPY ai_guard ai_guard
 COPY ai_usage ai_usage
 COPY ai_core ai_core
 COPY ai_openai ai_openai
 COPY ai_batch ai_batch
-RUN python -m compileall -q megahub ai_providers ai_usage ai_core ai_openai ai_batch \
+RUN python -m compileall -q megahub ai_providers ai_guard ai_usage ai_core ai_openai ai_batch \
     && python manage.py collectstatic --noinput --skip-checks
 USER hub
 EXPOSE 8000

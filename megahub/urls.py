@@ -34,7 +34,9 @@ urlpatterns = [
     path("", include(openai.urlpatterns)),
     path("", RedirectView.as_view(url="/docs/"), name="home"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path(
+        "docs/", SpectacularSwaggerView.as_view(url_name="schema", template_name="docs.html"), name="docs"
+    ),
     path("admin/", admin.site.urls),
 ]
 handler404 = "megahub.kernel.drf.not_found"

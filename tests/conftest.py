@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,14 @@ def take_a_net_away() -> None:
                 cursor.execute(f"ALTER TABLE {model._meta.db_table} DISABLE ROW LEVEL SECURITY")
 
 
+#: Who the suite was before it signed in as the application.
+OWNERS: list[str] = []
+
+
 def sign_in_as_application() -> str:
     """From here on as the role that owns nothing, as web and worker do; who it was before."""
     owner = str(connection.settings_dict["USER"])
+    OWNERS.append(owner)
     if connection.vendor == "postgresql" and settings.HUB_ROW_SECURITY:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolcanlogin", [guarding.ROLE])
@@ -137,6 +143,21 @@ def sign_in_as_application() -> str:
                 cursor.execute(f"GRANT CREATE ON SCHEMA public TO {guarding.ROLE}")
                 sign_in_as(guarding.ROLE)
     return owner
+
+
+@contextmanager
+def as_owner() -> Iterator[Any]:
+    """A cursor of the role that owns the tables: for what the application's role may not do."""
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            yield cursor
+        return
+    with closing(connection.copy()) as own:
+        role = OWNERS[-1] if OWNERS else connection.settings_dict["USER"]
+        options = {k: v for k, v in connection.settings_dict["OPTIONS"].items() if k != "pool"}
+        own.settings_dict = {**connection.settings_dict, "USER": role, "OPTIONS": options}
+        with own.cursor() as cursor:
+            yield cursor
 
 
 def sign_in_as(role: str) -> None:

@@ -15,7 +15,7 @@ PARAMETER = re.compile(r"\(\?P<(\w+)>[^)]+\)|<(?:\w+:)?(\w+)>")
 
 def of_the_api() -> dict[str, URLPattern]:
     """The API's patterns by path, parameters in braces: ``/ai/jobs/{ref}/``."""
-    found = dict(_walk(get_resolver().url_patterns, "/"))
+    found = dict(walk(get_resolver().url_patterns, "/"))
     return {path: it for path, it in found.items() if path != "/" and not path.startswith(ELSEWHERE)}
 
 
@@ -31,11 +31,11 @@ def methods_of(pattern: URLPattern) -> set[str]:
     return found - {"HEAD", "OPTIONS"}
 
 
-def _walk(patterns: list[Any], prefix: str) -> Iterator[tuple[str, URLPattern]]:
+def walk(patterns: list[Any], prefix: str) -> Iterator[tuple[str, URLPattern]]:
     for pattern in patterns:
         route = PARAMETER.sub(r"{\1\2}", str(pattern.pattern))
         path = prefix + route.removeprefix("^").removesuffix("$").removesuffix(r"\Z")
         if isinstance(pattern, URLResolver):
-            yield from _walk(pattern.url_patterns, path)
+            yield from walk(pattern.url_patterns, path)
         elif isinstance(pattern, URLPattern):
             yield path, pattern

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.apps import apps
 
 from tools.keys import MAKERS
 from tools.report import ROOT
@@ -20,8 +21,8 @@ READERS = {"text", "integer", "number", "flag", "words"}
 #: Said by the launcher to its own processes, for nobody else to set.
 BETWEEN_PROCESSES = {"HUB_STARTED_AT", "HUB_RUN_ID"}
 #: What other programs of docker-compose.yml read: uvicorn, the PostgreSQL image and the script that
-#: makes the hub's role.
-OF_OTHERS = {"FORWARDED_ALLOW_IPS", "POSTGRES_PASSWORD", "HUB_DB_PASSWORD"}
+#: makes the hub's roles.
+OF_OTHERS = {"FORWARDED_ALLOW_IPS", "POSTGRES_PASSWORD", "HUB_DB_PASSWORD", "HUB_DB_APP_PASSWORD"}
 VARIABLE = re.compile(r"`([A-Z][A-Z0-9_]+)`")
 
 
@@ -111,17 +112,22 @@ class TestCompose:
             for name, s in services.items()
             if s.get("image", "").startswith("megahub")
         }
-        alike = {name: env for name, env in ours.items() if name != "web"}
+        alike = {name: env for name, env in ours.items() if name not in ("web", "migrate")}
 
         assert set(ours) == {"migrate", "web", "worker-fast", "worker", "beat"}
         assert len({str(env) for env in alike.values()}) == 1
         assert {**ours["web"], "FORWARDED_ALLOW_IPS": ""} == {**ours["beat"], "FORWARDED_ALLOW_IPS": ""}
+        # The owner makes the tables, and nobody else signs in as it.
+        assert ours["migrate"].pop("DATABASE_URL").startswith("postgres://hub:$")
+        assert ours["beat"].pop("DATABASE_URL").startswith("postgres://hub_app:$")
+        assert ours["migrate"] == ours["beat"]
 
     def test_no_secret_has_a_default(self, services: dict[str, Any]) -> None:
         text = (ROOT / "docker-compose.yml").read_text()
         secrets = re.findall(r"\$\{(\w*(?:SECRET_KEY|JWT_KEY|ENCRYPTION_KEY|PASSWORD))(\W.)", text)
 
-        assert {name for name, _ in secrets} == {*MAKERS, "HUB_DB_PASSWORD", "HUB_DB_ADMIN_PASSWORD"}
+        of_roles = {"HUB_DB_PASSWORD", "HUB_DB_APP_PASSWORD", "HUB_DB_ADMIN_PASSWORD"}
+        assert {name for name, _ in secrets} == {*MAKERS, *of_roles}
         assert {then for _, then in secrets} == {":?"}
 
 
@@ -134,4 +140,5 @@ def test_the_image_holds_what_runs() -> None:
     """Every package that the hub imports is copied into it; the sandbox and the tools are not."""
     copied = set(re.findall(r"^COPY (\w+) \1$", Path(ROOT / "Dockerfile").read_text(), re.MULTILINE))
 
-    assert copied == {"megahub", "ai_providers", "ai_usage", "ai_core", "ai_openai", "ai_batch"}
+    ours = {app.name.partition(".")[0] for app in apps.get_app_configs() if (ROOT / app.name).is_dir()}
+    assert copied == {"megahub", *ours}

@@ -57,6 +57,7 @@ def write_private(file: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    passwords = {name: secrets.token_urlsafe(24) for name in ("HUB_DB_PASSWORD", "HUB_DB_ADMIN_PASSWORD")}
+    roles = ("HUB_DB_PASSWORD", "HUB_DB_APP_PASSWORD", "HUB_DB_ADMIN_PASSWORD")
+    passwords = {name: secrets.token_urlsafe(24) for name in roles}
     for name, value in (fresh() | passwords).items():
         print(f"{name}={value}")

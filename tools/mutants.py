@@ -116,9 +116,9 @@ MUTANTS = (
 )
 
 
-def main(names: list[str]) -> int:
+def main(names: list[str], mutants: tuple[Mutant, ...] = MUTANTS) -> int:
     """The exit code: 1 when a mutant lives."""
-    chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    chosen = [mutant for mutant in mutants if not names or mutant.name in names]
     folder = places.var_folder() / "mutants"
     copy = folder / "hub"
     _copy(copy)

@@ -48,9 +48,7 @@ def for_processes(here: Places, url: str) -> str:
 
     With a DATABASE_URL of one's own it is that one: its policies bind their owner, too.
     """
-    if os.environ.get("HUB_ROW_SECURITY") != "1" or os.environ.get("DATABASE_URL"):
-        return url
-    if not url.startswith("postgres"):
+    if os.environ.get("DATABASE_URL") or not url.startswith("postgres"):
         return url
     way = postgres.find_way(here)
     return postgres.url_of(way.sockets, postgres.APP_ROLE)

@@ -29,6 +29,7 @@ from django.urls.resolvers import RegexPattern
 
 from megahub.kernel.connection import opened
 from megahub.kernel.errors import BodyTooLarge, HubError
+from megahub.kernel.pages import NO_PAGE
 from megahub.kernel.requests import error_response, request_id, unexpected
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,11 @@ CONNECTION_KEEPERS = (close_old_connections, reset_queries)
 BODY_SECONDS = 120.0
 #: A client that takes nothing of its stream for so long is gone, whatever its connection says.
 READ_SECONDS = 60.0
-SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", NO_PAGE.encode()),
+]
 
 
 class Disconnected(Exception):

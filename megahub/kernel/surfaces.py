@@ -38,7 +38,7 @@ OPENAI_CODES = {
     "MALFORMED_BODY": None,
     "INVALID_PARAMETER_FOR_MODEL": "unsupported_parameter",
     "VALIDATION_ERROR": "invalid_value",
-    "INVALID_TOKEN": "invalid_api_key",
+    "INVALID_TOKEN": "invalid_api_key",  # nosec B105
     "NOT_AUTHENTICATED": None,
     "COST_LIMIT_EXCEEDED": "insufficient_quota",
     "O3_BUDGET_EXCEEDED": "insufficient_quota",

@@ -58,6 +58,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "megahub.kernel.pages.PagesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "megahub.kernel.static.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -74,13 +75,14 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "megahub" / "templates"],  # they come before Unfold's
+        "DIRS": [BASE_DIR / "megahub" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "megahub.kernel.pages.nonce",
             ],
         },
     },
@@ -109,7 +111,7 @@ else:
     }
 
 #: PostgreSQL shows each company its own rows only (docs/decisions/0008-row-level-security.md).
-HUB_ROW_SECURITY = env.flag("HUB_ROW_SECURITY")
+HUB_ROW_SECURITY = env.flag("HUB_ROW_SECURITY", True)
 #: Where uploads, exports and results are kept, through Django's storages.
 HUB_FILES_DIR = Path(env.text("HUB_FILES_DIR", str(VAR_DIR / "files"))).resolve()
 #: Heads of the audit trail, signed: on another disk than the database, where there is one.

@@ -11,7 +11,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 HUB_MAX_BODY_BYTES = 1024 * 1024
 HUB_SIGN_IN_ADDRESS_LIMIT = HUB_REFRESH_LIMIT = 100_000  # all tests come from one address
-HUB_ROW_SECURITY = env.flag("PYTEST_ROW_SECURITY")
+HUB_ROW_SECURITY = env.flag("PYTEST_ROW_SECURITY", True)
 LOGGING = {"format": "console", "level": "WARNING"}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     VAR_DIR.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 
 from megahub.kernel import vault
+from megahub.tenancy import deployment
 
 MIN_JWT_KEY_BYTES = 64
 MIN_SECRET_KEY_LENGTH = 50
@@ -19,6 +20,9 @@ DEVELOPMENT_MARK = "development-only"
 def register_all() -> None:
     """Called once, when the app is ready."""
     checks.register(check_keys, checks.Tags.security)
+    checks.register(deployment.check_settings, checks.Tags.security, deploy=True)
+    checks.register(deployment.check_role, checks.Tags.database, deploy=True)
+    checks.register(deployment.check_owner, checks.Tags.database, deploy=True)
 
 
 def check_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:

@@ -14,7 +14,7 @@ from ai_core.domain.turns import HANDICAP_SECONDS, place
 from ai_core.models import AIJob, WorkerSession
 from ai_core.services.claim import Claimed, Take
 from ai_core.services.turns import TURN, Turn
-from megahub.kernel import clock, journal, loop
+from megahub.kernel import clock, journal, loop, scope
 from tests import world
 from tests.stubs import Scripted, completion
 from tests.world import Cast, Person
@@ -149,6 +149,6 @@ def test_places() -> None:
 
 def _written(takes: list[Take]) -> list[int]:
     """What one group of the journal gives to these bells."""
-    with world.session() as opened, opened.transaction():
+    with world.session() as opened, opened.transaction(scope.EVERYBODY):
         found = TURN.write(opened, takes)
     return [job.pk for job in found if job is not None]

@@ -25,7 +25,7 @@ from ai_usage.domain.budgets import Hold, Limit, Subject
 from ai_usage.models import Budget, BudgetWindow
 from ai_usage.services import budgets
 from ai_usage.services.budgets import Charge, Request
-from megahub.kernel import clock
+from megahub.kernel import clock, scope
 from tests import world
 
 NUMBERS = itertools.count(600_000)
@@ -90,7 +90,7 @@ class Budgets(RuleBasedStateMachine):
     def ask_together(self, amounts: list[int]) -> None:
         """A group is let in whole where it fits, else one by one, budget by budget."""
         requests = [self._request(amount) for amount in amounts]
-        with self.session.transaction():
+        with self.session.transaction(scope.EVERYBODY):
             verdicts = budgets.reserve(self.session, requests, clock.now())
         let_in = set(range(len(amounts)))
         for budget in sorted(self.most):
@@ -161,7 +161,7 @@ class Budgets(RuleBasedStateMachine):
         stored: list[list[Any]] = [
             [hold.budget_id, hold.starts_on.isoformat(), hold.amount, hold.unit] for hold in request.holds
         ]
-        with self.session.transaction():
+        with self.session.transaction(scope.EVERYBODY):
             budgets.charge(self.session, [(stored, False, charge)])
 
     @invariant()

@@ -16,6 +16,7 @@ from ai_usage.tasks import verify_audit
 from megahub.audit.models import AuditEntry
 from megahub.audit.services import anchors, verifying
 from megahub.kernel import trail
+from tests.conftest import as_owner
 from tests.world import Cast
 
 TRIGGERS = {
@@ -61,10 +62,11 @@ def tamper(chain: int) -> Iterator[Callable[..., None]]:
                 "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'hub_audit%'"
             )
             guards = list(cursor.fetchall())
-        for statement in TRIGGERS.get(connection.vendor, ())[:2]:
-            cursor.execute(statement)
         for name, _ in guards:
             cursor.execute(f"DROP TRIGGER {name}")
+    with as_owner() as cursor:
+        for statement in TRIGGERS.get(connection.vendor, ())[:2]:
+            cursor.execute(statement)
 
     def run(statement: str, *params: Any) -> None:
         with connection.cursor() as cursor:
@@ -74,8 +76,9 @@ def tamper(chain: int) -> Iterator[Callable[..., None]]:
     run("DELETE FROM audit_auditentry WHERE chain = %s", chain)
     AuditEntry.objects.unscoped().bulk_create(rows)
     run("UPDATE audit_audithead SET seq = 5, hash = %s WHERE chain = %s", rows[-1].hash, chain)
-    for statement in TRIGGERS.get(connection.vendor, ())[2:]:
-        run(statement)
+    with as_owner() as cursor:
+        for statement in TRIGGERS.get(connection.vendor, ())[2:]:
+            cursor.execute(statement)
     with connection.cursor() as cursor:
         for _, sql in guards:
             cursor.execute(sql)

@@ -36,6 +36,10 @@ NO_LINKS = {
     "tenancy_apikey.public_id": "its own name",
     "tenancy_idempotencykey.job_ref": "the job is made after it; it is read with the company beside it",
     "delivery_outbox.event_id": "its own name",
+    "audit_auditentry.actor_id": "who it was, be it somebody who is gone",
+    "audit_auditentry.api_key_id": "the key that was used, be it one that is gone",
+    "audit_auditentry.object_id": "what was changed, of any kind, be it gone",
+    "audit_auditentry.request_id": "the request's own name",
     "delivery_webhookdelivery.event_id": "the name of its event, which may be forgotten before it",
 }
 REFERENCE = re.compile(r".*_(id|ref|uid)")
@@ -73,6 +77,7 @@ def test_the_models_of_nobody_are_these() -> None:
         "ai_providers.AIProvider",
         "ai_providers.ExchangeRate",
         "ai_usage.RollupCursor",
+        "audit.AuditHead",
         "tenancy.RefreshToken",
         "tenancy.SignIn",
         "tenancy.Throttle",

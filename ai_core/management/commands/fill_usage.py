@@ -90,7 +90,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         tenants = [_tenant(number, options["password"]) for number in range(1, options["companies"] + 1)]
         last = AIJob.objects.unscoped().aggregate(last=Max("pk"))["last"] or 0
-        chance = random.Random(options["seed"])  # noqa: S311 - figures to measure with, no secrets
+        chance = random.Random(options["seed"])  # noqa: S311 # nosec B311 - figures to measure with, no secrets
         job = {**JOB, "job_type_id": AIJobType.objects.get(name="chat_completion").pk}
         for begin in range(0, options["rows"], CHUNK):
             number = min(CHUNK, options["rows"] - begin)

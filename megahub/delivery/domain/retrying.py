@@ -22,7 +22,7 @@ def next_at(attempts: int, moment: datetime, retry_after: float | None = None) -
     """When to try again after ``attempts`` attempts, all failed; None when it is given up."""
     if attempts > len(STEPS):
         return None
-    step = STEPS[attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+    step = STEPS[attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 # nosec B311
     return moment + timedelta(seconds=max(step, min(retry_after or 0.0, LONGEST)))
 
 

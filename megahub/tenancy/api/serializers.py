@@ -15,7 +15,7 @@ MAX_KEY_DAYS = 3650
 
 
 @extend_schema_serializer(
-    examples=[OpenApiExample("Sign in", {"username": "alice", "password": "…"}, request_only=True)]
+    examples=[OpenApiExample("Sign in", {"username": "alice", "password": "…"}, request_only=True)]  # nosec B105
 )
 class Credentials(Strict):
     username = serializers.CharField(max_length=150)
