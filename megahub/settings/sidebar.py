@@ -35,6 +35,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "hub",
     "SITE_URL": "/docs/",
     "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "ai_usage.admin.start.figures",
     "SHOW_BACK_BUTTON": True,
     "STYLES": [lambda _: static("megahub/admin.css")],
     "SIDEBAR": {
