@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -20,7 +21,7 @@ from ai_core.models import AIBatch, AIJob, AIJobType, Attempt, BatchJob, Provide
 from ai_usage.admin.ledger import ModelFilter
 from ai_usage.models import AIJobUsage, LedgerEntry
 from ai_usage.services.repricing import TOKENS
-from megahub.kernel import clock, loop, trail
+from megahub.kernel import charts, clock, loop, trail
 from megahub.kernel.admin import (
     GrowingAdmin,
     HubAdmin,
@@ -40,6 +41,8 @@ STATUSES = {
     "pending": "info", "running": "primary", "completed": "success", "failed": "danger",
     "timeout": "danger", "cancelled": "warning",
 }  # fmt: skip
+#: Of a job's timeline, by an attempt's phase.
+BARS = {"calling": "cost", "done": "good", "failed": "bad", "unknown": "held"}
 PHASES = {"calling": "primary", "done": "success", "failed": "danger", "unknown": "warning"}
 #: What a list of jobs does not need, and what may be large.
 DOCUMENTS = ("input_data", "params", "holds", "response", "error", "warnings")
@@ -56,6 +59,31 @@ class AIJobTypeAdmin(Kept, HubAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+
+def timeline_of(job: AIJob) -> Any:
+    """A job's time from being accepted to its end: waiting, and each attempt."""
+    end = job.completed_at or job.cancelled_at or clock.now()
+
+    def row(name: Any, colour: str, start: datetime, until: datetime | None, word: Any) -> list[Any]:
+        before, seconds = start - job.created_at, (until or end) - start
+        title = f"{name}: {seconds.total_seconds():.2f} s"
+        parts = [("none", before.total_seconds()), (colour, seconds.total_seconds())]
+        bar = charts.bar(title, parts, (end - job.created_at).total_seconds())
+        return [name, bar, f"{seconds.total_seconds():.2f} s", word]
+
+    rows = [row(_("waiting"), "idle", job.created_at, job.started_at, "")]
+    rows += [
+        row(
+            f"{attempt.attempt_no} · {attempt.provider}",
+            BARS.get(attempt.phase, "held"),
+            attempt.started_at,
+            attempt.ended_at,
+            attempt.error_code or attempt.get_phase_display(),
+        )
+        for attempt in job.attempts.order_by("attempt_no")
+    ]
+    return table([_("attempt"), _("course"), _("duration"), _("outcome")], rows)
 
 
 class AttemptInline(ReadOnlyInline):
@@ -101,7 +129,7 @@ class AIJobAdmin(GrowingAdmin):
         (_("Input"), {"classes": ["tab"], "fields": ("input_shown", "params_shown")}),
         (_("Result"), {"classes": ["tab"], "fields": ("response_shown", "error_shown", "warnings_shown")}),
         (_("Course"), {"classes": ["tab"], "fields": (
-            ("created_at", "run_at"), ("started_at", "completed_at"),
+            "timeline", ("created_at", "run_at"), ("started_at", "completed_at"),
             ("cancel_requested_at", "cancelled_at"),
             ("deadline_at", "deleted_at"), ("duration", "revision"), ("attempt_no", "max_attempts"),
         )}),
@@ -144,6 +172,10 @@ class AIJobAdmin(GrowingAdmin):
     @display(description=_("warnings"))
     def warnings_shown(self, job: AIJob) -> Any:
         return document(job.warnings or None)
+
+    @display(description=_("timeline"))
+    def timeline(self, job: AIJob) -> Any:
+        return timeline_of(job)
 
     @display(description=_("held of budgets"))
     def holds_shown(self, job: AIJob) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
 from django.utils.text import format_lazy
@@ -15,15 +15,18 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from ai_providers import selectors, services
 from ai_providers.admin.providers import PROVIDERS
 from ai_providers.models import AICredentials, SealedKey
-from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyAdmin, ReadOnlyInline
+from ai_providers.services import connections
+from megahub.kernel import loop, trail
+from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyAdmin, ReadOnlyInline, after_dialog, page
 from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.text import said
+from megahub.tenancy.admin.companies import CompanyAdmin
 
 
 def _key_field(provider: str) -> forms.CharField:
@@ -122,6 +125,31 @@ class AICredentialsAdmin(Kept, HubAdmin):
     search_fields = ("company__name",)
     autocomplete_fields = ("company",)
     inlines = (SealedKeyInline,)
+    actions_detail = ("test_keys",)
+
+    @action(
+        description=_("Test the keys"),
+        icon="network_check",
+        permissions=("act",),
+        dialog={
+            "title": _("Test the keys?"),
+            "description": _("Each provider is asked for one word, with the key that jobs would use."),
+            "form_submit_text": _("Test"),
+        },
+    )
+    def test_keys(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        """Each provider whose key is stored; how it went is told by messages, and kept in the trail."""
+        row = self.get_queryset(request).get(pk=object_id)
+        for provider in sorted({key.provider for key in row.keys.all()}):
+            probe = loop.run(connections.say_a_word(row.company_id, provider))
+            trail.note(request, "credentials.test", row, provider=provider, outcome=probe.status)
+            name = PROVIDERS.get(provider, provider)
+            if probe.error is None:
+                words = {"name": name, "ms": probe.milliseconds}
+                messages.success(request, gettext("%(name)s works (%(ms)d ms).") % words)
+            else:
+                messages.error(request, f"{name}: {probe.error.text(gettext(probe.error.message))}")
+        return after_dialog(page(AICredentials, object_id))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AICredentials]:
         rows: QuerySet[AICredentials] = super().get_queryset(request)
@@ -163,6 +191,20 @@ class AICredentialsAdmin(Kept, HubAdmin):
             + (f" ({gettext('refused')})" if key.refused_at else "")
             for key in row.keys.all()
         )
+
+
+class StoredKeyInline(SealedKeyInline):
+    """On a company's page: the keys that its jobs use now."""
+
+    verbose_name_plural = _("provider keys")
+    tab = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SealedKey]:
+        rows: QuerySet[SealedKey] = super().get_queryset(request)
+        return rows.filter(retired_at=None)
+
+
+CompanyAdmin.inlines = (*CompanyAdmin.inlines, StoredKeyInline)
 
 
 @admin.register(SealedKey)

@@ -18,7 +18,9 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from ai_providers.catalogue import loading
+from ai_usage.domain.replay import Outcome
 from ai_usage.models import Budget, BudgetWindow, UnknownExposure
+from ai_usage.services import what_if
 from megahub.kernel import clock, money
 from megahub.kernel.admin import HubAdmin, ReadOnlyAdmin, ReadOnlyInline, usd
 from megahub.tenancy.models import ApiKey, Brand, Membership
@@ -61,6 +63,9 @@ class BudgetForm(forms.ModelForm):
             )
         }
 
+    #: What it would have refused last week, once that is told instead of saving.
+    outcome: Outcome | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "unit" in self.fields:
@@ -69,6 +74,22 @@ class BudgetForm(forms.ModelForm):
             limit = self.instance.limit
             in_usd = self.instance.unit == Budget.Unit.NANO_USD
             self.initial["limit_amount"] = f"{money.from_nano(limit).normalize():f}" if in_usd else limit
+
+    @property
+    def fingerprint(self) -> str:
+        """What was told about: another limit is told about again."""
+        return "|".join(str(getattr(self.instance, name)) for name in Budget.audited)
+
+    def is_valid(self) -> bool:
+        """Nothing is saved before it was told whom it would have refused."""
+        if not super().is_valid():
+            return False
+        asked = "_preview" in self.data
+        if not asked and (not self.has_changed() or self.data.get("_seen") == self.fingerprint):
+            return True
+        outcome = what_if.last_week(self.instance)
+        self.outcome = outcome if asked or outcome.total else None
+        return self.outcome is None
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -137,6 +158,7 @@ class BudgetAdmin(HubAdmin):
 
     names = (_("budget"), _("budgets"))
     form = BudgetForm
+    change_form_before_template = "ai_usage/budget_preview.html"
     list_display = "company scope scope_value period limit_shown spent held used is_hard is_active".split()
     list_filter = (("company", AutocompleteSelectFilter), "scope", "period", "unit", "is_hard", "is_active")
     list_select_related = ("company",)

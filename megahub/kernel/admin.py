@@ -69,13 +69,12 @@ class HubAdmin(ModelAdmin):
             return form
 
         def clean(asked: Any) -> Any:
-            cleaned = super(kept, asked).clean()
+            cleaned = form.clean(asked)
             if not reason_of(request):
                 asked.add_error(None, gettext(ASKED))
             return cleaned
 
-        kept = type(form.__name__, (form,), {"clean": clean})
-        return kept
+        return type(form.__name__, (form,), {"clean": clean})
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """Nothing is deleted without a reason."""
@@ -206,7 +205,7 @@ class GrowingAdmin(ReadOnlyAdmin):
     list_disable_select_all = True
     show_facets = ShowFacets.NEVER
     list_per_page = 50
-    ordering = ("-pk",)
+    ordering: tuple[str, ...] = ("-pk",)
 
 
 class ReadOnlyInline(TabularInline):

@@ -82,7 +82,8 @@ class CompanyAdmin(Kept, HubAdmin):
     ordering = ("name",)  # the model's own is lost when rows are counted
     readonly_fields = ("created_at", "rows")
     prepopulated_fields = {"slug": ("name",)}
-    inlines = (BrandInline, MembershipInline, ApiKeyInline)
+    #: Apps above add theirs.
+    inlines: tuple[type[TabularInline], ...] = (BrandInline, MembershipInline, ApiKeyInline)
     actions_detail = ("add_person", "add_api_key")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Company]:
