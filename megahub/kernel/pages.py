@@ -73,11 +73,11 @@ def policy(request: HttpRequest, response: HttpResponse) -> str:
 
 def nonce_of(request: HttpRequest) -> str:
     """The request's own nonce, made when first asked for."""
-    request = getattr(request, "_request", request)  # of DRF's, the one that everybody shares
-    found: str | None = getattr(request, "hub_nonce", None)
+    plain: Any = getattr(request, "_request", request)  # of DRF's, the one that everybody shares
+    found: str | None = getattr(plain, "hub_nonce", None)
     if found is None:
         found = secrets.token_urlsafe(16)
-        request.hub_nonce = found  # type: ignore[attr-defined]
+        plain.hub_nonce = found
     return found
 
 
