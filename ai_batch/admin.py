@@ -49,7 +49,7 @@ class BatchAdmin(GrowingAdmin):
     search_fields = ("batch_id", "file_asked")
     fieldsets = (
         (None, {"fields": (
-            ("batch_id", "status_shown"), ("company", "brand"), ("created_by", "endpoint"),
+            ("batch_id", "status"), ("company", "brand"), ("created_by", "endpoint"),
             ("model", "provider"), ("engine_asked", "engine"), ("sandbox", "schedule"),
             ("progress", "cost"),
         )}),
@@ -62,7 +62,6 @@ class BatchAdmin(GrowingAdmin):
         (_("Errors"), {"classes": ["tab"], "fields": ("error_count", "errors_shown")}),
     )  # fmt: skip
     readonly_fields = (
-        "status_shown",
         "progress",
         "cost",
         "input_link",

@@ -37,10 +37,10 @@ class ExportAdmin(GrowingAdmin):
     search_fields = ("uid",)
     fields = (
         "uid company schedule period_start period_end format filters_shown brand_ids sandbox recipients"
-        " created_by state_shown progress row_count expected_rows total_tokens cost unpriced size sha256"
+        " created_by state progress row_count expected_rows total_tokens cost unpriced size sha256"
         " error attempt lease_until created_at started_at finished_at expires_at"
     ).split()
-    readonly_fields = ("state_shown", "progress", "cost", "filters_shown")
+    readonly_fields = ("progress", "cost", "filters_shown")
 
     @display(description=_("state"), label=STATES)
     def state_shown(self, row: Export) -> tuple[str, str]:

@@ -37,8 +37,8 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "ranks": [
             (title, _ranks(overview.dearest(first, today, column, sandbox=sandbox)))
             for title, column in (
-                (gettext("Dearest companies"), "company__name"),
-                (gettext("Dearest models"), "model"),
+                (gettext("Companies by cost"), "company__name"),
+                (gettext("Models by cost"), "model"),
             )
         ],
     }
@@ -65,7 +65,7 @@ def _cards(days: list[dict[str, Any]]) -> list[tuple[str, Any, str]]:
 
 
 def _charts(days: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    keys = [("good", gettext("completed")), ("bad", gettext("failed")), ("idle", gettext("cancelled"))]
+    keys = [("good", gettext("Completed")), ("bad", gettext("Failed")), ("idle", gettext("Cancelled"))]
 
     def drawn(title: str, told: Any, parts: Any, keys: Any = ()) -> dict[str, Any]:
         columns = [Column(f"{date_format(day['day'])}: {told(day)}", parts(day)) for day in days]

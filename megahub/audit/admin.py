@@ -35,13 +35,13 @@ class AuditEntryAdmin(GrowingAdmin):
     search_help_text = _("Action, object, person, request or reason")
     fieldsets = (
         (None, {"fields": (
-            ("at", "company"), ("kind", "actor_name"), ("action", "object_link"), "reason",
+            ("at", "company"), ("actor_kind", "actor_name"), ("action", "object_link"), "reason",
             ("before_shown", "after_shown"),
         )}),
         (_("From where"), {"fields": (("ip", "hops"), ("user_agent", "request_id"), "api_key_id")}),
         (_("Place in the chain"), {"fields": (("chain", "seq"), "prev_hash", "hash")}),
     )  # fmt: skip
-    readonly_fields = ("kind", "object_link", "before_shown", "after_shown")
+    readonly_fields = ("object_link", "before_shown", "after_shown")
 
     @display(description=_("by"), label=KINDS)
     def kind(self, entry: AuditEntry) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 #: By the name of the column, whichever the model; a column that is not named here keeps its own name.
 FIELDS: dict[str, Any] = {
     "action": _("action"),
+    "actor_kind": _("by"),
     "actor_name": _("who"),
     "ai_job": _("job"),
     "alert_type": _("type"),
