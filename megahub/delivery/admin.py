@@ -61,10 +61,10 @@ class WebhookDeliveryAdmin(GrowingAdmin):
     list_deferred = ("body", "history")
     search_fields = ("event_id",)
     fields = (
-        "company endpoint event_id event_type state_shown attempt status ms error next_at created_at"
+        "company endpoint event_id event_type state attempt status ms error next_at created_at"
         " delivered_at body history_shown"
     ).split()
-    readonly_fields = ("state_shown", "history_shown")
+    readonly_fields = ("history_shown",)
 
     @display(description=_("state"), label=STATES)
     def state_shown(self, row: WebhookDelivery) -> tuple[str, str]:
@@ -106,7 +106,7 @@ class MailAdmin(GrowingAdmin):
     fields = (
         "company about to subject text state_shown attempt error created_at next_at sent_at history_shown"
     ).split()
-    readonly_fields = ("state_shown", "history_shown")
+    readonly_fields = ("history_shown",)
 
     @display(description=_("state"), label={"pending": "info", "sent": "success", "failed": "danger"})
     def state_shown(self, row: Mail) -> tuple[str, str]:
