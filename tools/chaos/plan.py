@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["kill", "stop", "go on", "flush", "restart", "misbehave", "behave"]
-Weather = Literal["reset", "black hole", "latency"]
+Weather = Literal["reset", "black hole", "latency", "down"]
 WEATHERS: tuple[Weather, ...] = ("reset", "black hole", "latency")
 
 #: The hub's processes: which are killed how often, and which are stopped (SIGSTOP).
