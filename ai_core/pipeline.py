@@ -208,7 +208,7 @@ async def _work(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
 async def _opened(claimed: Claimed) -> Job | None:
     scope.enter(claimed.company_id)
     try:
-        return await _reopen(claimed)
+        return await reopen(claimed)
     except HubError as error:
         await endings.fail_claimed(claimed, error)
     except Exception:
@@ -256,7 +256,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _reopen(claimed: Claimed) -> Job:
+async def reopen(claimed: Claimed) -> Job:
     """A claimed job as ``submit`` had it. Raises what is wrong with it by now."""
     terms = await providers.terms(claimed.company_id, claimed.model)
     if terms.is_sandbox != claimed.sandbox:

@@ -1,4 +1,4 @@
-"""A hub on several hosts, of which one after another is cut off: ``python -m tools.hosts`` (Linux, root).
+"""A hub on several hosts, of which one after another is cut off: ``./hub hosts`` (Linux, root).
 
 Each host is a network namespace on a bridge: the servers on one, the provider on another, web with beat,
 and two workers. They share no spool, and reach each other over TCP only. A cut takes the host's cable
@@ -52,7 +52,7 @@ PAUSE_SECONDS = 10.0
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0 when nothing was lost or doubled."""
-    parser = argparse.ArgumentParser(prog="python -m tools.hosts", description=__doc__)
+    parser = argparse.ArgumentParser(prog="hub hosts", description=__doc__)
     parser.add_argument("--jobs", type=int, default=400)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--cut", nargs="*", choices=CUTS, default=list(CUTS))

@@ -1,4 +1,4 @@
-"""Take away one mechanism at a time, and see that a test goes red: ``python -m tools.mutants [name …]``.
+"""Take away one mechanism at a time, and see that a test goes red: ``./hub mutants [name …]``.
 
 Each mutant is a small change to a copy of the sources under ``HUB_VAR/mutants``; the quickest test that
 should notice it runs there on SQLite. First all of these run on the copy as it is, where they must be
@@ -228,7 +228,3 @@ def _copy(copy: Path) -> None:
     shutil.rmtree(copy.parent, ignore_errors=True)
     unwanted = shutil.ignore_patterns(".git", "var", "__pycache__", "*.pyc", ".*_cache", "node_modules")
     shutil.copytree(ROOT, copy, ignore=unwanted)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

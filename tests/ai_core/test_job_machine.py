@@ -90,7 +90,7 @@ class JobMachine(Processes):
         claimed = journal.write_and_wait(CLAIM, Take(pk, process.pk, 900))
         assert isinstance(claimed, Claimed) == self.model.claim(pk, process.pk)
         if claimed is not None:
-            self.heads.append(Head(process.pk, loop.run(pipeline._reopen(claimed)), unknown))
+            self.heads.append(Head(process.pk, loop.run(pipeline.reopen(claimed)), unknown))
 
     @at("claimed")
     @rule(which=pick)
