@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import django
@@ -29,16 +30,18 @@ from ai_usage.services import rollups
 from megahub.delivery.models import Outbox, WebhookDelivery
 from megahub.delivery.services import endpoints
 from megahub.delivery.services import relay as telling
-from megahub.kernel import clock, journal, loop, queue
+from megahub.kernel import clock, journal, loop, money, queue
 from tests import world
 from tests.delivery.receiver import listening
 from tests.stubs import Scripted, completion
+
+BUDGET_USD = "5"
 
 
 def make(hook: str) -> dict[str, Any]:
     """The state that is backed up."""
     cast = world.make_cast(1)
-    world.make_budget(cast.company, "5")
+    world.make_budget(cast.company, BUDGET_USD)
     endpoints.register(cast.company.pk, {"url": hook, "events": ["job.completed"]})
     loop.run(pipeline.run(world.submit(cast.alice)))
     waits, runs, lost = (world.submit(cast.alice, later=True) for _ in range(3))
@@ -57,7 +60,7 @@ def make(hook: str) -> dict[str, Any]:
 
 def told() -> dict[str, Any]:
     """What must be the same before and after."""
-    windows = BudgetWindow.objects.order_by("pk")
+    windows = BudgetWindow.objects.filter(budget__limit=money.to_nano(Decimal(BUDGET_USD))).order_by("pk")
     return {
         "jobs": dict(AIJob.objects.unscoped().order_by("pk").values_list("job_id", "status")),
         "ledger": list(

@@ -135,6 +135,8 @@ class TestMaking:
         self, cast: Cast, used: int, monkeypatch: pytest.MonkeyPatch, seen: int, state: str
     ) -> None:
         """A transaction of another server, whose backup this one was restored from, is not waited for."""
+        if connection.vendor != "postgresql":
+            pytest.skip("SQLite has one transaction at a time")
         export = asked(cast)
         Export.objects.unscoped().filter(pk=export.pk).update(seen_xid=seen)
         monkeypatch.setattr(exports, "_transaction", {"xmin": 5, "xmax": 9}.__getitem__)
