@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import secrets
 import shutil
@@ -43,7 +42,6 @@ HOSTS = {
     "worker-2": f"{NET}.6",
 }
 PORTS = {"provider": 9100, "web": 8000, "hook": 9200}
-INSIDE = "HUB_INSIDE_NAMESPACE"
 LEASE_SECONDS = 8.0
 #: Who is cut off, and for how long: a worker for longer than its lease, the others for a while.
 CUTS = {"worker-2": 20.0, "web": 8.0, "data": 10.0}
@@ -56,10 +54,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=400)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--cut", nargs="*", choices=CUTS, default=list(CUTS))
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if os.environ.get(INSIDE) != "1":
-        command = ["unshare", "--net", "--mount", *services.module("tools.hosts", *arguments)]
-        return subprocess.run(command, env=os.environ | {INSIDE: "1"}, check=False).returncode
+    if not options.inside:
+        command = ["unshare", "--net", "--mount", *services.module("tools.hosts", "--inside", *arguments)]
+        return subprocess.run(command, check=False).returncode
     _lay_cables()
     folder = places.var_folder() / "hosts"
     shutil.rmtree(folder, ignore_errors=True)

@@ -51,6 +51,8 @@ def main(arguments: list[str]) -> int:
             return test(rest)
         if command == "chaos":
             return chaos.main(rest)
+        if command == "browser":
+            return browser.run()
         if command == "hosts":
             return hosts.main(rest)
         if command == "mutants":

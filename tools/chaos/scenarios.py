@@ -74,7 +74,7 @@ class Played:
 def provider_down(played: Played) -> None:
     """It answers 503 to whatever it is asked, while jobs wait."""
     options, built = played.options, played.stage
-    jobs, seconds = options.jobs or 60, 60 * (options.minutes or 0.3)
+    jobs, seconds = options.jobs or 60, 60 * (options.minutes or 0.15)
     proxy = built.proxies["provider"]
     built.change_weather("provider", "down")
     watch = Watch()
@@ -95,7 +95,7 @@ def provider_down(played: Played) -> None:
 def broker_down(played: Played) -> None:
     """It is killed and stays away; what is accepted meanwhile runs when it is back."""
     options, built = played.options, played.stage
-    jobs, seconds = options.jobs or 100, 60 * (options.minutes or 0.17)
+    jobs, seconds = options.jobs or 100, 60 * (options.minutes or 0.07)
     name = built.broker_program
     if not name:
         say("A broker of files is never down.")
