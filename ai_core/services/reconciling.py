@@ -83,7 +83,7 @@ def _as_claimed(job: AIJob, attempt_no: int) -> Claimed:
         brand_id=job.brand_id,
         user_id=job.created_by_id,
         api_key_id=job.api_key_id,
-        endpoint=job.endpoint,
+        endpoint="chat",
         model=job.model,
         provider=job.provider,
         generation=job.generation,

@@ -57,7 +57,8 @@ def test_it_works(cast: Cast, rung: Rung) -> None:
 
     row = world.row(job)
     assert (row.status, row.attempt_no, row.unknown_attempts) == ("completed", 1, 0)
-    assert row.response["choices"][0]["message"]["content"].endswith("echoes: Say hello.")
+    said = row.response["choices"][0]["message"]["content"]
+    assert said.startswith("[sandbox] gpt-4o-mini echoes: Say hello.")
     attempt = Attempt.objects.get(job=row)
     assert (attempt.phase, attempt.source) == ("done", "sandbox")
     (entry,) = world.ledger(job)

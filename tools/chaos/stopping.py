@@ -20,7 +20,8 @@ CALLING = (
     " WHERE a.phase = 'calling' AND s.kind = 'worker' AND s.ended_at IS NULL"
 )
 PHASES = "SELECT job_id, attempt_no FROM ai_core_attempt WHERE phase = '{phase}'"
-CLOSED = "SELECT job_id, attempt_no FROM ai_usage_ledgerentry WHERE kind IN ('settle', 'void')"
+#: (A job that was lost twice is voided by the reaper, under its last attempt's number.)
+SETTLED = "SELECT job_id, attempt_no FROM ai_usage_ledgerentry WHERE kind = 'settle'"
 COSTS = "SELECT job_id, attempt_no FROM ai_usage_ledgerentry WHERE kind = 'late'"
 Key = tuple[int, int]
 
@@ -34,7 +35,7 @@ class Stops:
 
     def settled(self, url: str) -> int:
         """How many of these ended their job after all."""
-        return len(self.held & keys(url, CLOSED))
+        return len(self.held & keys(url, SETTLED))
 
     def late(self, url: str) -> int:
         """Of how many the cost is in the ledger."""
