@@ -15,9 +15,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connection
 
-from tests.processes import clean_env, database_url
+from tests.processes import clean_env
 from tools import postgres, services
 from tools.report import ROOT
 
@@ -73,9 +74,10 @@ def place(database: None, tmp_path: Path) -> Iterator[Place]:
         yield Place(tmp_path, env, file.unlink)
         return
     env["PATH"] = f"{postgres.binaries()}:{python}:{env['PATH']}"
-    suites = database_url()
-    admin = suites.rpartition("/")[0] + "/postgres"
-    env |= {"DATABASE": NAME, "DATABASE_URL": suites.rpartition("/")[0] + f"/{NAME}", "ADMIN_URL": admin}
+    server_url = settings.DATABASE_URL.rpartition("/")[0]  # as its owner, whoever the suite signed in as
+    admin = f"{server_url}/postgres"
+    env |= {"DATABASE": NAME, "OWNER_URL": f"{server_url}/{NAME}", "ADMIN_URL": admin}
+    env["DATABASE_URL"] = env["OWNER_URL"]
     with psycopg.connect(admin, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {NAME}")
         try:

@@ -26,13 +26,13 @@ SETTLE = "ai_core/services/settle.py"
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mechanism, what stands for it in a file, what is put there instead, and the test that notices."""
+    """A mechanism, what stands for it in a file, what is put there instead, and the tests that notice."""
 
     name: str
     file: str
     before: str
     after: str
-    test: str
+    tests: tuple[str, ...]
 
 
 MUTANTS = (
@@ -43,84 +43,84 @@ MUTANTS = (
     " AND ai_core_aijob.attempt_no = r.attempt_no RETURNING""",
         """AND ai_core_aijob.status = 'running'"
     " RETURNING""",
-        f"{RECOVERY}::TestFence::test_a_late_answer_does_not_end_the_attempt_that_runs",
+        (f"{RECOVERY}::TestFence::test_a_late_answer_does_not_end_the_attempt_that_runs",),
     ),
     Mutant(
         "the unique constraint",
         "ai_usage/migrations/0008_ledger_indexes.py",
         " WHERE kind IN ('settle', 'void', 'manual')",
         " WHERE kind IN ('manual')",
-        "tests/ai_usage/test_ledger_rules.py::test_a_job_is_closed_once",
+        ("tests/ai_usage/test_ledger_rules.py::test_a_job_is_closed_once",),
     ),
     Mutant(
         "the outbox",
         SETTLE,
         "        outbox.record(session, [row for e in own if e.wanted for row in _told(e)])\n",
         "",
-        "tests/delivery/test_relay.py::test_a_failed_job",
+        ("tests/delivery/test_relay.py::test_a_failed_job",),
     ),
     Mutant(
         "the conditional update",
         "ai_usage/services/budgets.py",
         """spent - forgiven + reserved + unknown_exposure + %s <= b."limit")""",
         "%s >= 0)",
-        "tests/ai_usage/test_budgets.py::test_a_limit_of_zero_means_zero",
+        ("tests/ai_usage/test_budgets.py::test_a_limit_of_zero_means_zero",),
     ),
     Mutant(
         "the spool",
         "ai_core/services/spooling.py",
         "        return _spool().put(pack(settlement))\n",
         "        return None\n",
-        f"{SPOOLING}::TestWriting::test_the_answer_is_spooled_before_it_is_settled",
+        (f"{SPOOLING}::TestWriting::test_the_answer_is_spooled_before_it_is_settled",),
     ),
     Mutant(
         "the spool's replay",
         "ai_core/services/recovery.py",
         "    spooling.replay()\n",
         "",
-        f"{SPOOLING}::TestReplay::test_a_killed_process_is_settled_without_another_call",
+        (f"{SPOOLING}::TestReplay::test_a_killed_process_is_settled_without_another_call",),
     ),
     Mutant(
         "the late cost",
         SETTLE,
         "        if used:\n",
         "        if False:\n",
-        f"{RECOVERY}::TestFence::test_a_late_cost_counts_once",
+        (f"{RECOVERY}::TestFence::test_a_late_cost_counts_once",),
     ),
     Mutant(
         "the unknown exposure",
         SETTLE,
         'Charge(exposes=int(self.phase == "unknown"))',
         "Charge()",
-        f"{RECOVERY}::TestReaper::test_an_unknown_outcome_takes_room_until_it_expires",
+        (f"{RECOVERY}::TestReaper::test_an_unknown_outcome_takes_room_until_it_expires",),
     ),
     Mutant(
         "the one repeat",
         "ai_core/domain/retry.py",
         "MAX_UNKNOWN_REPEATS = 1",
         "MAX_UNKNOWN_REPEATS = 9",
-        f"{RECOVERY}::TestReaper::test_a_job_lost_twice_ends_with_an_unknown_outcome",
+        (f"{RECOVERY}::TestReaper::test_a_job_lost_twice_ends_with_an_unknown_outcome",),
     ),
     Mutant(
         "the claim's condition",
         "ai_core/services/claim.py",
         " AND status = 'pending' AND run_at <= %s",
         " AND run_at <= %s",
-        "tests/ai_core/test_run_later.py::test_a_bell_that_rings_twice_runs_the_job_once",
+        ("tests/ai_core/test_run_later.py::test_a_bell_that_rings_twice_runs_the_job_once",),
     ),
     Mutant(
         "the breaker",
         "ai_core/services/gates.py",
         "self.probes or (self.key not in _shut and self.health.is_bad(now))",
         "self.probes",
-        "tests/ai_core/test_gates.py::TestBreaker::test_a_provider_that_is_down_is_left_alone",
+        ("tests/ai_core/test_gates.py::TestBreaker::test_a_provider_that_is_down_is_left_alone",),
     ),
     Mutant(
         "the turns",
         "ai_core/services/turns.py",
         "ORDER BY t.turn, t.company_id <= %s, t.company_id LIMIT %s",
         "ORDER BY t.id, t.company_id <= %s LIMIT %s",
-        "tests/ai_core/test_turns.py::test_companies_take_turns",
+        ("tests/ai_core/test_turns.py::test_companies_take_turns",),
     ),
     Mutant(
         "the relay",
@@ -128,29 +128,31 @@ MUTANTS = (
         """        if AIJob.objects.unscoped().filter(pk=job.pk, ring_at=job.ring_at).update(ring_at=again):
 """,
         "        if False:\n",
-        f"{RECOVERY}::TestRelay::test_a_lost_bell_is_rung_again",
+        (f"{RECOVERY}::TestRelay::test_a_lost_bell_is_rung_again",),
     ),
     Mutant(
         "the reaper",
         "ai_core/services/recovery.py",
         "sum(_taken_back(attempt) for attempt in lost",
         "sum(False for attempt in lost",
-        f"{RECOVERY}::TestReaper::test_a_lost_job_is_run_again_once",
+        (f"{RECOVERY}::TestReaper::test_a_lost_job_is_run_again_once",),
     ),
     Mutant(
         "no repeat of what may have acted",
         "ai_core/domain/retry.py",
         "    return kinds <= WRITTEN_ONLY\n",
         "    return True\n",
-        f"{RECOVERY}::TestReaper::test_tools_that_act_are_not_called_twice",
+        (f"{RECOVERY}::TestReaper::test_tools_that_act_are_not_called_twice",),
     ),
     Mutant(
         "the repeat at another key",
         "ai_core/pipeline.py",
         "    job.unknown_attempts += moved and failed.outcome_unknown\n",
         "",
-        "tests/ai_core/test_routing.py::TestFallingOver"
-        "::test_a_call_that_may_have_been_done_is_repeated_once_in_all",
+        (
+            "tests/ai_core/test_routing.py::TestFallingOver"
+            "::test_a_call_that_may_have_been_done_is_repeated_once_in_all",
+        ),
     ),
     Mutant(
         "the cancel's flag",
@@ -159,7 +161,7 @@ MUTANTS = (
     " AND cancel_requested_at IS NULL RETURNING company_id""",
         """ AND attempt_no = %s"
     " RETURNING company_id""",
-        "tests/ai_core/test_run_later.py::test_a_job_cancelled_while_its_call_fails_is_not_given_back",
+        ("tests/ai_core/test_run_later.py::test_a_job_cancelled_while_its_call_fails_is_not_given_back",),
     ),
 )
 
@@ -173,7 +175,7 @@ def main(names: list[str], mutants: tuple[Mutant, ...] = MUTANTS) -> int:
     copy = folder / "hub"
     _copy(copy)
     began = time.monotonic()
-    tests = sorted({mutant.test for mutant in chosen})
+    tests = sorted({test for mutant in chosen for test in mutant.tests})
     code, seconds, told = _run(copy, folder, tests)
     if code:
         print(told)
@@ -198,7 +200,7 @@ def _dies(mutant: Mutant, copy: Path, folder: Path) -> bool:
     if "/migrations/" in mutant.file:
         shutil.rmtree(folder / "var", ignore_errors=True)
     try:
-        code, seconds, told = _run(copy, folder, [mutant.test])
+        code, seconds, told = _run(copy, folder, list(mutant.tests))
     finally:
         path.write_text(whole)
     noticed = [line.split(" ")[1] for line in told.splitlines() if line.startswith("FAILED ")]
