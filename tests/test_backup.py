@@ -91,6 +91,7 @@ def _drop(server: psycopg.Connection[Any]) -> None:
         server.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
 
 
+@pytest.mark.timeout(400)
 def test_it_works(place: Place) -> None:
     backup, restore = commands(connection.vendor)
     place.run(sys.executable, "manage.py", "migrate", "--verbosity", "0")
