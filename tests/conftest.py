@@ -92,11 +92,15 @@ def no_network() -> Iterator[None]:
 def database(
     django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
 ) -> Iterator[None]:
-    """The test database, open to every thread; what holds connections is closed at the end."""
+    """The test database, open to every thread; what holds connections is closed at the end.
+
+    With PYTEST_KEEP_DATABASE=1 it stays, and the next run finds it migrated (tools/mutants.py).
+    """
+    keepdb = os.environ.get("PYTEST_KEEP_DATABASE") == "1"
     with django_db_blocker.unblock():
         # A pool that is there already leads into the developer's database, not the tests'.
         assert not hasattr(connection, "_connection_pools") or not connection._connection_pools
-        created = setup_databases(verbosity=0, interactive=False)
+        created = setup_databases(verbosity=0, interactive=False, keepdb=keepdb)
         take_a_net_away()
         owner = sign_in_as_application()
         yield
@@ -111,7 +115,7 @@ def database(
         loop.close_reader_connections()
         end_other_sessions()
         sign_in_as(owner)
-        teardown_databases(created, verbosity=0)
+        teardown_databases(created, verbosity=0, keepdb=keepdb)
 
 
 def take_a_net_away() -> None:
