@@ -25,6 +25,12 @@ from tests.exports import made_export, made_schedule
 from tests.world import RUN, Cast
 
 SPARE_MODEL = "granite"
+#: Models of which somebody may add a row.
+ADDED = {
+    "tenancy.company", "tenancy.brand", "tenancy.user", "tenancy.membership", "tenancy.apikey",
+    "auth.group", "ai_providers.aimodel", "ai_providers.aicredentials", "ai_providers.exchangerate",
+    "ai_usage.budget", "ai_usage.alertrule", "ai_guard.guardpolicy",
+}  # fmt: skip
 
 
 @pytest.fixture

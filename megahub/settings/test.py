@@ -8,6 +8,7 @@ from megahub.settings.dev import *  # noqa: F403
 from megahub.settings.dev import DATABASES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WHITENOISE_MAX_AGE = 3600  # a browser asks for each file once, not with every page
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 HUB_MAX_BODY_BYTES = 1024 * 1024
 HUB_SIGN_IN_ADDRESS_LIMIT = HUB_REFRESH_LIMIT = 100_000  # all tests come from one address

@@ -21,16 +21,11 @@ from ai_usage.models import (
 from megahub.audit.models import AuditHead
 from megahub.delivery.models import WebhookEndpoint
 from megahub.tenancy.models import RefreshToken, Throttle, User
-from tests.each import webhook
+from tests.each import ADDED, webhook
 from tests.world import RUN, Cast
 
 APPS = set("tenancy audit delivery ai_providers ai_guard ai_usage ai_core ai_openai ai_batch".split())
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label_lower)
-ADDED = {
-    "tenancy.company", "tenancy.brand", "tenancy.user", "tenancy.membership", "tenancy.apikey",
-    "auth.group", "ai_providers.aimodel", "ai_providers.aicredentials", "ai_providers.exchangerate",
-    "ai_usage.budget", "ai_usage.alertrule", "ai_guard.guardpolicy",
-}  # fmt: skip
 DELETED = {
     "tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget", "ai_usage.alertrule",
     "ai_guard.guardpolicy",
