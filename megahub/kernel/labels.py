@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 #: By the name of the column, whichever the model; a column that is not named here keeps its own name.
 FIELDS: dict[str, Any] = {
+    "accepted_at": _("accepted"),
+    "accepted_by": _("accepted by"),
     "ai_job": _("job"),
     "alert_type": _("type"),
     "amount_nano": _("amount (nano-units of the currency)"),
@@ -50,6 +52,7 @@ FIELDS: dict[str, Any] = {
     "disabled_at": _("switched off"),
     "disabled_reason": _("why it is off"),
     "display_name": _("displayed name"),
+    "email": _("e-mail"),
     "email_sent": _("mailed"),
     "email_sent_at": _("mailed at"),
     "ended_at": _("ended"),
@@ -124,6 +127,7 @@ FIELDS: dict[str, Any] = {
     "resolution_note": _("note on the resolution"),
     "resolved_at": _("resolved"),
     "retired_at": _("retired"),
+    "requests_per_minute": _("requests per minute"),
     "revision": _("revision"),
     "revoked_at": _("revoked"),
     "rewrapped_at": _("wrapped again"),
@@ -152,6 +156,7 @@ FIELDS: dict[str, Any] = {
     "threshold": _("threshold"),
     "threshold_value": _("threshold"),
     "timezone": _("time zone"),
+    "tokens_per_minute": _("tokens per minute"),
     "token_version": _("version of the tokens"),
     "total_tokens": _("tokens"),
     "unit": _("unit"),
