@@ -15,21 +15,23 @@ from ai_core.services import forgetting
 from ai_guard.services import findings, policies
 from ai_providers import services as providers
 from ai_providers.models import AIModel
-from ai_usage.models import AIUsageAlert, AlertRule, JobRating, UnknownExposure, UsageRollup
+from ai_usage.models import AIUsageAlert, AlertRule, JobRating, RateLimit, UnknownExposure, UsageRollup
 from megahub.delivery.domain import events, signing
 from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.kernel import cache, clock, loop, trail
+from megahub.tenancy import members
 from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn
 from tests import world
 from tests.exports import made_export, made_schedule
 from tests.world import RUN, Cast
 
 SPARE_MODEL = "granite"
+INVITED = {"email": "", "role": "member", "brands": [], "expires_in_days": 7}
 #: Models of which somebody may add a row.
 ADDED = {
     "tenancy.company", "tenancy.brand", "tenancy.user", "tenancy.membership", "tenancy.apikey",
     "auth.group", "ai_providers.aimodel", "ai_providers.aicredentials", "ai_providers.exchangerate",
-    "ai_usage.budget", "ai_usage.alertrule", "ai_guard.guardpolicy",
+    "ai_usage.budget", "ai_usage.alertrule", "ai_guard.guardpolicy", "ai_usage.ratelimit",
 }  # fmt: skip
 
 
@@ -43,6 +45,8 @@ def one_of_each(cast: Cast) -> Any:
     IdempotencyKey.objects.unscoped().create(
         company=cast.company, route="r", key=f"key-{cast.company.pk}", body_digest="0", job_ref="j"
     )
+    RateLimit.objects.unscoped().create(company=cast.company, requests_per_minute=10**6)
+    members.invite(cast.alice.caller, INVITED)
     made_export(cast)
     made_schedule(cast)
     AIUsageAlert.objects.unscoped().create(

@@ -15,13 +15,22 @@ from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob
 from ai_providers import services as providers
 from ai_providers.models import AICredentials, SealedKey
-from ai_usage.models import AIUsageAlert, AlertRule, Export, ExportSchedule, JobRating, LedgerEntry
+from ai_usage.models import (
+    AIUsageAlert,
+    AlertRule,
+    Budget,
+    Export,
+    ExportSchedule,
+    JobRating,
+    LedgerEntry,
+    RateLimit,
+)
 from ai_usage.services import alerts
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
 from megahub.kernel import loop
-from megahub.tenancy import services
-from megahub.tenancy.models import ApiKey
+from megahub.tenancy import members, services
+from megahub.tenancy.models import ApiKey, Brand, Invitation, Membership
 from tests import routes, world
 from tests.conftest import Api
 from tests.delivery.receiver import Receiver, listening
@@ -50,6 +59,9 @@ class Row:
     body: Any = None
 
 
+#: A rate limit that nothing here comes near.
+ROOMY = {"scope": "model", "scope_value": "o1", "requests_per_minute": 10**6}
+INVITED = {"email": "canary@example.com", "role": "member", "brands": [], "expires_in_days": 7}
 MINE = {"description": "mine now"}
 ROWS = [
     Row("GET", "/ai/jobs/{ref}/", "job"),
@@ -91,6 +103,15 @@ ROWS = [
     Row("PATCH", "/ai/usage/export-schedules/{pk}/", "export_schedule", {"hour": 9}),
     Row("GET", "/ai/usage/export-schedules/{pk}/history/", "export_schedule"),
     Row("DELETE", "/ai/usage/export-schedules/{pk}/", "export_schedule"),
+    Row("GET", "/ai/rate-limits/{pk}/", "rate_limit"),
+    Row("PUT", "/ai/rate-limits/{pk}/", "rate_limit", {"requests_per_minute": 1}),
+    Row("PATCH", "/ai/rate-limits/{pk}/", "rate_limit", {"is_active": False}),
+    Row("DELETE", "/ai/rate-limits/{pk}/", "rate_limit"),
+    Row("GET", "/ai/budgets/{pk}/", "budget"),
+    Row("GET", "/ai/budgets/{pk}/windows/", "budget"),
+    Row("PUT", "/ai/budgets/{pk}/", "budget", {"limit": "99"}),
+    Row("PATCH", "/ai/budgets/{pk}/", "budget", {"is_active": False}),
+    Row("DELETE", "/ai/budgets/{pk}/", "budget"),
     Row("GET", "/ai/alerts/{pk}/", "alert"),
     Row("PUT", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
     Row("POST", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
@@ -108,6 +129,11 @@ ROWS = [
     Row("GET", "/ai/webhooks/{webhook_pk}/deliveries/{pk}/", "delivery"),
     Row("POST", "/ai/webhooks/{webhook_pk}/deliveries/{pk}/redeliver/", "delivery"),
     Row("DELETE", "/auth/keys/{key_id}/", "key"),
+    Row("GET", "/auth/members/{pk}/", "member"),
+    Row("PATCH", "/auth/members/{pk}/", "member", {"role": "viewer"}),
+    Row("DELETE", "/auth/members/{pk}/", "member"),
+    Row("DELETE", "/auth/invitations/{pk}/", "invitation"),
+    Row("PATCH", "/auth/brands/{pk}/", "other_brand", {"name": "mine now"}),
 ]
 #: Ids in the query.
 QUERIES = [Row("GET", "/ai/openai/completion/job_result/?job_id={ref}", "job")]
@@ -145,6 +171,11 @@ class Owned:
     delivery: WebhookDelivery
     export: Export
     export_schedule: ExportSchedule
+    rate_limit: RateLimit
+    budget: Budget
+    member: Membership
+    invitation: Invitation
+    other_brand: Brand
     strangers: WebhookEndpoint
     receiver: Receiver
 
@@ -180,6 +211,11 @@ class Owned:
             Export,
             ExportSchedule,
             AIJob,
+            RateLimit,
+            Budget,
+            Membership,
+            Invitation,
+            Brand,
             ApiKey,
             AIBatch,
             StoredFile,
@@ -268,6 +304,11 @@ def owned(
         delivery=endpoints.try_out(webhook),
         export=made_export(cast, "Canary"),
         export_schedule=made_schedule(cast, "Canary"),
+        rate_limit=RateLimit.objects.unscoped().create(company=cast.company, **ROOMY),
+        budget=world.make_budget(cast.company, "1000000", scope="model", scope_value="o1"),
+        member=Membership.objects.of(company).get(user=cast.bob.user),
+        invitation=members.invite(alice.caller, INVITED)[0],
+        other_brand=members.make_brand(alice.caller, "Canary"),
         strangers=strangers,
         receiver=receiver,
     )

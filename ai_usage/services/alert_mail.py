@@ -43,7 +43,7 @@ def recipients_of(company: Company) -> dict[str, list[str]]:
     A person's own language goes before the company's.
     """
     members = Membership.objects.of(company.pk).filter(
-        role__in=(Role.OWNER, Role.ADMIN), user__is_active=True
+        role__in=(Role.OWNER, Role.ADMIN), is_active=True, user__is_active=True
     )
     own = members.exclude(user__email="").order_by("id").values_list("user__language", "user__email")
     found: dict[str, list[str]] = {}

@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 #: By the name of the column, whichever the model; a column that is not named here keeps its own name.
 FIELDS: dict[str, Any] = {
+    "accepted_at": _("accepted"),
+    "accepted_by": _("accepted by"),
     "action": _("action"),
     "actor_kind": _("by"),
     "actor_name": _("who"),
@@ -63,6 +65,7 @@ FIELDS: dict[str, Any] = {
     "disabled_at": _("switched off"),
     "disabled_reason": _("why it is off"),
     "display_name": _("displayed name"),
+    "email": _("e-mail"),
     "email_sent": _("mailed"),
     "email_sent_at": _("mailed at"),
     "ended_as": _("how it ended"),
@@ -176,6 +179,7 @@ FIELDS: dict[str, Any] = {
     "relayed_at": _("relayed"),
     "removed_at": _("content removed"),
     "request_id": _("request"),
+    "requests_per_minute": _("requests per minute"),
     "requires_async": _("always run by a worker"),
     "resolution_note": _("note on the resolution"),
     "resolved_at": _("resolved"),
@@ -226,6 +230,7 @@ FIELDS: dict[str, Any] = {
     "timezone": _("time zone"),
     "to": _("to"),
     "token_version": _("version of the tokens"),
+    "tokens_per_minute": _("tokens per minute"),
     "total_jobs": _("jobs"),
     "total_tokens": _("tokens"),
     "uid": _("number"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 from django.utils import translation
 from django.utils.translation import gettext
@@ -21,6 +21,7 @@ from megahub.kernel.text import said
 
 log = logging.getLogger("megahub.requests")
 
+R = TypeVar("R", bound=HttpResponseBase)
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 API_PREFIXES = ("/ai/", "/auth/", "/v1/", "/api/")
 
@@ -57,15 +58,20 @@ def say(request: HttpRequest, text: str) -> str:
 def error_response(request: HttpRequest, error: HubError) -> HttpResponse:
     """``error_body`` as an answer with the error's status and headers."""
     response = json_response(error_body(request, error), error.status)
-    for name, value in surfaces.headers(error).items():
-        response[name] = value
-    return response
+    return with_headers(response, surfaces.headers(error))
 
 
 def json_response(content: Any, status: int = 200) -> HttpResponse:
     """A JSON answer from anything ``orjson`` can write, or from ready bytes."""
     raw = content if isinstance(content, bytes) else body.dumps(content)
     return HttpResponse(raw, status=status, content_type="application/json")
+
+
+def with_headers(response: R, headers: Mapping[str, str]) -> R:
+    """The answer with more headers."""
+    for name, value in headers.items():
+        response[name] = value
+    return response
 
 
 def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -14,6 +14,7 @@ from django.urls import reverse
 from ai_batch.models import Line, LineResult
 from ai_core.models import BatchJob
 from ai_usage.models import (
+    RateBucket,
     RatingChange,
     RollupCursor,
     UsageDay,
@@ -28,11 +29,12 @@ APPS = set("tenancy audit delivery ai_providers ai_guard ai_usage ai_core ai_ope
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label_lower)
 DELETED = {
     "tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget", "ai_usage.alertrule",
-    "ai_guard.guardpolicy",
+    "ai_guard.guardpolicy", "ai_usage.ratelimit",
 }  # fmt: skip
 #: Looked at only, whoever asks.
 READ_ONLY = {
-    "tenancy.signin", "tenancy.companykey", "tenancy.idempotencykey", "ai_providers.sealedkey",
+    "tenancy.signin", "tenancy.companykey", "tenancy.invitation", "tenancy.idempotencykey",
+    "ai_providers.sealedkey",
     "ai_usage.budgetwindow", "ai_usage.ledgerentry", "ai_usage.aijobusage", "ai_core.aijob",
     "ai_core.attempt", "ai_core.workersession", "ai_core.aibatch", "ai_openai.openaijob",
     "delivery.webhookendpoint", "delivery.webhookdelivery", "delivery.outbox",
@@ -49,13 +51,15 @@ def address(model: Any, page: str, *args: Any) -> str:
 def test_every_model_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
     # Refresh tokens are shown with their sign-in, a batch's jobs with the batch; days are rollups, a
-    # rating's changes are in it; a throttle counts somebody's tries under a digest. Lines are a batch's
+    # rating's changes are in it; buckets are limits'; a throttle counts tries
+    # under a digest. Lines are a batch's
     # own, and their results its company's.
     inside = {
         RefreshToken,
         BatchJob,
         UsageDay,
         RollupCursor,
+        RateBucket,
         RatingChange,
         Throttle,
         AuditHead,

@@ -97,6 +97,10 @@ class CompanyAdmin(Kept, HubAdmin):
         asked = ("name", "slug", "timezone", "language", "use_sandbox", "is_active")
         return asked if obj is None else (*asked, "created_at", "rows")
 
+    def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type[TabularInline], ...]:
+        """A company that is being made has brands first of all, and nothing else yet."""
+        return (BrandInline,) if obj is None else self.inlines
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "timezone":
             zones = [(name, name) for name in sorted(available_timezones())]

@@ -17,9 +17,9 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from megahub.kernel import cache, clock
-from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyInline
+from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyAdmin, ReadOnlyInline
 from megahub.tenancy.admin.companies import MembershipInline
-from megahub.tenancy.models import Membership, SignIn, User
+from megahub.tenancy.models import Invitation, Membership, SignIn, User
 
 
 class MembershipForm(forms.ModelForm):
@@ -39,15 +39,27 @@ class MembershipAdmin(HubAdmin):
 
     names = (_("membership"), _("memberships"))
     form = MembershipForm
-    list_display = ("user", "company", "role", "default_brand", "created_at")
-    list_filter = (("company", AutocompleteSelectFilter), "role")
+    list_display = ("user", "company", "role", "is_active", "default_brand", "created_at")
+    list_filter = (("company", AutocompleteSelectFilter), "role", "is_active")
     list_select_related = ("user", "company", "default_brand")
     search_fields = ("user__username", "user__email", "company__name")
-    fields = ("company", "user", "role", "brands", "default_brand", "created_at")
+    fields = ("company", "user", "role", "brands", "default_brand", "is_active", "created_at")
     autocomplete_fields = ("company", "user", "brands", "default_brand")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:
         return ("created_at",) if obj is None else ("company", "user", "created_at")
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    """Who was invited, by whom, and what became of it."""
+
+    names = (_("invitation"), _("invitations"))
+    list_display = ("company", "email", "role", "created_by", "expires_at", "revoked_at", "accepted_by")
+    list_filter = (("company", AutocompleteSelectFilter), "role")
+    list_select_related = ("company", "created_by", "accepted_by")
+    ordering = ("-pk",)
+    fields = (*list_display[:4], "brands", "created_at", *list_display[4:6], "accepted_at", "accepted_by")
 
 
 class CompaniesInline(MembershipInline):
