@@ -6,7 +6,9 @@ from datetime import date
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.urls import reverse
 
 from ai_batch.models import Batch, BatchSchedule, StoredFile
 from ai_core import pipeline
@@ -119,3 +121,16 @@ def webhook(cast: Cast) -> str:
     WebhookDelivery.objects.unscoped().create(endpoint=endpoint, body="{}", **told)
     Outbox.objects.unscoped().create(data={}, **told)
     return secret
+
+
+def addresses() -> list[tuple[str, str]]:
+    """Every page of the admin: a model's list, its newest row, and where one is added."""
+    found = []
+    for model in sorted(admin.site._registry, key=lambda model: model._meta.label_lower):
+        name = model._meta.label_lower.replace(".", "_")
+        row = model._default_manager.order_by("-pk").first()
+        found.append((f"{name}-list", reverse(f"admin:{name}_changelist")))
+        found.append((f"{name}-row", reverse(f"admin:{name}_change", args=[row.pk])))
+        if model._meta.label_lower in ADDED:
+            found.append((f"{name}-add", reverse(f"admin:{name}_add")))
+    return found
