@@ -19,7 +19,7 @@ from django.conf import settings
 
 from ai_core import selectors
 from ai_core.models import AIJobType
-from ai_core.services import alternatives, calls, endings, gates, guarding
+from ai_core.services import alternatives, calls, endings, gates, guarding, pacing
 from ai_core.services.accept import ACCEPT, Acceptance, acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
@@ -63,9 +63,16 @@ async def submit(order: Order) -> Job | Replay:
 
     Raises the HubError that names what is wrong; then no job was written. A Replay: the key was used.
     """
-    job, entry = await _checked(order)
-    result = await _advised(ACCEPT, entry, entry)
+    drafted = await draft(order)
+    await pacing.let_in(drafted)
+    try:
+        job, entry = await _checked(drafted)
+        result = await _advised(ACCEPT, entry, entry)
+    except BaseException:
+        pacing.give_back(drafted.job)
+        raise
     if isinstance(result, Replay):
+        pacing.give_back(job)
         return result
     job.pk = result
     if job.is_async:
@@ -77,7 +84,7 @@ async def submit(order: Order) -> Job | Replay:
 
 async def amend(order: Order, job_pk: int, revision: int, told: trail.Entry | None = None) -> None:
     """Give a pending job another input, checked and reserved for like a new one. Raises HubErrors."""
-    _, entry = await _checked(order)
+    _, entry = await _checked(await draft(order))
     await _advised(AMEND, Amendment(job_pk, revision, entry, told), entry)
 
 
@@ -89,9 +96,8 @@ async def _advised(writer: journal.Writer, entry: Any, accepted: Acceptance) -> 
         raise await alternatives.advised(error, accepted.job) from None
 
 
-async def _checked(order: Order) -> tuple[Job, Acceptance]:
-    """The job that an order would become, and its rows. Raises what is wrong with it."""
-    drafted = await draft(order)
+async def _checked(drafted: Draft) -> tuple[Job, Acceptance]:
+    """A drafted job and its rows. Raises what is wrong with it."""
     job = drafted.job
     await guarding.check_input(job)
     job.warnings = await warnings_of(job.company_id, job.terms)
@@ -262,7 +268,7 @@ async def _reopen(claimed: Claimed) -> Job:
         raise CredentialsChanged
     order = claimed.as_order()
     cleaned = params.clean(terms.spec, order.body, with_defaults=order.with_defaults)
-    return Job(
+    job = Job(
         order=order,
         policy=replace(await policies.of(claimed.company_id), keep=claimed.keep or "all"),
         brand_id=claimed.brand_id,
@@ -277,6 +283,8 @@ async def _reopen(claimed: Claimed) -> Job:
         attempt_no=claimed.attempt_no,
         unknown_attempts=claimed.unknown_attempts,
     )
+    await pacing.remember(job, claimed.accepted_ms)
+    return job
 
 
 async def _produce(job: Job, emit: Emit) -> None:

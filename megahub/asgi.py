@@ -25,6 +25,7 @@ from ai_core import pipeline  # noqa: E402
 from ai_core.services import spooling  # noqa: E402
 from ai_core.services.sessions import PROCESS  # noqa: E402
 from ai_providers.adapters import http  # noqa: E402
+from ai_usage.services import rate_script  # noqa: E402
 from megahub import celery  # noqa: E402, F401  (its application is everybody's)
 from megahub.kernel import cors, journal, loop  # noqa: E402
 from megahub.kernel import scope as rows  # noqa: E402
@@ -84,4 +85,5 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await loop.in_thread(PROCESS.end)
     spooling.close()
     await http.close()
+    await rate_script.close()
     await send({"type": "lifespan.shutdown.complete"})

@@ -30,6 +30,7 @@ from django.test.utils import setup_databases, teardown_databases
 
 from ai_providers.adapters import http
 from ai_providers.adapters.registry import ADAPTERS
+from ai_usage.services import rate_script
 from megahub.tenancy import guarding, protection
 from megahub.tenancy.models import Company
 from megahub.tenancy.scoping import Scoped
@@ -173,6 +174,9 @@ def close_provider_connections() -> None:
     for running in list(http._sessions):
         if running.is_running():
             asyncio.run_coroutine_threadsafe(http.close(), running).result(timeout=5)
+    for running in list(rate_script._wires):
+        if running.is_running():
+            asyncio.run_coroutine_threadsafe(rate_script.close(), running).result(timeout=5)
 
 
 def end_other_sessions() -> None:

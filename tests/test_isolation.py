@@ -15,7 +15,7 @@ from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob
 from ai_providers import services as providers
 from ai_providers.models import AICredentials, SealedKey
-from ai_usage.models import AIUsageAlert, AlertRule, Export, ExportSchedule, JobRating, LedgerEntry
+from ai_usage.models import AIUsageAlert, AlertRule, Export, ExportSchedule, JobRating, LedgerEntry, RateLimit
 from ai_usage.services import alerts
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
@@ -50,6 +50,8 @@ class Row:
     body: Any = None
 
 
+#: A rate limit that nothing here comes near.
+ROOMY = {"scope": "model", "scope_value": "o1", "requests_per_minute": 10**6}
 MINE = {"description": "mine now"}
 ROWS = [
     Row("GET", "/ai/jobs/{ref}/", "job"),
@@ -90,6 +92,10 @@ ROWS = [
     Row("PATCH", "/ai/usage/export-schedules/{pk}/", "export_schedule", {"hour": 9}),
     Row("GET", "/ai/usage/export-schedules/{pk}/history/", "export_schedule"),
     Row("DELETE", "/ai/usage/export-schedules/{pk}/", "export_schedule"),
+    Row("GET", "/ai/rate-limits/{pk}/", "rate_limit"),
+    Row("PUT", "/ai/rate-limits/{pk}/", "rate_limit", {"requests_per_minute": 1}),
+    Row("PATCH", "/ai/rate-limits/{pk}/", "rate_limit", {"is_active": False}),
+    Row("DELETE", "/ai/rate-limits/{pk}/", "rate_limit"),
     Row("GET", "/ai/alerts/{pk}/", "alert"),
     Row("PUT", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
     Row("POST", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
@@ -144,6 +150,7 @@ class Owned:
     delivery: WebhookDelivery
     export: Export
     export_schedule: ExportSchedule
+    rate_limit: RateLimit
     strangers: WebhookEndpoint
     receiver: Receiver
 
@@ -179,6 +186,7 @@ class Owned:
             Export,
             ExportSchedule,
             AIJob,
+            RateLimit,
             ApiKey,
             AIBatch,
             StoredFile,
@@ -267,6 +275,7 @@ def owned(
         delivery=endpoints.try_out(webhook),
         export=made_export(cast, "Canary"),
         export_schedule=made_schedule(cast, "Canary"),
+        rate_limit=RateLimit.objects.unscoped().create(company=cast.company, **ROOMY),
         strangers=strangers,
         receiver=receiver,
     )

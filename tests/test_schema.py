@@ -55,6 +55,8 @@ ENDPOINTS = {
     "/ai/providers/health/": "get",
     "/ai/providers/{ref}/": "get",
     "/ai/quotas/": "get put",
+    "/ai/rate-limits/": "get post",
+    "/ai/rate-limits/{id}/": "get put patch delete",
     "/ai/usage/": "get post",
     "/ai/usage/cost_breakdown/": "get",
     "/ai/usage/dashboard/": "get",

@@ -15,8 +15,9 @@ from ai_batch.domain.refusals import NoSuchFile
 from ai_batch.models import StoredFile
 from ai_batch.services import batches, files
 from ai_batch.services.files import Owner
+from ai_usage.services import rates
 from megahub.kernel import body, fastlane, loop, trail
-from megahub.kernel.requests import json_response
+from megahub.kernel.requests import json_response, with_headers
 from megahub.tenancy.authentication import for_caller
 from megahub.tenancy.selectors import Caller
 
@@ -116,7 +117,9 @@ async def all_batches(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     if request.method == "GET":
         return json_response(await loop.in_thread(listed, caller, request.GET.dict()))
     fields = forms.batch_of(body.json_object(request.body))
-    return json_response(shapes.batch(await loop.in_thread(batches.create, caller, fields)))
+    taken = await rates.take(caller, None, 0)
+    response = json_response(shapes.batch(await loop.in_thread(batches.create, caller, fields)))
+    return with_headers(response, rates.headers(taken))
 
 
 def listed(caller: Caller, query: dict[str, str]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from ai_batch.api import forms, guide_documents, orders, shapes
 from ai_batch.domain import progress, tables
 from ai_batch.models import Batch
 from ai_batch.services import batches
+from ai_usage.services import rates
 from megahub.kernel import clock, fastlane, loop, money, trail
-from megahub.kernel.requests import json_response
+from megahub.kernel.requests import json_response, with_headers
 from megahub.tenancy.authentication import for_caller
 from megahub.tenancy.selectors import Caller
 
@@ -65,7 +66,8 @@ def said(batch: Batch, status: int = 200) -> HttpResponse:
 async def create(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """``POST /api/batch/create``: of a list, of a file uploaded before, or of one sent along."""
     caller.require_brand()
-    return said(await orders.create(request, caller), 201)
+    taken = await rates.take(caller, None, 0)
+    return with_headers(said(await orders.create(request, caller), 201), rates.headers(taken))
 
 
 @guide_documents.UPLOAD
@@ -174,7 +176,9 @@ async def cancel(request: HttpRequest, caller: Caller, batch_id: str) -> HttpRes
 @for_caller(POST="inference")
 async def retry_failed(request: HttpRequest, caller: Caller, batch_id: str) -> HttpResponseBase:
     """``POST /api/batch/{id}/retry_failed``."""
-    return said(await loop.in_thread(batches.retry_failed, caller, batch_id), 201)
+    taken = await rates.take(caller, None, 0)
+    made = await loop.in_thread(batches.retry_failed, caller, batch_id)
+    return with_headers(said(made, 201), rates.headers(taken))
 
 
 @guide_documents.EVENTS

@@ -12,7 +12,8 @@ from ai_core import pipeline
 from ai_core.domain import kinds
 from ai_core.models import AIJob
 from ai_core.services import edit
-from ai_core.services.job import Order
+from ai_core.services.job import Job, Order
+from ai_usage.services import rates
 from megahub.kernel import loop, trail
 from megahub.tenancy import idempotency
 from megahub.tenancy.authentication import caller_of
@@ -45,19 +46,19 @@ def order_of(request: Request, asked: dict[str, Any], route: str | None = "ai-jo
     )
 
 
-def submit(order: Order) -> tuple[str, bool]:
-    """Accept a job; one that is not for later is run before the answer: (its ref, whether replayed)."""
+def submit(order: Order) -> tuple[str, dict[str, str]]:
+    """Accept a job; one that is not for later is run before the answer: its ref, and headers to send."""
     result = loop.run(_submitted(order))
-    return (result.job_ref, True) if isinstance(result, Replay) else (str(result), False)
+    if isinstance(result, Replay):
+        return result.job_ref, {"Idempotency-Replayed": "true"}
+    return str(result.pk), rates.headers(result.taken)
 
 
-async def _submitted(order: Order) -> int | Replay:
+async def _submitted(order: Order) -> Job | Replay:
     job = await pipeline.submit(order)
-    if isinstance(job, Replay):
-        return job
-    if not job.is_async:
+    if isinstance(job, Job) and not job.is_async:
         await pipeline.finish(job)
-    return job.pk
+    return job
 
 
 def change(request: Request, job: AIJob, changes: dict[str, Any]) -> None:

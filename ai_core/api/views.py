@@ -31,6 +31,7 @@ from megahub.kernel.errors import (
 from megahub.kernel.openapi import KEY_PARAMETER
 from megahub.kernel.pagination import Pages
 from megahub.kernel.refusals import PROVIDER, SPENDING, named
+from megahub.kernel.requests import with_headers
 from megahub.kernel.shapes import read
 from megahub.kernel.snapshot import snapshot
 from megahub.tenancy import selectors as tenancy
@@ -132,11 +133,8 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         """Accept a job; a worker runs it (``is_async: false``: before the answer)."""
         shape = shapes.NewJob(data=request.data)
         shape.is_valid(raise_exception=True)
-        self.kwargs["ref"], replayed = orders.submit(orders.order_of(request, shape.validated_data))
-        response = self._detail(status.HTTP_201_CREATED)
-        if replayed:
-            response["Idempotency-Replayed"] = "true"
-        return response
+        self.kwargs["ref"], headers = orders.submit(orders.order_of(request, shape.validated_data))
+        return with_headers(self._detail(status.HTTP_201_CREATED), headers)
 
     @extend_schema(request=shapes.ChangedJob, responses=shapes.JobDetail, extensions=CHANGES)
     def update(self, request: Request, ref: str) -> Response:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -30,7 +30,7 @@ TAKE = (
     " AND cancel_requested_at IS NULL AND deleted_at IS NULL"
     " RETURNING id, job_id, company_id, brand_id, created_by_id, api_key_id, endpoint, model,"
     " provider, generation, sandbox, with_defaults, input_data, attempt_no, max_attempts, unknown_attempts,"
-    " keep"
+    " keep, created_at"
 )
 NEXT = (
     "UPDATE ai_core_aijob SET attempt_no = attempt_no + 1, revision = revision + 1"
@@ -75,6 +75,15 @@ class Claimed:
     max_attempts: int
     unknown_attempts: int
     keep: str | None = None
+    created_at: datetime | str = ""
+
+    @property
+    def accepted_ms(self) -> int:
+        """When it was accepted; 0 where nobody has told."""
+        told = self.created_at
+        if isinstance(told, str):
+            told = datetime.fromisoformat(told or "1970-01-01").replace(tzinfo=UTC)
+        return int(told.timestamp() * 1000)
 
     @property
     def reasoning_effort(self) -> str | None:

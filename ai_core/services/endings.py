@@ -8,7 +8,7 @@ from typing import Any
 
 from ai_core.domain import retry
 from ai_core.domain.states import advance
-from ai_core.services import guarding, spooling
+from ai_core.services import guarding, pacing, spooling
 from ai_core.services.claim import GIVE_BACK_JOB, Claimed, Return
 from ai_core.services.closing import event_of, settlement
 from ai_core.services.job import Job, Mark
@@ -44,6 +44,7 @@ async def end(job: Job) -> None:
         job.was_sent = job.was_sent and job.error.outcome_unknown
         job.error = JobCancelled()
     _close(job)
+    pacing.put_right(job)
     ended = _settlement(job)
     job.marks.append(spooling.keep(ended))
     if not await _patiently(_settled(ended, job.marks), job):

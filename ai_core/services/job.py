@@ -15,6 +15,7 @@ from ai_providers.domain.params import Cleaned
 from ai_providers.domain.pricing import Cost, Estimate
 from ai_providers.domain.wire import Access, Call, Completion, Endpoint, Usage
 from ai_providers.selectors import Terms
+from ai_usage.services.rates import Taken
 from megahub.kernel.errors import HubError
 from megahub.kernel.spool import Segment
 from megahub.tenancy.idempotency import Claim
@@ -78,6 +79,8 @@ class Job:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     #: What its company keeps and allows.
     policy: Policy = NOTHING
+    #: What it took of its company's rate limits.
+    taken: Taken | None = None
 
     access: Access | None = None
     #: Whether its attempt has been sent to a provider: what was never sent is never unknown.

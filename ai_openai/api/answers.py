@@ -19,8 +19,9 @@ from ai_core.models import AIJob
 from ai_core.services.job import Job
 from ai_core.services.warnings import warnings_of_row
 from ai_openai.domain.chat import sse
+from ai_usage.services import rates
 from megahub.kernel.errors import HubError, ServerError
-from megahub.kernel.requests import error_body, json_response, say
+from megahub.kernel.requests import error_body, json_response, say, with_headers
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def of_job(request: HttpRequest, job: Job, content: Any, status: int = 200) -> H
     """A JSON answer about a job of this process."""
     response = json_response(content, status)
     _tell(request, response, job.job_ref, job.terms.is_sandbox, job.warnings)
-    return response
+    return with_headers(response, rates.headers(job.taken))
 
 
 def of_row(request: HttpRequest, row: AIJob, content: Any, status: int = 200) -> HttpResponse:
@@ -44,7 +45,7 @@ def stream_of_job(request: HttpRequest, job: Job, events: AsyncGenerator[bytes])
     """Server-sent events about a job; an error on the way is one last event of the path's surface."""
     response = StreamingHttpResponse(told(request, events), content_type="text/event-stream")
     _tell(request, response, job.job_ref, job.terms.is_sandbox, job.warnings)
-    return response
+    return with_headers(response, rates.headers(job.taken))
 
 
 def stream_of_row(request: HttpRequest, row: AIJob, events: AsyncGenerator[bytes]) -> StreamingHttpResponse:

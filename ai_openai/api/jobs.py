@@ -24,6 +24,7 @@ from ai_openai.models import OpenAIJob
 from megahub.kernel.errors import JobNotEditable, JobRunning, ValidationFailed
 from megahub.kernel.openapi import KEY_PARAMETER
 from megahub.kernel.refusals import SPENDING, named
+from megahub.kernel.requests import with_headers
 from megahub.kernel.shapes import read
 from megahub.kernel.text import Text
 from megahub.tenancy.authentication import HasScope, caller_of
@@ -97,11 +98,8 @@ class OpenAIJobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Open
             },
             ROUTE,
         )
-        self.kwargs["ref"], replayed = orders.submit(order)
-        response = self._detail(status.HTTP_201_CREATED)
-        if replayed:
-            response["Idempotency-Replayed"] = "true"
-        return response
+        self.kwargs["ref"], headers = orders.submit(order)
+        return with_headers(self._detail(status.HTTP_201_CREATED), headers)
 
     @extend_schema(request=documents.CHANGED_BODY, responses=shapes.OpenAIJobWhole, extensions=CHANGES)
     def update(self, request: Request, ref: str) -> Response:

@@ -17,15 +17,13 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateFilt
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
-from ai_providers.catalogue import loading
 from ai_usage.models import Budget, BudgetWindow, UnknownExposure
+from ai_usage.services import subjects
 from megahub.kernel import clock, money
 from megahub.kernel.admin import HubAdmin, ReadOnlyAdmin, ReadOnlyInline, usd
-from megahub.tenancy.models import ApiKey, Brand, Membership
 
 #: The greatest limit that its column can hold.
 MOST = 2**63 - 1
-MOST_DIGITS = 18
 #: What people call the units; the database counts nano-dollars.
 UNITS = {
     Budget.Unit.NANO_USD: _("Cost in USD"),
@@ -76,7 +74,7 @@ class BudgetForm(forms.ModelForm):
         if limit is not None:
             self._set_limit(limit, cleaned.get("unit") or self.instance.unit)
         company, scope = cleaned.get("company"), cleaned.get("scope")
-        if company and scope and not exists(company.pk, scope, cleaned.get("scope_value", "")):
+        if company and scope and not subjects.exists(company.pk, scope, cleaned.get("scope_value", "")):
             self.add_error("scope_value", _("There is no such thing in this company."))
         return cleaned
 
@@ -87,26 +85,6 @@ class BudgetForm(forms.ModelForm):
         self.instance.limit = money.to_nano(limit) if unit == Budget.Unit.NANO_USD else int(limit)
         if self.instance.limit > MOST:
             self.add_error("limit_amount", _("This is more than can be counted."))
-
-
-def exists(company_id: int, scope: str, value: str) -> bool:
-    """Whether a budget's scope names something: of the company, or of the catalogue."""
-    if scope == Budget.Scope.PROVIDER:
-        return value in loading.PROVIDERS
-    if scope == Budget.Scope.MODEL:
-        return value in loading.models()
-    rows: dict[str, Any] = {
-        Budget.Scope.BRAND: (Brand, "pk"),
-        Budget.Scope.API_KEY: (ApiKey, "pk"),
-        Budget.Scope.USER: (Membership, "user_id"),
-    }
-    if scope not in rows:
-        return value == ""
-    model, column = rows[scope]
-    # Jobs are matched by the number's own writing: "07" would never count anything.
-    if not value.isdecimal() or len(value) > MOST_DIGITS or value != str(int(value)):
-        return False
-    return bool(model.objects.of(company_id).filter(**{column: int(value)}).exists())
 
 
 class WindowInline(ReadOnlyInline):

@@ -1,8 +1,13 @@
-from django.urls import path
+from django.urls import URLPattern, URLResolver, path
+from rest_framework.routers import SimpleRouter
 
-from ai_usage.api import quotas
+from ai_usage.api import quotas, rate_limits
 
-urlpatterns = [
+router = SimpleRouter()
+router.register("rate-limits", rate_limits.RateLimits, basename="rate-limit")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *router.urls,
     path("credentials/quota_status/", quotas.QuotaStatusView.as_view(), name="quota-status"),
     path("quotas/", quotas.QuotasView.as_view(), name="quota-list"),
 ]

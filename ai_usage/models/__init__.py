@@ -8,6 +8,7 @@ from ai_usage.models.alerts import AIUsageAlert, AlertRule
 from ai_usage.models.budgets import Budget, BudgetWindow, UnknownExposure
 from ai_usage.models.exports import Export, ExportSchedule
 from ai_usage.models.ledger import AIJobUsage, LedgerEntry
+from ai_usage.models.rates import RateBucket, RateLimit
 from ai_usage.models.rollups import JobRating, RatingChange, RollupCursor, UsageDay, UsageRollup
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "ExportSchedule",
     "JobRating",
     "LedgerEntry",
+    "RateBucket",
+    "RateLimit",
     "RatingChange",
     "RollupCursor",
     "UnknownExposure",

@@ -16,7 +16,9 @@ Headers = list[tuple[bytes, bytes]]
 
 EXPOSED = (
     b"Retry-After, X-Request-ID, X-MegaHub-Job-Id, X-MegaHub-Sandbox, X-MegaHub-Warning,"
-    b" Idempotency-Replayed, ETag"
+    b" Idempotency-Replayed, ETag, X-RateLimit-Limit-Requests, X-RateLimit-Remaining-Requests,"
+    b" X-RateLimit-Reset-Requests, X-RateLimit-Limit-Tokens, X-RateLimit-Remaining-Tokens,"
+    b" X-RateLimit-Reset-Tokens"
 )
 PREFLIGHT: Headers = [
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),

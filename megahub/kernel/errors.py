@@ -46,7 +46,7 @@ class HubError(Exception):
 
     ``facts`` fill the template and stand beside it in the answer, ``words`` only fill the template;
     ``param`` names the field to mend; ``retry_after`` is in seconds; ``retryable`` tells the pipeline
-    that another attempt may succeed.
+    that another attempt may succeed; ``headers`` are more of its answer's.
     """
 
     status: ClassVar[int] = 500
@@ -55,6 +55,7 @@ class HubError(Exception):
     retryable: ClassVar[bool] = False
     #: The provider may have done (and billed) the work all the same.
     outcome_unknown: ClassVar[bool] = False
+    headers: Mapping[str, str] = {}
 
     def __init_subclass__(cls) -> None:
         type_registry[cls.__name__] = cls
@@ -344,8 +345,7 @@ class ReasoningQuotaExceeded(TooManyRequests):
 # 5xx: never for a client's mistake ------------------------------------------------------------
 
 
-class ServerError(HubError):
-    pass
+class ServerError(HubError): ...
 
 
 class Busy(ServerError):

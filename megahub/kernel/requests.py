@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -57,15 +57,20 @@ def say(request: HttpRequest, text: str) -> str:
 def error_response(request: HttpRequest, error: HubError) -> HttpResponse:
     """``error_body`` as an answer with the error's status and headers."""
     response = json_response(error_body(request, error), error.status)
-    for name, value in surfaces.headers(error).items():
-        response[name] = value
-    return response
+    return with_headers(response, surfaces.headers(error))
 
 
 def json_response(content: Any, status: int = 200) -> HttpResponse:
     """A JSON answer from anything ``orjson`` can write, or from ready bytes."""
     raw = content if isinstance(content, bytes) else body.dumps(content)
     return HttpResponse(raw, status=status, content_type="application/json")
+
+
+def with_headers(response: HttpResponse, headers: Mapping[str, str]) -> HttpResponse:
+    """The answer with more headers."""
+    for name, value in headers.items():
+        response[name] = value
+    return response
 
 
 def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -124,8 +124,8 @@ def batch(error: HubError, say: Say, request_id: str) -> dict[str, Any]:
 
 
 def headers(error: HubError) -> dict[str, str]:
-    """Headers that belong to the error: ``Retry-After`` (whole seconds, at least 1), the challenge."""
-    found: dict[str, str] = {}
+    """Headers that belong to the error: its own, ``Retry-After`` (seconds, at least 1), the challenge."""
+    found: dict[str, str] = {**error.headers}
     if error.retry_after is not None:
         found["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if error.status == 401:

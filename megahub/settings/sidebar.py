@@ -69,6 +69,7 @@ UNFOLD: dict[str, Any] = {
                 _("Money"),
                 _page("ai_usage_budget", "savings", _("Budgets")),
                 _page("ai_usage_budgetwindow", "date_range", _("Budget windows")),
+                _page("ai_usage_ratelimit", "speed", _("Rate limits")),
                 _page("ai_usage_unknownexposure", "help_center", _("Unknown exposures")),
                 _page("ai_usage_aijobusage", "bar_chart", _("Usage")),
                 _page("ai_usage_ledgerentry", "receipt_long", _("Ledger")),

@@ -24,6 +24,7 @@ class Scope(TextChoices):
     ALERTS_RULES = "alerts:rules", _("Change alert thresholds")
     AUDIT_READ = "audit:read", _("Read the audit trail")
     PRIVACY_MANAGE = "privacy:manage", _("Set what is kept, export and erase a person's data")
+    LIMITS_MANAGE = "limits:manage", _("Set budgets and rate limits")
     CREDENTIALS_MANAGE = "credentials:manage", _("Change provider credentials")
 
 
