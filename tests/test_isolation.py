@@ -15,7 +15,16 @@ from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob
 from ai_providers import services as providers
 from ai_providers.models import AICredentials, SealedKey
-from ai_usage.models import AIUsageAlert, AlertRule, Export, ExportSchedule, JobRating, LedgerEntry, RateLimit
+from ai_usage.models import (
+    AIUsageAlert,
+    AlertRule,
+    Budget,
+    Export,
+    ExportSchedule,
+    JobRating,
+    LedgerEntry,
+    RateLimit,
+)
 from ai_usage.services import alerts
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
@@ -96,6 +105,11 @@ ROWS = [
     Row("PUT", "/ai/rate-limits/{pk}/", "rate_limit", {"requests_per_minute": 1}),
     Row("PATCH", "/ai/rate-limits/{pk}/", "rate_limit", {"is_active": False}),
     Row("DELETE", "/ai/rate-limits/{pk}/", "rate_limit"),
+    Row("GET", "/ai/budgets/{pk}/", "budget"),
+    Row("GET", "/ai/budgets/{pk}/windows/", "budget"),
+    Row("PUT", "/ai/budgets/{pk}/", "budget", {"limit": "99"}),
+    Row("PATCH", "/ai/budgets/{pk}/", "budget", {"is_active": False}),
+    Row("DELETE", "/ai/budgets/{pk}/", "budget"),
     Row("GET", "/ai/alerts/{pk}/", "alert"),
     Row("PUT", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
     Row("POST", "/ai/alerts/{pk}/resolve/", "alert", {"resolution_note": "mine now"}),
@@ -151,6 +165,7 @@ class Owned:
     export: Export
     export_schedule: ExportSchedule
     rate_limit: RateLimit
+    budget: Budget
     strangers: WebhookEndpoint
     receiver: Receiver
 
@@ -187,6 +202,7 @@ class Owned:
             ExportSchedule,
             AIJob,
             RateLimit,
+            Budget,
             ApiKey,
             AIBatch,
             StoredFile,
@@ -276,6 +292,7 @@ def owned(
         export=made_export(cast, "Canary"),
         export_schedule=made_schedule(cast, "Canary"),
         rate_limit=RateLimit.objects.unscoped().create(company=cast.company, **ROOMY),
+        budget=world.make_budget(cast.company, "1000000", scope="model", scope_value="o1"),
         strangers=strangers,
         receiver=receiver,
     )

@@ -10,7 +10,7 @@ import pytest
 
 from ai_providers import services as providers
 from ai_providers.models import SealedKey
-from ai_usage.models import AIUsageAlert
+from ai_usage.models import AIUsageAlert, RateLimit
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.kernel import clock
 from tests.conftest import Api
@@ -72,8 +72,18 @@ def deliveries(cast: Cast) -> str:
     return f"/ai/webhooks/{to.pk}/deliveries/"
 
 
+def rate_limits(cast: Cast) -> str:
+    for number, (scope, value) in enumerate((("company", ""), ("model", "o1"), ("model", "o3"))):
+        RateLimit.objects.unscoped().create(
+            company=cast.company, scope=scope, scope_value=value, requests_per_minute=10**6,
+            created_at=moment(number),
+        )  # fmt: skip
+    return "/ai/rate-limits/"
+
+
 LISTS: list[tuple[Make, str]] = [
     (alerts, "id created_at severity alert_type resolved_at"),
+    (rate_limits, "id scope created_at"),
     (history, "id provider created_at retired_at"),
     (webhooks, "id created_at url"),
     (deliveries, "id created_at next_at attempt"),

@@ -1,9 +1,10 @@
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from ai_usage.api import quotas, rate_limits
+from ai_usage.api import budgets, quotas, rate_limits
 
 router = SimpleRouter()
+router.register("budgets", budgets.Budgets, basename="budget")
 router.register("rate-limits", rate_limits.RateLimits, basename="rate-limit")
 
 urlpatterns: list[URLPattern | URLResolver] = [

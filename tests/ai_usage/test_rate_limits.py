@@ -268,7 +268,9 @@ class TestRefusals:
 
         told = response.json()
         assert told["error_code"] == "RATE_LIMITED"
-        assert told["detail"] == "Limite atteinte : 1 requêtes par minute, il en reste 0. Réessayez dans 60 s."
+        assert (
+            told["detail"] == "Limite atteinte : 1 requêtes par minute, il en reste 0. Réessayez dans 60 s."
+        )
         facts = {name: told[name] for name in ("scope", "unit", "limit", "remaining", "requested")}
         assert facts == {
             "scope": "company",
@@ -409,9 +411,7 @@ class TestExactness:
 
 
 class TestRedisGone:
-    def test_rows_count_from_there_on(
-        self, api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_rows_count_from_there_on(self, api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
         """It neither lets everybody in nor shuts everybody out."""
         row = limit(cast, 2)
         monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
