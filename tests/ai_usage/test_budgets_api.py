@@ -310,7 +310,7 @@ class TestWindows:
     def test_a_limit_that_is_cut_while_a_job_runs(
         self, api: Api, cast: Cast, provider: Provider, rung: Rung
     ) -> None:
-        """What runs is finished and charged, the cut tells how much it holds beyond, the next is refused."""
+        """What runs is finished and charged; the cut tells how far beyond it is; the next is refused."""
         provider(completion(prompt=1000, output=50))
         row = make(api, cast, limit="1")
         job = world.submit(cast.alice, later=True, params={"max_tokens": 100})
