@@ -14,9 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.request import Request, urlopen
 
 from tools import keys, services
@@ -85,10 +86,17 @@ def provider(delay_ms: float = 0, tokens: int = 20, between_ms: float = 0) -> It
 
 
 @contextmanager
-def servers(var: Path | None = None) -> Iterator[Launch]:
-    """PostgreSQL and Redis of their own, with the demo's people; kept in ``var`` for another run."""
+def servers(var: Path | None = None, *, lite: bool = False) -> Iterator[Launch]:
+    """PostgreSQL and Redis of their own, with the demo's people; kept in ``var`` for another run.
+
+    ``lite``: SQLite and no Redis.
+    """
     os.sched_setaffinity(0, {OTHER_CORE})
-    with tempfile.TemporaryDirectory() as folder, Launch(var or Path(folder) / "var") as launch:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        if lite:
+            chosen = {"DATABASE_URL": f"sqlite:///{folder}/hub.sqlite3", "REDIS_URL": ""}
+            stack.enter_context(patch.dict(os.environ, chosen))
+        launch = stack.enter_context(Launch(var or Path(folder) / "var"))
         launch.open_servers()
         launch.env |= {
             **keys.kept(launch.places.var / "keys"),

@@ -25,6 +25,7 @@ MAX_FUNCTION_LINES = 60
 NO_KEY = {
     "/auth/token/": "nobody is known yet; each sign-in is its own",
     "/auth/token/refresh/": "a refresh token is good once, by itself",
+    "/auth/invitations/accept/": "an invitation is good once, by itself",
     "/auth/token/verify/": "only looks",
     "/auth/token/revoke/": "revoked twice is revoked",
 }

@@ -29,8 +29,8 @@ from ai_usage.services import alerts
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
 from megahub.kernel import loop
-from megahub.tenancy import services
-from megahub.tenancy.models import ApiKey
+from megahub.tenancy import members, services
+from megahub.tenancy.models import ApiKey, Brand, Invitation, Membership
 from tests import routes, world
 from tests.conftest import Api
 from tests.delivery.receiver import Receiver, listening
@@ -61,6 +61,7 @@ class Row:
 
 #: A rate limit that nothing here comes near.
 ROOMY = {"scope": "model", "scope_value": "o1", "requests_per_minute": 10**6}
+INVITED = {"email": "canary@example.com", "role": "member", "brands": [], "expires_in_days": 7}
 MINE = {"description": "mine now"}
 ROWS = [
     Row("GET", "/ai/jobs/{ref}/", "job"),
@@ -127,6 +128,11 @@ ROWS = [
     Row("GET", "/ai/webhooks/{webhook_pk}/deliveries/{pk}/", "delivery"),
     Row("POST", "/ai/webhooks/{webhook_pk}/deliveries/{pk}/redeliver/", "delivery"),
     Row("DELETE", "/auth/keys/{key_id}/", "key"),
+    Row("GET", "/auth/members/{pk}/", "member"),
+    Row("PATCH", "/auth/members/{pk}/", "member", {"role": "viewer"}),
+    Row("DELETE", "/auth/members/{pk}/", "member"),
+    Row("DELETE", "/auth/invitations/{pk}/", "invitation"),
+    Row("PATCH", "/auth/brands/{pk}/", "other_brand", {"name": "mine now"}),
 ]
 #: Ids in the query.
 QUERIES = [Row("GET", "/ai/openai/completion/job_result/?job_id={ref}", "job")]
@@ -166,6 +172,9 @@ class Owned:
     export_schedule: ExportSchedule
     rate_limit: RateLimit
     budget: Budget
+    member: Membership
+    invitation: Invitation
+    other_brand: Brand
     strangers: WebhookEndpoint
     receiver: Receiver
 
@@ -203,6 +212,9 @@ class Owned:
             AIJob,
             RateLimit,
             Budget,
+            Membership,
+            Invitation,
+            Brand,
             ApiKey,
             AIBatch,
             StoredFile,
@@ -293,6 +305,9 @@ def owned(
         export_schedule=made_schedule(cast, "Canary"),
         rate_limit=RateLimit.objects.unscoped().create(company=cast.company, **ROOMY),
         budget=world.make_budget(cast.company, "1000000", scope="model", scope_value="o1"),
+        member=Membership.objects.of(company).get(user=cast.bob.user),
+        invitation=members.invite(alice.caller, INVITED)[0],
+        other_brand=members.make_brand(alice.caller, "Canary"),
         strangers=strangers,
         receiver=receiver,
     )

@@ -37,7 +37,7 @@ def send_waiting(company_id: int | None = None) -> int:
 def recipients_of(company_id: int) -> list[str]:
     """The addresses of a company's active owners and administrators, and the hub's own."""
     members = Membership.objects.of(company_id).filter(
-        role__in=(Role.OWNER, Role.ADMIN), user__is_active=True
+        role__in=(Role.OWNER, Role.ADMIN), is_active=True, user__is_active=True
     )
     own = members.exclude(user__email="").order_by("id").values_list("user__email", flat=True)
     return list(dict.fromkeys([*own, *settings.AI_ALERT_EMAIL]))

@@ -16,6 +16,8 @@ HUB_RING_AGAIN_SECONDS = env.number("HUB_RING_AGAIN_SECONDS", 30.0)
 #: How long calls rest after a provider failed too often: at first, and at most (it doubles).
 HUB_BREAKER_SECONDS = env.number("HUB_BREAKER_SECONDS", 15.0)
 HUB_BREAKER_MOST_SECONDS = env.number("HUB_BREAKER_MOST_SECONDS", 300.0)
+#: How often an open stream looks whether its caller's token, role and brand still hold.
+HUB_STREAM_LOOK_SECONDS = env.number("HUB_STREAM_LOOK_SECONDS", 20.0)
 #: A worker that has heard no bell for so long, while some were rung, ends.
 HUB_DEAF_SECONDS = env.number("HUB_DEAF_SECONDS", 60.0)
 #: How many of the calls to a provider may be repeats.

@@ -5,24 +5,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from functools import wraps
 from typing import Any, cast
 
+from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from megahub.kernel import scope
+from megahub.kernel import body, scope
 from megahub.kernel.errors import (
     HubError,
     InvalidToken,
     MethodNotAllowed,
     NotAuthenticated,
+    TokenExpired,
 )
-from megahub.kernel.requests import error_response, unexpected
+from megahub.kernel.requests import error_body, error_response, unexpected
 from megahub.tenancy.selectors import Caller, acaller_for, caller_for
+
+log = logging.getLogger(__name__)
 
 #: No id is longer; callers are remembered by it.
 MAX_BRAND = 40
@@ -94,7 +102,8 @@ def for_caller(**scopes: str | None) -> Callable[[AsyncView], FastView]:
                 needed = scopes[request.method]
                 if needed is not None:
                     caller.require(needed)
-                return await view(request, caller, *args, **kwargs)
+                response = await view(request, caller, *args, **kwargs)
+                return _watched(request, response, needed) if response.streaming else response
             except HubError as error:
                 return error_response(request, error)
             except Exception as error:  # noqa: BLE001 - logged with its traceback, answered as a 500
@@ -105,3 +114,41 @@ def for_caller(**scopes: str | None) -> Callable[[AsyncView], FastView]:
         return guarded
 
     return wrap
+
+
+def _watched(request: HttpRequest, response: Any, needed: str | None) -> HttpResponseBase:
+    """An event stream that ends when its caller's rights do: an open one is a right, too."""
+    if response.get("Content-Type", "").startswith("text/event-stream"):
+        response.streaming_content = _while_allowed(request, response._iterator, needed)
+    return cast(HttpResponseBase, response)
+
+
+async def _while_allowed(
+    request: HttpRequest, events: AsyncGenerator[bytes], needed: str | None
+) -> AsyncGenerator[bytes]:
+    """The events, until their caller is refused; in a silence there are heartbeats to look after."""
+    looked = time.monotonic()
+    async with aclosing(events) as opened:
+        async for event in opened:
+            yield event
+            if time.monotonic() - looked < settings.HUB_STREAM_LOOK_SECONDS:
+                continue
+            looked = time.monotonic()
+            if (refusal := await _refusal(request, needed)) is not None:
+                yield b"data: " + body.dumps(error_body(request, refusal)) + b"\n\n"
+                return
+
+
+async def _refusal(request: HttpRequest, needed: str | None) -> HubError | None:
+    """What the caller would be refused with by now. A token may expire while its answer is being said."""
+    try:
+        caller = await acaller_for(token_of(request), brand_of(request))
+        if needed is not None:
+            caller.require(needed)
+    except TokenExpired:
+        return None
+    except HubError as error:
+        return error
+    except DatabaseError as error:  # who cannot be asked about was not revoked
+        log.warning("a stream's caller could not be looked up: %s", error)
+    return None

@@ -132,9 +132,11 @@ class Membership(CompanyOwned):
     default_brand = models.ForeignKey(
         Brand, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    #: A member who is switched off stays listed, with their keys and sign-ins of no use here.
+    is_active = models.BooleanField(default=True, db_default=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
-    audited = ("user", "role", "brands", "default_brand")
+    audited = ("user", "role", "brands", "default_brand", "is_active")
 
     class Meta(CompanyOwned.Meta):
         constraints = [
@@ -148,6 +150,34 @@ class Membership(CompanyOwned):
     def clean(self) -> None:
         if self.default_brand and self.default_brand.company_id != self.company_id:
             raise ValidationError({"default_brand": _("This brand is another company's.")})
+
+
+class Invitation(CompanyOwned):
+    """A place in a company for whoever holds its token, which is shown once; good for one person."""
+
+    company = models.ForeignKey(Company, on_delete=models.CASCADE, related_name="invitations")
+    #: Who is meant, for those who read the list; nothing is sent there.
+    email = models.EmailField(blank=True)
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+    brands = models.ManyToManyField(Brand, blank=True, related_name="+")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    audited = ("email", "role", "brands", "created_by", "expires_at", "revoked_at", "accepted_by")
+
+    class Meta(CompanyOwned.Meta):
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        words = {"role": self.get_role_display(), "company": self.company, "email": self.email or "-"}
+        return gettext("%(role)s in %(company)s for %(email)s") % words
 
 
 class ApiKey(CompanyOwned):

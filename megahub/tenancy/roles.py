@@ -24,6 +24,7 @@ class Scope(TextChoices):
     ALERTS_RULES = "alerts:rules", _("Change alert thresholds")
     AUDIT_READ = "audit:read", _("Read the audit trail")
     PRIVACY_MANAGE = "privacy:manage", _("Set what is kept, export and erase a person's data")
+    MEMBERS_MANAGE = "members:manage", _("Invite, change and remove members; make brands")
     LIMITS_MANAGE = "limits:manage", _("Set budgets and rate limits")
     CREDENTIALS_MANAGE = "credentials:manage", _("Change provider credentials")
 
@@ -43,3 +44,11 @@ SCOPES_OF_ROLE: dict[str, frozenset[str]] = {
     Role.ADMIN: ADMIN_SCOPES,
     Role.OWNER: ADMIN_SCOPES,
 }
+
+#: The ladder of roles, the lowest first.
+LADDER = (Role.VIEWER.value, Role.MEMBER.value, Role.ADMIN.value, Role.OWNER.value)
+
+
+def reaches(own: str, other: str) -> bool:
+    """Whether somebody of a role may give the other one, and change those who have it."""
+    return LADDER.index(other) <= LADDER.index(own)

@@ -171,7 +171,7 @@ def _touch(key: ApiKey) -> None:
 def _memberships(standing: Standing) -> list[Membership]:
     memberships = (
         Membership.objects.unscoped()
-        .filter(user=standing.user, company__is_active=True)
+        .filter(user=standing.user, is_active=True, company__is_active=True)
         .select_related("company")
         .order_by("id")
     )
@@ -225,7 +225,9 @@ def enterable(membership: Membership) -> QuerySet[Brand]:
 
 def memberships_of(caller: Caller) -> list[Membership]:
     """A person's memberships of active companies; a key's only one."""
-    rows = Membership.objects.unscoped().filter(user_id=caller.user_id, company__is_active=True)
+    rows = Membership.objects.unscoped().filter(
+        user_id=caller.user_id, is_active=True, company__is_active=True
+    )
     if caller.api_key_id is not None:
         rows = rows.filter(company=caller.company_id)
     with scope.everybody():

@@ -12,6 +12,7 @@ from ai_core import pipeline
 from ai_core.models import AIJob
 from ai_core.services.job import Job
 from ai_usage.models import Budget, BudgetWindow
+from benchmarks import admission
 from megahub.kernel import loop
 from megahub.kernel.errors import HubError
 from tests import world
@@ -211,3 +212,11 @@ def test_an_overrun_is_charged_as_it_is(cast: Cast, provider: Provider) -> None:
     (entry,) = world.ledger(job)
     assert entry.charged_nano_usd == 10_000 * 150 + 10_000 * 600 > entry.reserved_nano_usd
     assert BudgetWindow.objects.get(budget=budget).spent == entry.charged_nano_usd
+
+
+def test_the_run_of_many_callers(live_url: str, cast: Cast, rung: Rung) -> None:
+    """``python -m benchmarks.admission`` in small, against the server: exactly the room, each round."""
+    found = asyncio.run(admission.run([live_url], cast.alice.token, 30, 3, 7, remembered_seconds=0))
+
+    told = [(each.admitted, each.refused, each.other, each.adds_up) for each in found]
+    assert told == [(7, 23, 0, True)] * 3

@@ -97,6 +97,12 @@ ROWS = [
     Row("PATCH", "/api/batch/schedules/{schedule_id}", "batch_schedule.change", {"name": "n"}, "schedule"),
     Row("DELETE", "/api/batch/schedules/{schedule_id}", "batch_schedule.delete", None, "schedule"),
     Row("POST", "/auth/keys/", "key.create", {"name": "k", "scopes": ["inference"]}),
+    Row("PATCH", "/auth/members/{pk}/", "member.change", {"role": "viewer"}, "member"),
+    Row("DELETE", "/auth/members/{pk}/", "member.remove", None, "member"),
+    Row("POST", "/auth/invitations/", "member.invite", {}),
+    Row("DELETE", "/auth/invitations/{pk}/", "member.uninvite", None, "invitation"),
+    Row("POST", "/auth/brands/", "brand.create", {"name": "New"}),
+    Row("PATCH", "/auth/brands/{pk}/", "brand.change", {"name": "Newer"}, "other_brand"),
     Row("DELETE", "/auth/keys/{key_id}/", "key.revoke", None, "key"),
 ]
 #: What changes nothing, or is a row of its own that says by whom, and is never changed: a job (and its
@@ -115,6 +121,7 @@ OTHERWISE_KEPT = {
     ("POST", "/api/batch/create"): "a batch",
     ("POST", "/api/batch/upload"): "a file",
     ("POST", "/api/batch/{batch_id}/retry_failed"): "a batch",
+    ("POST", "/auth/invitations/accept/"): "entered by whom it lets in (tests/tenancy/test_members_api.py)",
     ("POST", "/auth/token/"): "a sign-in",
     ("POST", "/auth/token/refresh/"): "a sign-in's next token",
     ("POST", "/auth/token/revoke/"): "a sign-in's end",

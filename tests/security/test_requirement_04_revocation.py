@@ -4,14 +4,23 @@ five seconds in every other (HUB_IDENTITY_TTL_SECONDS)."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.conf import settings
 
+from ai_core.api import events as events_api
+from ai_core.models import AIJob
 from megahub.kernel import cache
+from megahub.kernel.errors import TokenExpired
+from megahub.settings import reliability as production
+from megahub.tenancy import authentication, selectors
 from megahub.tenancy.models import ApiKey, Company, Membership, SignIn
 from megahub.tenancy.roles import Role
-from tests.conftest import Api
+from tests import world
+from tests.ai_core.test_cancel import wait_until
+from tests.conftest import CLIENT, Api
+from tests.stubs import Scripted, chunk
 from tests.tenancy.test_tokens_api import pair
 from tests.world import Cast
 
@@ -99,3 +108,76 @@ def test_a_deleted_key_is_refused_by_the_next_request(api: Api, cast: Cast) -> N
     assert api.as_(cast.alice).request("DELETE", f"/auth/keys/{row.pk}/").status_code == 200
 
     assert api.as_(key).get("/v1/models").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/ai/openai/chat/"])
+def test_an_open_stream_ends_with_its_key(
+    api: Api, cast: Cast, provider: Callable[..., Scripted], settings: Any, path: str
+) -> None:
+    """Within 60 seconds, of which the test takes a few: what was said is settled, the rest never asked."""
+    settings.HUB_STREAM_LOOK_SECONDS = 0.05
+    assert production.HUB_STREAM_LOOK_SECONDS + 15 + settings.HUB_IDENTITY_TTL_SECONDS <= 60
+    provider([chunk("a"), *[part for _ in range(400) for part in (chunk("b"), 0.02)]])
+    key = cast.alice.api_key()
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    headers = {"Authorization": f"Bearer {key}"}
+
+    with CLIENT.stream("POST", api.url + path, json=body, headers=headers) as response:
+        events = response.iter_lines()
+        next(events)
+        row = ApiKey.objects.of(cast.company.pk).get()
+        assert api.as_(cast.alice).request("DELETE", f"/auth/keys/{row.pk}/").status_code == 200
+        rest = [line for line in events if line]
+
+    assert "revoked" in rest[-1]
+    assert len(rest) < 300
+    wait_until(lambda: not AIJob.objects.of(cast.company.pk).filter(status="running").exists())
+    job = AIJob.objects.of(cast.company.pk).get()
+    assert job.status == "cancelled"
+    assert [entry.kind for entry in world.ledger(job.pk)] == ["settle"]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+def test_a_jobs_events_end_with_their_reader(
+    api: Api, cast: Cast, rung: list[Any], settings: Any, end: Callable[[Cast], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    settings.HUB_STREAM_LOOK_SECONDS = 0.0
+    monkeypatch.setattr(events_api, "HEARTBEAT_SECONDS", 0.05)
+    job = world.submit(cast.alice, later=True)
+    url, headers = (
+        f"{api.url}/ai/jobs/{job.job_ref}/events/",
+        {"Authorization": f"Bearer {cast.alice.token}"},
+    )
+
+    with CLIENT.stream("GET", url, headers=headers) as response:
+        lines = response.iter_lines()
+        next(lines)
+        end(cast)
+        cache.forget_everything()
+        rest = [line for line in lines if line.startswith("data: ")]
+
+    assert "error_code" in rest[-1]
+    assert world.row(job).status == "pending"
+
+
+def test_a_stream_outlives_its_tokens_time(
+    api: Api, cast: Cast, provider: Callable[..., Scripted], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that is being said is said to its end: expiring is no revocation."""
+    settings.HUB_STREAM_LOOK_SECONDS = 0.0
+    provider([chunk("a"), chunk("b"), chunk("c")])
+    asked = []
+
+    async def expired(token: str, brand: str | None) -> Any:
+        if asked:
+            raise TokenExpired
+        asked.append(token)
+        return await selectors.acaller_for(token, brand)
+
+    monkeypatch.setattr(authentication, "acaller_for", expired)
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+
+    response = api.as_(cast.alice).post("/v1/chat/completions", body)
+
+    assert response.text.endswith("data: [DONE]\n\n")

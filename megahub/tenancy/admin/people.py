@@ -39,11 +39,11 @@ class MembershipAdmin(HubAdmin):
 
     names = (_("membership"), _("memberships"))
     form = MembershipForm
-    list_display = ("user", "company", "role", "default_brand", "created_at")
-    list_filter = (("company", AutocompleteSelectFilter), "role")
+    list_display = ("user", "company", "role", "is_active", "default_brand", "created_at")
+    list_filter = (("company", AutocompleteSelectFilter), "role", "is_active")
     list_select_related = ("user", "company", "default_brand")
     search_fields = ("user__username", "user__email", "company__name")
-    fields = ("company", "user", "role", "brands", "default_brand", "created_at")
+    fields = ("company", "user", "role", "brands", "default_brand", "is_active", "created_at")
     autocomplete_fields = ("company", "user", "brands", "default_brand")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:

@@ -1,0 +1,232 @@
+"""Members of a company, their invitations, and its brands: changed by owners and administrators.
+
+Roles are a ladder: nobody gives a role above their own, or touches somebody who has one. The company's
+row is locked meanwhile, so that of two owners who remove each other one stays.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from megahub.kernel import clock, scope, trail
+from megahub.kernel.errors import Conflict, Forbidden, InvalidCredentials, NotFound, ValidationFailed
+from megahub.kernel.text import Text
+from megahub.tenancy import tokens
+from megahub.tenancy.models import Brand, Company, Invitation, Membership, User
+from megahub.tenancy.roles import Role, reaches
+from megahub.tenancy.selectors import Caller, bound_brands, forget_callers
+
+
+def require_manager(caller: Caller) -> None:
+    """A person of all brands: what a key, or whoever is bound to a brand, gave would be beyond their own.
+
+    Raises Forbidden.
+    """
+    if caller.api_key_id is not None:
+        raise Forbidden("Members and brands are managed by people, not with API keys.")
+    if bound_brands(caller) is not None:
+        raise Forbidden("Members and brands are managed by those who may enter all brands.")
+
+
+def is_manager(caller: Caller) -> bool:
+    """Whether ``require_manager`` lets them pass."""
+    return caller.api_key_id is None and bound_brands(caller) is None
+
+
+def members_of(caller: Caller) -> QuerySet[Membership]:
+    """The company's memberships."""
+    rows: QuerySet[Membership] = Membership.objects.of(caller.company_id).select_related("user")
+    return rows.prefetch_related("brands").order_by("id")
+
+
+def member_of(caller: Caller, pk: int) -> Membership:
+    """Raises NotFound."""
+    found = members_of(caller).filter(pk=pk).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def change(caller: Caller, pk: int, asked: dict[str, Any]) -> None:
+    """Change role, brands, the default brand, or switch somebody off or on.
+
+    Raises Forbidden above one's own role, Conflict for the last owner, ValidationFailed for brands.
+    """
+    with transaction.atomic():
+        row = _touchable(caller, pk)
+        role, is_active = asked.get("role", row.role), asked.get("is_active", row.is_active)
+        if not reaches(caller.role, role):
+            raise Forbidden("Nobody gives a role above their own.")
+        if role != Role.OWNER or not is_active:
+            _keep_an_owner(row)
+        row.role, row.is_active = role, is_active
+        if "brands" in asked:
+            row.brands.set(_brands(caller, asked["brands"], "brands"))
+        if "default_brand" in asked:
+            chosen = asked["default_brand"]
+            row.default_brand = _brands(caller, [chosen], "default_brand")[0] if chosen else None
+        row.save(update_fields=["role", "is_active", "default_brand"])
+    transaction.on_commit(forget_callers)
+
+
+def remove(caller: Caller, pk: int) -> None:
+    """End a membership; the person's keys in this company end with it. Raises Forbidden, Conflict."""
+    with transaction.atomic():
+        row = _touchable(caller, pk)
+        _keep_an_owner(row)
+        row.delete()
+    transaction.on_commit(forget_callers)
+
+
+def invite(caller: Caller, asked: dict[str, Any]) -> tuple[Invitation, str]:
+    """An invitation and its token, never to be seen again. Raises Forbidden above one's own role."""
+    if not reaches(caller.role, asked["role"]):
+        raise Forbidden("Nobody gives a role above their own.")
+    token = f"mhi_{secrets.token_urlsafe(30)}"
+    with transaction.atomic():
+        row: Invitation = Invitation.objects.unscoped().create(
+            company_id=caller.company_id,
+            email=asked["email"],
+            role=asked["role"],
+            digest=tokens.digest(token),
+            created_by_id=caller.user_id,
+            expires_at=clock.now() + timedelta(days=asked["expires_in_days"]),
+        )
+        row.brands.set(_brands(caller, asked["brands"], "brands"))
+    return row, token
+
+
+def invitation_of(caller: Caller, pk: int) -> Invitation:
+    """Raises NotFound."""
+    found: Invitation | None = Invitation.objects.of(caller.company_id).filter(pk=pk).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def revoke(row: Invitation) -> None:
+    """An invitation is good for nothing any more."""
+    row.revoked_at = row.revoked_at or clock.now()
+    row.save(update_fields=["revoked_at"])
+
+
+def accept(token: str, username: str, password: str, *, new_account: bool, origin: trail.Origin) -> User:
+    """Join with an account that is there, or with a new one; an invitation is good for one.
+
+    Raises ValidationFailed for an invitation that is not valid, InvalidCredentials, or Conflict for a
+    member. Their invitation is left as it was.
+    """
+    with scope.everybody(), transaction.atomic():
+        valid = Invitation.objects.unscoped().filter(
+            digest=tokens.digest(token), accepted_at=None, revoked_at=None, expires_at__gt=clock.now()
+        )
+        row = valid.filter(company__is_active=True).first()
+        if row is None or valid.update(accepted_at=clock.now()) != 1:
+            raise _wrong("token", Text("This invitation is not valid, or not any more."))
+        user = (
+            _made(username, password, row.email)
+            if new_account
+            else authenticate(username=username, password=password)
+        )
+        if not isinstance(user, User):
+            raise InvalidCredentials
+        if Membership.objects.of(row.company_id).filter(user=user).exists():
+            raise Conflict("You are a member of this company already.")
+        Invitation.objects.unscoped().filter(pk=row.pk).update(accepted_by=user)
+        who = replace(origin, kind="user", actor_id=user.pk, name=user.username, company_id=row.company_id)
+        with trail.change(who, "member.join") as change:
+            member = Membership.objects.unscoped().create(
+                company_id=row.company_id, user=user, role=row.role
+            )
+            member.brands.set(row.brands.all())
+            change.about(member)
+    return user
+
+
+def make_brand(caller: Caller, name: str) -> Brand:
+    """Raises ValidationFailed for a name that is taken."""
+    return _saved(Brand(company_id=caller.company_id, name=name))
+
+
+def brand_of(caller: Caller, pk: int) -> Brand:
+    """Raises NotFound."""
+    found: Brand | None = Brand.objects.of(caller.company_id).filter(pk=pk).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def change_brand(brand: Brand, asked: dict[str, Any]) -> Brand:
+    """Another name; switched off, nobody enters it any more."""
+    for name, value in asked.items():
+        setattr(brand, name, value)
+    saved = _saved(brand)
+    transaction.on_commit(forget_callers)
+    return saved
+
+
+def _saved(brand: Brand) -> Brand:
+    try:
+        with transaction.atomic():
+            brand.save()
+    except IntegrityError as error:
+        raise _wrong("name", Text("There is a brand of this name already.")) from error
+    return brand
+
+
+def _touchable(caller: Caller, pk: int) -> Membership:
+    """A membership as it is now, the company locked. Raises NotFound, or Forbidden above one's own role."""
+    Company.objects.select_for_update().get(pk=caller.company_id)
+    row = member_of(caller, pk)
+    if not reaches(caller.role, row.role):
+        raise Forbidden("This member's role is above yours.")
+    return row
+
+
+def _keep_an_owner(row: Membership) -> None:
+    """Raise Conflict when nobody else who can sign in owns the company."""
+    if row.role != Role.OWNER or not row.is_active:
+        return
+    owners = Membership.objects.of(row.company_id).filter(
+        role=Role.OWNER, is_active=True, user__is_active=True
+    )
+    if not owners.exclude(pk=row.pk).exists():
+        raise Conflict("This is the last owner: make another one first.")
+
+
+def _brands(caller: Caller, numbers: list[int], field: str) -> list[Brand]:
+    found = list(Brand.objects.of(caller.company_id).filter(pk__in=numbers))
+    if len(found) != len(set(numbers)):
+        raise _wrong(field, Text("There is no such brand in this company."))
+    return found
+
+
+def _made(username: str, password: str, email: str) -> User:
+    """A new account. Raises ValidationFailed for a name that is taken and for a weak password."""
+    user = User(username=username, email=email)
+    try:
+        User.username_validator(username)
+        validate_password(password, user)
+    except ValidationError as error:
+        field = "password" if error.error_list and error.error_list[0].code != "invalid" else "username"
+        raise ValidationFailed(field_errors={field: error.messages}, param=field) from error
+    user.set_password(password)
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError as error:
+        raise _wrong("username", Text("This name is taken.")) from error
+    return user
+
+
+def _wrong(field: str, text: Text) -> ValidationFailed:
+    return ValidationFailed(field_errors={field: [text]}, param=field)
