@@ -7,7 +7,8 @@ import os
 import sys
 from typing import Any
 
-MOMENT = 1_800_000_000_000
+#: Before now: what a job was accepted at is later.
+MOMENT = 1_700_000_000_000
 
 
 def hammer(company_id: int, times: int) -> int:

@@ -16,6 +16,7 @@ TEXTS = {
     "409": "The batch has ended already.",
     "413": "The body is too large.",
     "415": "Not sent as it should be.",
+    "429": "A rate limit is reached; `Retry-After` tells when to come back.",
     "503": "The database cannot be reached.",
     "507": "There is no room left for files.",
 }
@@ -166,7 +167,7 @@ NEW_BATCH = operation(
     description="Create a batch of an uploaded file; what is wrong in it is told later.",
     parameters=[BRAND],
     requestBody={"required": True, "content": {JSON: {"schema": ORDER, "example": ORDER_EXAMPLE}}},
-    responses=told("The Batch object, about to be validated.", "413"),
+    responses=told("The Batch object, about to be validated.", "413", "429"),
 )
 BATCH = operation(
     "GET",

@@ -75,7 +75,7 @@ CREATE = operation(
             "multipart/form-data": {"schema": FORM},
         },
     },
-    responses=created("`{success, batch}`.", "413", "507"),
+    responses=created("`{success, batch}`.", "413", "429", "507"),
 )
 UPLOAD = operation(
     "POST",
@@ -160,7 +160,7 @@ RETRY = operation(
     tags=TAG,
     description="A new batch of the lines that did not succeed, linked to this one.",
     parameters=[BRAND, of_path("batch_id")],
-    responses=created("`{success, batch}` of the new batch.", "404", "409", "507"),
+    responses=created("`{success, batch}` of the new batch.", "404", "409", "429", "507"),
 )
 EVENTS = operation(
     "GET",

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from ai_usage.domain.rates import Standing, Want
 
 #: A Redis that does not answer by then is taken for gone.
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 1.0
 MOST_AT_ONCE = 200
 #: What went wrong with Redis, whatever it was.
 GONE = (RedisError, OSError, TimeoutError)
@@ -93,7 +93,8 @@ class Wire:
             settings.REDIS_URL,
             socket_timeout=PATIENCE_SECONDS,
             socket_connect_timeout=PATIENCE_SECONDS,
-            retry=Retry(NoBackoff(), 1),
+            # Asked again after a silence, it would count twice.
+            retry=Retry(NoBackoff(), 0),
         )
         self._script = self._client.register_script(SCRIPT)
         self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []

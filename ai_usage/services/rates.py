@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 TTL_SECONDS = 5.0
 #: How long rows count after Redis did not answer, before it is asked again.
-REST_SECONDS = 5.0
+REST_SECONDS = 10.0
 
 _redis_rests_until = 0.0
 

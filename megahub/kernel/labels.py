@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 #: By the name of the column, whichever the model; a column that is not named here keeps its own name.
 FIELDS: dict[str, Any] = {
+    "accepted_at": _("accepted"),
+    "accepted_by": _("accepted by"),
     "ai_job": _("job"),
     "alert_type": _("type"),
     "amount_nano": _("amount (nano-units of the currency)"),
@@ -50,6 +52,7 @@ FIELDS: dict[str, Any] = {
     "disabled_at": _("switched off"),
     "disabled_reason": _("why it is off"),
     "display_name": _("displayed name"),
+    "email": _("e-mail"),
     "email_sent": _("mailed"),
     "email_sent_at": _("mailed at"),
     "ended_at": _("ended"),

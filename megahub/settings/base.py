@@ -240,6 +240,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "BudgetScopeEnum": "ai_usage.models.Budget.Scope",
+        "BudgetPeriodEnum": "ai_usage.models.Budget.Period",
+        "RateLimitScopeEnum": "ai_usage.models.RateLimit.Scope",
+        "SchedulePeriodEnum": "ai_usage.models.ExportSchedule.Period",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "megahub.kernel.openapi.complete",

@@ -46,6 +46,7 @@ UNFOLD: dict[str, Any] = {
                 _page("tenancy_brand", "sell", _("Brands")),
                 _page("tenancy_user", "person", _("Users")),
                 _page("tenancy_membership", "badge", _("Memberships")),
+                _page("tenancy_invitation", "mail", _("Invitations")),
                 _page("tenancy_apikey", "key", pgettext_lazy("heading", "API keys")),
                 _page("tenancy_signin", "login", _("Sign-ins")),
             ),

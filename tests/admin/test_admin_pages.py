@@ -23,6 +23,8 @@ from ai_usage.models import (
     AIUsageAlert,
     AlertRule,
     JobRating,
+    RateBucket,
+    RateLimit,
     RatingChange,
     RollupCursor,
     UnknownExposure,
@@ -32,6 +34,7 @@ from ai_usage.models import (
 from megahub.delivery.domain import events, signing
 from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.kernel import cache, clock, loop
+from megahub.tenancy import members
 from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn, Throttle, User
 from tests import world
 from tests.exports import made_export, made_schedule
@@ -42,15 +45,16 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label_lower)
 ADDED = {
     "tenancy.company", "tenancy.brand", "tenancy.user", "tenancy.membership", "tenancy.apikey",
     "auth.group", "ai_providers.aimodel", "ai_providers.aicredentials", "ai_providers.exchangerate",
-    "ai_usage.budget", "ai_usage.alertrule", "ai_guard.guardpolicy",
+    "ai_usage.budget", "ai_usage.alertrule", "ai_guard.guardpolicy", "ai_usage.ratelimit",
 }  # fmt: skip
 DELETED = {
     "tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget", "ai_usage.alertrule",
-    "ai_guard.guardpolicy",
+    "ai_guard.guardpolicy", "ai_usage.ratelimit",
 }  # fmt: skip
 #: Looked at only, whoever asks.
 READ_ONLY = {
-    "tenancy.signin", "tenancy.companykey", "tenancy.idempotencykey", "ai_providers.sealedkey",
+    "tenancy.signin", "tenancy.companykey", "tenancy.invitation", "tenancy.idempotencykey",
+    "ai_providers.sealedkey",
     "ai_usage.budgetwindow", "ai_usage.ledgerentry", "ai_usage.aijobusage", "ai_core.aijob",
     "ai_core.attempt", "ai_core.workersession", "ai_core.aibatch", "ai_openai.openaijob",
     "delivery.webhookendpoint", "delivery.webhookdelivery", "delivery.outbox",
@@ -58,6 +62,7 @@ READ_ONLY = {
     "ai_guard.finding", "ai_guard.erasure",
 }  # fmt: skip
 SPARE_MODEL = "granite"
+INVITED = {"email": "", "role": "member", "brands": [], "expires_in_days": 7}
 
 
 @pytest.fixture
@@ -70,6 +75,8 @@ def one_of_each(cast: Cast) -> Any:
     IdempotencyKey.objects.unscoped().create(
         company=cast.company, route="r", key=f"key-{cast.company.pk}", body_digest="0", job_ref="j"
     )
+    RateLimit.objects.unscoped().create(company=cast.company, requests_per_minute=10**6)
+    members.invite(cast.alice.caller, INVITED)
     made_export(cast)
     made_schedule(cast)
     AIUsageAlert.objects.unscoped().create(
@@ -128,13 +135,14 @@ def address(model: Any, page: str, *args: Any) -> str:
 def test_every_model_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
     # Refresh tokens are shown with their sign-in, a batch's jobs with the batch; rollups are read as
-    # figures, and ratings in them; a throttle counts somebody's tries under a digest.
+    # figures, and ratings in them; buckets are limits'; a throttle counts tries under a digest.
     inside = {
         RefreshToken,
         BatchJob,
         UsageRollup,
         UsageDay,
         RollupCursor,
+        RateBucket,
         JobRating,
         RatingChange,
         Throttle,

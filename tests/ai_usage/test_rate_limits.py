@@ -281,7 +281,7 @@ class TestRefusals:
         }
 
     def test_keys_and_models_have_their_own(self, api: Api, cast: Cast, provider: Provider) -> None:
-        provider(*[completion()] * 3, vectors())
+        provider(*[completion()] * 2, vectors())
         key, other = cast.alice.api_key(), cast.alice.api_key()
         number = _key_of(cast.alice) - 1
         limit(cast, 1, scope="api_key", scope_value=str(number))

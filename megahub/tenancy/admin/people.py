@@ -17,9 +17,9 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from megahub.kernel import cache, clock
-from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyInline
+from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyAdmin, ReadOnlyInline
 from megahub.tenancy.admin.companies import MembershipInline
-from megahub.tenancy.models import Membership, SignIn, User
+from megahub.tenancy.models import Invitation, Membership, SignIn, User
 
 
 class MembershipForm(forms.ModelForm):
@@ -48,6 +48,18 @@ class MembershipAdmin(HubAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:
         return ("created_at",) if obj is None else ("company", "user", "created_at")
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    """Who was invited, by whom, and what became of it."""
+
+    names = (_("invitation"), _("invitations"))
+    list_display = ("company", "email", "role", "created_by", "expires_at", "revoked_at", "accepted_by")
+    list_filter = (("company", AutocompleteSelectFilter), "role")
+    list_select_related = ("company", "created_by", "accepted_by")
+    ordering = ("-pk",)
+    fields = (*list_display[:4], "brands", "created_at", *list_display[4:6], "accepted_at", "accepted_by")
 
 
 class CompaniesInline(MembershipInline):

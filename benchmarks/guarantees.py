@@ -1,0 +1,139 @@
+"""What the guarantees cost the hot lane: chat requests a second, with them added one by one, in one run.
+
+``python -m benchmarks.guarantees [--seconds 4] [--rounds 5] [--connections 64]``: under four minutes. The
+rows: nothing but the road itself (the job, its attempt, the settlement and the ledger are committed as
+ever), with the response spool, with a rate limit of requests and tokens too (in Redis), with row-level
+security too. The first two are measured in turns; a limit and policies are the database's, so that the other
+two follow on it, one after the other: on a quiet machine only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks import ground
+from tools import servers, services
+from tools.launch import Launch
+from tools.report import ROOT
+
+APPLICATION, BARE = "megahub.asgi:application", "benchmarks.unspooled:application"
+LIMIT = (
+    "from ai_usage.models import RateLimit as R; from megahub.tenancy.models import Company as C;"
+    "[R.objects.unscoped().get_or_create(company=c, defaults={'requests_per_minute': 10**9,"
+    " 'tokens_per_minute': 10**9}) for c in C.objects.all()]"
+)
+COLUMNS = ["with", "requests/s", "lowest", "highest", "p50 ms", "CPU ms/request", "of the first", "bad"]
+
+
+@dataclass
+class Way:
+    """A hub with some of the guarantees, and what was measured of it."""
+
+    name: str
+    address: str
+    token: str
+    pid: int
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def measure(self, connections: int, seconds: float) -> None:
+        before = ground.cpu_seconds(self.pid)
+        url, headers = f"{self.address}/v1/chat/completions", {"Authorization": f"Bearer {self.token}"}
+        found = ground.load(url, connections, seconds, headers=headers)
+        spent = ground.cpu_seconds(self.pid) - before
+        self.told.append({**found, "cpu_ms": spent * 1000 / (found["rps"] * (seconds + 1))})
+
+    def row(self, first: float) -> list[Any]:
+        rates = [each["rps"] for each in self.told]
+        middle = statistics.median(rates)
+        share = f"{100 * middle / first:.1f} %"
+        others = (statistics.median(each[name] for each in self.told) for name in ("p50_ms", "cpu_ms"))
+        return [
+            self.name,
+            middle,
+            min(rates),
+            max(rates),
+            *others,
+            share,
+            sum(each["bad"] for each in self.told),
+        ]
+
+
+@contextmanager
+def way(launch: Launch, provider_url: str, name: str, application: str) -> Iterator[Way]:
+    """A web process on the tested core."""
+    port = services.free_port("127.0.0.1")
+    env = {**launch.env, "HUB_SANDBOX_URL": provider_url, "HUB_PORT": str(port)}
+    program = services.web("127.0.0.1", port, env)
+    command = [application if part == APPLICATION else part for part in program.command]
+    assert application in command
+    with ground.process(command, ground.TESTED_CORE, program.env) as pid:
+        address = f"http://127.0.0.1:{port}"
+        ground.wait_for(f"{address}/healthz")
+        yield Way(name, address, ground.token(address), pid)
+
+
+def turns(ways: list[Way], rounds: int, connections: int, seconds: float) -> None:
+    """Each in its turn, round after round."""
+    for _ in range(rounds):
+        for each in ways:
+            each.measure(connections, seconds)
+
+
+def shell(env: dict[str, str], statement: str) -> None:
+    """Run a statement in the hub's own shell."""
+    command = [sys.executable, "manage.py", "shell", "--command", statement]
+    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
+
+
+def limited(launch: Launch, is_on: bool) -> None:
+    """Switch every company's rate limit; the processes know after five seconds."""
+    shell(launch.env, LIMIT)
+    on = f"from ai_usage.models import RateLimit as R; R.objects.unscoped().update(is_active={is_on})"
+    shell(launch.env, on)
+
+
+def secure(launch: Launch) -> None:
+    """Row-level security from here on: policies, and the role that they bind."""
+    url = launch.env["DATABASE_URL"]
+    launch.env["HUB_ROW_SECURITY"] = "1"
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=launch.env, check=True, capture_output=True)
+    with patch.dict(os.environ, {"HUB_ROW_SECURITY": "1"}):
+        launch.env["DATABASE_URL"] = servers.for_processes(launch.places, url)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--connections", type=int, default=64)
+    options = parser.parse_args()
+    how = options.rounds, options.connections, options.seconds
+    print(f"{ground.machine()}; {options.rounds} x {options.seconds:g} s, c={options.connections}")
+    with ground.servers() as launch, ground.provider(0) as url:
+        with ExitStack() as stack:
+            bare = stack.enter_context(way(launch, url, "the road alone", BARE))
+            spooled = stack.enter_context(way(launch, url, "+ spool", APPLICATION))
+            turns([bare, spooled], *how)
+        limited(launch, True)
+        with way(launch, url, "+ spool, rate limit", APPLICATION) as paced:
+            turns([paced], *how)
+        secure(launch)
+        with way(launch, url, "+ spool, rate limit, row security", APPLICATION) as whole:
+            turns([whole], *how)
+    first = statistics.median(each["rps"] for each in bare.told)
+    ground.show("Guarantees", COLUMNS, (each.row(first) for each in (bare, spooled, paced, whole)))
+
+
+if __name__ == "__main__":
+    main()
