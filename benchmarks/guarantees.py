@@ -3,8 +3,8 @@
 ``python -m benchmarks.guarantees [--seconds 4] [--rounds 5] [--connections 64]``: under four minutes. The
 rows: nothing but the road itself (the job, its attempt, the settlement and the ledger are committed as
 ever), with the response spool, with a rate limit of requests and tokens too (in Redis), with row-level
-security too. The first two are measured in turns; a limit and policies are the database's, so that the other
-two follow on it, one after the other: on a quiet machine only.
+security too. The first two are measured in turns; limits and policies are the database's: the other
+two follow one after the other, so that the machine must be quiet.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 I1: what a window holds (``reserved``, ``unknown_exposure``) is the sum of what open jobs, batches' lines
 and calls of unknown outcome hold of it. I2: what it spent is what the ledger charged to it, beside what it
 was opened with. I3: a hard budget holds and has spent no more than its limit and what jobs cost beyond
-their estimates; one that was changed within the window is not judged. I4: every job that has ended was
-closed exactly once, no other one was. And the rollups say what the ledger says.
+their estimates, the limit being the greatest that held in the window. I4: every job, and every line of a
+batch, that has ended was closed exactly once, no other one was (a line that never ran: not at all). And the
+rollups say what the ledger says.
 
 It stands at the top of the ladder because batches hold of budgets too. Everything is counted by the
 database, in one snapshot.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any
 
 from django.db import connection
@@ -68,7 +69,7 @@ class Off:
 def verify() -> list[Off]:
     """Everything that is off now."""
     with snapshot():
-        return [*_windows(), *_closings(), *_rollups()]
+        return [*_windows(), *_closings(), *_lines(), *_rollups()]
 
 
 def tell(found: list[Off]) -> None:
@@ -106,17 +107,9 @@ def _windows() -> Iterator[Off]:
             if says != true:
                 yield Off(invariant, company, f"{name} {what}", says - true)
         taken = row.used + row.reserved + row.unknown_exposure
-        room = row.budget.limit + row.opening + beyond.get(key, 0)
-        if taken > room and _is_judged(row):
+        room = max(row.budget.limit, row.was_limit or 0) + row.opening + beyond.get(key, 0)
+        if taken > room and row.budget.is_hard and row.budget.is_active:
             yield Off("I3", company, f"{name} beyond its limit", taken - room)
-
-
-def _is_judged(row: BudgetWindow) -> bool:
-    """A budget that was changed since the window began may have been cut while jobs ran."""
-    budget = row.budget
-    began = datetime.combine(row.starts_on, time(), UTC)
-    since = max(began, budget.created_at)
-    return bool(budget.is_hard and budget.is_active and budget.changed_at <= since)
 
 
 def _held() -> dict[Key, int]:
@@ -224,6 +217,23 @@ def _closings() -> Iterator[Off]:
     for company_id, ref, status, closings in _rows(statement):
         expected = 0 if status in ("pending", "running") else 1
         yield Off("I4", company_id, f"job {ref} ({status}) closings", closings - expected)
+
+
+def _lines() -> Iterator[Off]:
+    """The same of batches' lines; what was cancelled or expired before it ran was closed by nothing."""
+    statement = (
+        "SELECT b.company_id, b.batch_id, n.line_no, n.status, COUNT(l.id) FROM ai_batch_line n"
+        " JOIN ai_batch_batch b ON b.id = n.batch_id"
+        f" LEFT JOIN ai_usage_ledgerentry l ON l.job_id = {FIRST_LEDGER_NUMBER} - n.id"
+        " AND l.kind IN ('settle', 'void')"
+        " GROUP BY n.id, b.company_id, b.batch_id, n.line_no, n.status"
+        " HAVING COUNT(l.id) > CASE WHEN n.status IN ('pending', 'running') THEN 0 ELSE 1 END"
+        " OR (n.status = 'completed' AND COUNT(l.id) = 0)"
+        f" ORDER BY n.id LIMIT {TOLD}"
+    )
+    for company_id, batch, line_no, status, closings in _rows(statement):
+        expected = 0 if status in ("pending", "running") else 1
+        yield Off("I4", company_id, f"line {line_no} of {batch} ({status}) closings", closings - expected)
 
 
 def _rollups() -> Iterator[Off]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.functions import Coalesce, Greatest
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from ai_usage.domain.quotas import NO_LIMIT
 from megahub.kernel import clock
 from megahub.tenancy.scoping import CompanyOwned
 
@@ -49,7 +51,7 @@ class Budget(CompanyOwned):
     )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
-    #: Since when it is as it is: a limit that was cut while jobs ran is not judged by verify_ledger.
+    #: Since when it is as it is.
     changed_at = models.DateTimeField(default=clock.now, editable=False)
 
     audited = ("scope", "scope_value", "period", "unit", "limit", "is_hard", "is_active")
@@ -66,11 +68,20 @@ class Budget(CompanyOwned):
         self.changed_at = clock.now() if self.pk else self.created_at
         if kwargs.get("update_fields") is not None:
             kwargs["update_fields"] = {*kwargs["update_fields"], "changed_at"}
-        super().save(*args, **kwargs)
+        with transaction.atomic():
+            remember_limits(Budget.rows.filter(pk=self.pk))
+            super().save(*args, **kwargs)
 
     def __str__(self) -> str:
         what = f"{self.get_scope_display()} {self.scope_value}".strip()
         return f"{what}, {self.get_period_display()}, {self.get_unit_display()}"
+
+
+def remember_limits(budgets: models.QuerySet[Budget]) -> None:
+    """Before budgets change: what their windows were held to until now, for ``verify_ledger``."""
+    for budget in budgets:
+        was = budget.limit if budget.is_hard and budget.is_active else NO_LIMIT
+        budget.windows.update(was_limit=Greatest(Coalesce("was_limit", 0), was))
 
 
 class BudgetWindow(models.Model):
@@ -91,6 +102,8 @@ class BudgetWindow(models.Model):
     forgiven = models.BigIntegerField(default=0, db_default=0)
     #: How much of ``spent`` was used before there was this budget (services/defaults.py).
     opening = models.BigIntegerField(default=0, db_default=0, editable=False)
+    #: The greatest limit that held for it before the present one: it may have been used up to there.
+    was_limit = models.BigIntegerField(null=True, editable=False)
 
     class Meta:
         constraints = [

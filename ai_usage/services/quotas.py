@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet, Sum
 from ai_providers import selectors as providers
 from ai_usage.domain.quotas import NO_LIMIT, Month, Quota, Standing
 from ai_usage.models import Budget, BudgetWindow
+from ai_usage.models.budgets import remember_limits
 from ai_usage.services import defaults, limits
 from megahub.kernel import clock
 
@@ -50,9 +51,9 @@ def set_limits(company_id: int, provider: str, changes: dict[str, int | None]) -
     with transaction.atomic():
         for unit, limit in changes.items():
             values = {"limit": NO_LIMIT if limit is None else limit, "is_hard": limit is not None}
-            _rows(company_id).filter(scope_value=provider, unit=unit).update(
-                **values, is_active=True, changed_at=clock.now()
-            )
+            rows = _rows(company_id).filter(scope_value=provider, unit=unit)
+            remember_limits(rows)
+            rows.update(**values, is_active=True, changed_at=clock.now())
     transaction.on_commit(limits.forget)
 
 

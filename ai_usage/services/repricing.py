@@ -20,6 +20,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, QuerySet, Sum
 from django.db.models.functions import Greatest
+from django.utils.module_loading import import_string
 
 from ai_providers import selectors as providers
 from ai_providers.catalogue import loading
@@ -79,6 +80,18 @@ class Unpriced:
     is_known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is corrected with an entry: windows of money ``(budget, first day)``; at which rates it was."""
+
+    windows: list[tuple[int, str]]
+    is_batch: bool = False
+
+
+#: Who knows that of entries that are no job's, by name: they stand above this.
+OTHERS = "ai_batch.services.repriced.held_by"
+
+
 def unpriced() -> QuerySet[LedgerEntry]:
     """The settlements without a cost that no adjustment has priced."""
     adjusted = LedgerEntry.objects.unscoped().filter(job_id=OuterRef("job_id"), kind="adjust")
@@ -110,14 +123,14 @@ def price_unpriced() -> list[Line]:
     """Price what can be priced; a line per model, by name. Repeatable."""
     terms = cache(_terms)
     lines: dict[str, Line] = {}
-    for entry, holds in _entries():
+    for entry, held in _entries():
         line = lines.setdefault(entry.model, Line(entry.model))
         found = terms(entry.model, entry.created_at.date())
         if found is None:
             line.left += 1
             continue
-        cost = pricing.cost(found[0], usage_of(entry), found[1])
-        if _adjust(entry, holds, cost):
+        cost = pricing.cost(found[0], usage_of(entry), found[1], batch=held.is_batch)
+        if _adjust(entry, held, cost):
             line.jobs += 1
             line.before_nano_usd += entry.charged_nano_usd
             line.after_nano_usd += cost.usd_nano
@@ -136,14 +149,21 @@ def _terms(model: str, day: date) -> tuple[Price, Rate] | None:
         return None
 
 
-def _entries() -> Iterator[tuple[LedgerEntry, list[list[Any]]]]:
-    """``unpriced``, oldest first, each with what its job held of budget windows."""
+def _entries() -> Iterator[tuple[LedgerEntry, Held]]:
+    """``unpriced``, oldest first, each with what its job, or its batch's line, held of budget windows."""
     last = 0
+    others = import_string(OTHERS)
     while batch := list(unpriced().filter(pk__gt=last).order_by("pk")[:BATCH]):
         last = batch[-1].pk
         jobs = AIJobUsage.objects.unscoped().filter(ai_job_id__in=[entry.job_id for entry in batch])
         holds = dict(jobs.values_list("ai_job_id", "ai_job__holds"))
-        yield from ((entry, holds.get(entry.job_id, [])) for entry in batch)
+        held = {number: Held(_of_money(stored)) for number, stored in holds.items()}
+        held |= others([entry.job_id for entry in batch if entry.job_id < 0])
+        yield from ((entry, held.get(entry.job_id, Held([]))) for entry in batch)
+
+
+def _of_money(holds: list[list[Any]] | None) -> list[tuple[int, str]]:
+    return [(budget, start) for budget, start, _, unit in holds or [] if unit == "nano_usd"]
 
 
 def usage_of(entry: LedgerEntry) -> Usage:
@@ -152,7 +172,7 @@ def usage_of(entry: LedgerEntry) -> Usage:
     return Usage(**counted, estimated=entry.is_estimated)
 
 
-def _adjust(entry: LedgerEntry, holds: list[list[Any]], cost: Cost) -> bool:
+def _adjust(entry: LedgerEntry, held: Held, cost: Cost) -> bool:
     """Append the adjustment and correct the windows; False when somebody else already has."""
     difference = cost.usd_nano - entry.charged_nano_usd
     try:
@@ -170,7 +190,7 @@ def _adjust(entry: LedgerEntry, holds: list[list[Any]], cost: Cost) -> bool:
                 charged_nano_usd=difference,
                 created_at=clock.now(),
             )
-            _correct(holds, entry.sandbox, difference)
+            _correct(held.windows, entry.sandbox, difference)
     except IntegrityError:
         if unpriced().filter(pk=entry.pk).exists():
             raise
@@ -178,9 +198,8 @@ def _adjust(entry: LedgerEntry, holds: list[list[Any]], cost: Cost) -> bool:
     return True
 
 
-def _correct(holds: list[list[Any]], sandbox: bool, difference: int) -> None:
-    """Add the difference to what the held windows of money have spent, in their one order."""
-    windows = sorted((budget, start) for budget, start, _, unit in holds if unit == "nano_usd")
-    for budget_id, starts_on in windows:
+def _correct(windows: list[tuple[int, str]], sandbox: bool, difference: int) -> None:
+    """Add the difference to what the windows have spent, in their one order."""
+    for budget_id, starts_on in sorted(windows):
         rows = BudgetWindow.objects.filter(budget_id=budget_id, starts_on=starts_on, sandbox=sandbox)
         rows.update(spent=Greatest(F("spent") + difference, 0))

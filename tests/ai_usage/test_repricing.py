@@ -21,6 +21,8 @@ from ai_usage.services import repricing
 from megahub.kernel import cache, clock, loop
 from megahub.tenancy.models import Company
 from tests import world
+from tests.ai_batch.test_verify_ledger import ended_batch, off
+from tests.conftest import Api
 from tests.stubs import Scripted
 from tests.world import Cast
 
@@ -50,6 +52,29 @@ def run(cast: Cast, model: str = MODEL, **fields: Any) -> LedgerEntry:
     assert (entry.kind, entry.cost_nano_usd) == ("settle", None)
     assert entry.charged_nano_usd > 0
     return entry
+
+
+def test_a_batchs_line_lands_in_its_windows(
+    api: Api, cast: Cast, provider: Provider, rung: list[Any]
+) -> None:
+    """By what its batch counts against; verify_ledger finds every nano-dollar."""
+    budget = world.make_budget(cast.company, "5")
+    batch = ended_batch(api, cast, model=MODEL)
+    assert batch.status == "completed"
+    (entry,) = LedgerEntry.objects.of(cast.company.pk)
+    assert (entry.kind, entry.cost_nano_usd) == ("settle", None)
+    window = world.window(budget)
+    assert window is not None
+    assert window.spent == entry.charged_nano_usd > 0
+    price()
+    cache.forget_everything()
+
+    assert line_of(repricing.price_unpriced()).jobs == 1
+
+    adjusted = LedgerEntry.objects.of(cast.company.pk).get(kind="adjust")
+    window.refresh_from_db()
+    assert window.spent == entry.charged_nano_usd + adjusted.charged_nano_usd == adjusted.cost_nano_usd
+    assert off(cast) == []
 
 
 def price(model: str = MODEL, **fields: Any) -> None:
