@@ -107,8 +107,7 @@ def secure(launch: Launch) -> None:
     launch.env["HUB_ROW_SECURITY"] = "1"
     command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
     subprocess.run(command, cwd=ROOT, env=launch.env, check=True, capture_output=True)
-    with patch.dict(os.environ, {"HUB_ROW_SECURITY": "1"}):
-        launch.env["DATABASE_URL"] = servers.for_processes(launch.places, url)
+    launch.env["DATABASE_URL"] = servers.for_processes(launch.places, url)
 
 
 def main() -> None:
@@ -120,7 +119,10 @@ def main() -> None:
     options = parser.parse_args()
     how = options.rounds, options.connections, options.seconds
     print(f"{ground.machine()}; {options.rounds} x {options.seconds:g} s, c={options.connections}")
-    with ground.servers() as launch, ground.provider(0) as url:
+    with ExitStack() as ground_floor:
+        ground_floor.enter_context(patch.dict(os.environ, {"HUB_ROW_SECURITY": "0"}))
+        launch = ground_floor.enter_context(ground.servers())
+        url = ground_floor.enter_context(ground.provider(0))
         with ExitStack() as stack:
             bare = stack.enter_context(way(launch, url, "the road alone", BARE))
             spooled = stack.enter_context(way(launch, url, "+ spool", APPLICATION))

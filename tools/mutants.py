@@ -66,6 +66,20 @@ MUTANTS = (
         ("tests/ai_usage/test_budgets.py",),
     ),
     Mutant(
+        "the lock of a rate limit's bucket",
+        "ai_usage/services/rate_rows.py",
+        "        read = READ + session.for_update\n",
+        "        read = READ\n",
+        ("tests/ai_usage/test_rate_limits.py::TestExactness",),
+    ),
+    Mutant(
+        "the look of an open stream",
+        "megahub/tenancy/authentication.py",
+        "            if (refusal := await _refusal(request, needed)) is not None:\n",
+        "            if (refusal := None) is not None:\n",
+        ("tests/security/test_requirement_04_revocation.py",),
+    ),
+    Mutant(
         "the spool",
         "ai_core/services/spooling.py",
         "        return _spool().put(pack(settlement))\n",
