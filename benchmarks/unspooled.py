@@ -6,11 +6,12 @@ from megahub.asgi import application
 
 # Its applications are loaded by the line above.
 from ai_core.services import spooling  # isort: skip
+from ai_core.services.settle import Settlement  # isort: skip
 
 __all__ = ["application"]
 
 
-def _nothing(_: object) -> None:
+def _nothing(settlement: Settlement) -> None:
     """What was heard is not written down."""
 
 

@@ -32,8 +32,6 @@ class RateLimitForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in UNITS:
-            self.fields[name].min_value = 1
-            self.fields[name].max_value = rates.MOST
             self.fields[name].widget.attrs |= {"min": 1, "max": rates.MOST}
 
     def clean(self) -> dict[str, Any]:

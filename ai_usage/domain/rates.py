@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from megahub.kernel.errors import RateLimited
 
@@ -149,7 +149,7 @@ def refusal(standings: Sequence[Standing]) -> RateLimited:
     """The error for a request that was not let in: about the bucket that it has to wait for longest."""
     worst = max(standings, key=lambda each: each.wait_ms)
     want = worst.want
-    facts = {
+    facts: dict[str, Any] = {
         "scope": want.ceiling.scope,
         "unit": want.unit,
         "limit": want.limit,

@@ -6,11 +6,11 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 from django.utils import translation
 from django.utils.translation import gettext
@@ -21,6 +21,7 @@ from megahub.kernel.text import said
 
 log = logging.getLogger("megahub.requests")
 
+R = TypeVar("R", bound=HttpResponseBase)
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 API_PREFIXES = ("/ai/", "/auth/", "/v1/", "/api/")
 
@@ -66,7 +67,7 @@ def json_response(content: Any, status: int = 200) -> HttpResponse:
     return HttpResponse(raw, status=status, content_type="application/json")
 
 
-def with_headers(response: HttpResponse, headers: Mapping[str, str]) -> HttpResponse:
+def with_headers(response: R, headers: Mapping[str, str]) -> R:
     """The answer with more headers."""
     for name, value in headers.items():
         response[name] = value
