@@ -36,6 +36,20 @@ def batches_of(caller: Caller) -> QuerySet[Batch]:
     return rows.select_related("input_file", "output_file", "error_file", "parent")
 
 
+def filtered(rows: QuerySet[Batch], wanted: dict[str, Any]) -> QuerySet[Batch]:
+    """Batches of these fields, made between two moments, whose id or file's name holds a text."""
+    same = {name: wanted[name] for name in ("status", "endpoint", "engine") if name in wanted}
+    rows = rows.filter(**same)
+    if "created_after" in wanted:
+        rows = rows.filter(created_at__gte=wanted["created_after"])
+    if "created_before" in wanted:
+        rows = rows.filter(created_at__lt=wanted["created_before"])
+    if "search" in wanted:
+        text = wanted["search"]
+        rows = rows.filter(Q(batch_id__icontains=text) | Q(input_file__filename__icontains=text))
+    return rows
+
+
 def batch_of(caller: Caller, batch_id: str) -> Batch:
     """Raises NoSuchBatch, also for a foreign one."""
     found = batches_of(caller).filter(batch_id=batch_id[:MAX_ID]).first()

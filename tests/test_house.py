@@ -36,6 +36,7 @@ BATCHES = {
     "/api/batch/create": "open",
     "/api/batch/schedules": "open",
     "/api/batch/upload": "open",
+    "/api/batch/validate": "only looks",
     "/api/batch/{batch_id}/cancel": "one that has ended stays as it was",
     "/api/batch/{batch_id}/retry_failed": "open",
 }

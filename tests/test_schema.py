@@ -90,6 +90,7 @@ ENDPOINTS = {
     "/api/batch/stats": "get",
     "/api/batch/template": "get",
     "/api/batch/upload": "post",
+    "/api/batch/validate": "post",
     "/api/batch/{batch_id}": "get",
     "/api/batch/{batch_id}/cancel": "post",
     "/api/batch/{batch_id}/events": "get",

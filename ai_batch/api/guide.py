@@ -92,21 +92,18 @@ async def listed(request: HttpRequest, caller: Caller) -> HttpResponseBase:
 
 
 def _by_cursor(caller: Caller, query: dict[str, str]) -> dict[str, Any]:
-    forms.refuse_unknown(query, ("limit", "after"))
+    forms.refuse_unknown(query, ("limit", "after", *forms.FILTERS))
     limit = forms.limit_of(query, 20, 100)
-    found = selectors.page(selectors.batches_of(caller), query.get("after"), limit, "batch_id")
+    rows = selectors.filtered(selectors.batches_of(caller), forms.filters_of(query))
+    found = selectors.page(rows, query.get("after"), limit, "batch_id")
     return shapes.listing(found, limit, shape)
 
 
 def _by_offset(caller: Caller, query: dict[str, str]) -> dict[str, Any]:
-    forms.refuse_unknown(query, ("limit", "offset", "status"))
+    forms.refuse_unknown(query, ("limit", "offset", *forms.FILTERS))
     limit = forms.limit_of(query, 20, 100)
     offset = forms.offset_of(query)
-    rows = selectors.batches_of(caller)
-    if "status" in query:
-        if query["status"] not in Batch.Status.values:
-            raise forms.wrong_value("status", query["status"], Batch.Status.values)
-        rows = rows.filter(status=query["status"])
+    rows = selectors.filtered(selectors.batches_of(caller), forms.filters_of(query))
     page = shapes.listing(list(rows[offset : offset + limit + 1]), limit, shape)
     return {**page, "total": rows.count(), "offset": offset}
 

@@ -35,6 +35,12 @@ async def create(request: HttpRequest, caller: Caller) -> Batch:
     if "requests" not in asked:
         return await loop.in_thread(batches.create, caller, forms.batch_of(asked))
     requests = asked.pop("requests")
+    fields = fields_of_requests(asked, requests)
+    return await loop.in_thread(_kept, caller, fields, "requests.jsonl", making.of_requests(requests))
+
+
+def fields_of_requests(asked: dict[str, Any], requests: Any) -> dict[str, Any]:
+    """The fields of a batch of a list of requests. Raises ValidationFailed."""
     if asked.get("input_file_id") is not None:
         message = "Give either 'requests' or 'input_file_id', not both."
         raise ValidationFailed(message, param="input_file_id")
@@ -42,8 +48,7 @@ async def create(request: HttpRequest, caller: Caller) -> Batch:
         raise forms.wrong_type("requests", "an array of objects", requests)
     if not 1 <= len(requests) <= MAX_REQUESTS:
         raise forms.out_of_range("requests", 1, MAX_REQUESTS)
-    fields = forms.batch_of({"completion_window": "24h", **asked, "input_file_id": "-"})
-    return await loop.in_thread(_kept, caller, fields, "requests.jsonl", making.of_requests(requests))
+    return forms.batch_of({"completion_window": "24h", **asked, "input_file_id": "-"})
 
 
 async def upload(request: HttpRequest, caller: Caller) -> StoredFile:
@@ -60,8 +65,7 @@ async def _of_form(upload: Upload, caller: Caller) -> Batch:
     try:
         if upload.file is None:
             raise forms.missing("file")
-        asked = _asked(upload.texts)
-        fields = forms.batch_of({"completion_window": "24h", **asked, "input_file_id": "-"})
+        fields = fields_of_form(upload.texts)
         kind = TABLES.get(PurePath(upload.filename).suffix.lower())
     except BaseException:
         await upload.drop()
@@ -75,6 +79,11 @@ async def _of_form(upload: Upload, caller: Caller) -> Batch:
     return await loop.in_thread(batches.create, caller, fields, file)
 
 
+def fields_of_form(texts: dict[str, str]) -> dict[str, Any]:
+    """The fields of a batch of a file that is sent along. Raises ValidationFailed."""
+    return forms.batch_of({"completion_window": "24h", **_asked(texts), "input_file_id": "-"})
+
+
 def _asked(texts: dict[str, str]) -> dict[str, Any]:
     """A form's texts as the fields of a batch."""
     forms.refuse_unknown(texts, (*FORM_KEYS, *NUMBERS))
@@ -85,7 +94,7 @@ def _asked(texts: dict[str, str]) -> dict[str, Any]:
         if name in texts:
             asked[name] = int(texts[name]) if texts[name].isdecimal() else texts[name]
     if texts.get("metadata"):
-        asked["metadata"] = _json("metadata", texts["metadata"])
+        asked["metadata"] = json_of("metadata", texts["metadata"])
     return asked
 
 
@@ -97,7 +106,7 @@ async def _converted(upload: Upload, kind: str, caller: Caller, endpoint: str) -
             raise forms.wrong_value("endpoint", endpoint, ENDPOINTS)
         template = None
         if upload.texts.get("template"):
-            template = _json("template", upload.texts["template"])
+            template = json_of("template", upload.texts["template"])
         name = PurePath(forms.filename_of(upload)).stem + ".jsonl"
         return await asyncio.to_thread(
             _table, upload, kind, endpoint, upload.texts.get("model") or None, template, caller, name
@@ -121,7 +130,8 @@ def _kept(caller: Caller, fields: dict[str, Any], name: str, lines: Any) -> Batc
     return batches.create(caller, fields, file)
 
 
-def _json(name: str, text: str) -> Any:
+def json_of(name: str, text: str) -> Any:
+    """An object that a form's text holds. Raises ValidationFailed."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
