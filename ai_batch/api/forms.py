@@ -125,7 +125,7 @@ BATCH_KEYS = (
     "output_expires_after",
     "engine",
 )
-MORE_KEYS = ("max_attempts", "backoff_seconds")
+MORE_KEYS = ("max_attempts", "backoff_seconds", "notify")
 ENGINES = ("auto", "provider", "hub")
 
 
@@ -153,6 +153,10 @@ def batch_of(body: dict[str, Any]) -> dict[str, Any]:
         "engine_asked": engine,
         "output_expires_seconds": None if policy is None else lifetime(policy, "output_expires_after"),
     }
+    if body.get("notify") is not None:
+        if not isinstance(body["notify"], bool):
+            raise wrong_type("notify", "a boolean", body["notify"])
+        found["notify"] = body["notify"]
     for name, low, high in (("max_attempts", 1, 10), ("backoff_seconds", 0, 3600)):
         if body.get(name) is not None:
             found[name] = _number(name, body[name], low, high)

@@ -16,7 +16,7 @@ from ai_batch.api.documents import (
     whole,
 )
 from ai_batch.domain.lines import ENDPOINTS
-from megahub.kernel.openapi import operation
+from megahub.kernel.openapi import KEY, operation
 
 TAG = ["batch"]
 REQUEST = {
@@ -65,7 +65,7 @@ CREATE = operation(
     operationId="batch_create",
     tags=TAG,
     description="Create a batch of a list of requests, of an uploaded file, or of a file sent along.",
-    parameters=[BRAND],
+    parameters=[BRAND, KEY],
     requestBody={
         "required": True,
         "content": {
@@ -83,7 +83,7 @@ UPLOAD = operation(
     operationId="batch_upload",
     tags=TAG,
     description="Upload JSONL, CSV or a workbook; a table becomes a file of requests.",
-    parameters=[BRAND],
+    parameters=[BRAND, KEY],
     requestBody={
         "required": True,
         "content": {
@@ -192,7 +192,7 @@ RETRY = operation(
     operationId="batch_retry_failed",
     tags=TAG,
     description="A new batch of the lines that did not succeed, linked to this one.",
-    parameters=[BRAND, of_path("batch_id")],
+    parameters=[BRAND, KEY, of_path("batch_id")],
     responses=created("`{success, batch}` of the new batch.", "404", "409", "507"),
 )
 EVENTS = operation(

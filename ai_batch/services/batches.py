@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from ai_batch import selectors
 from ai_batch.domain.refusals import NoSuchFile, NotCancellable, NotOver
@@ -37,7 +39,7 @@ def create(caller: Caller, fields: dict[str, Any], file: StoredFile | None = Non
         ring_at=now + RING_AGAIN,
         **{"max_attempts": settings.HUB_BATCH_MAX_ATTEMPTS, **fields},
     )
-    queue.ring("ai_batch.validate", batch.pk, queue="normal")
+    transaction.on_commit(partial(ring_for, batch))
     return batch
 
 
@@ -77,6 +79,7 @@ def retry_failed(caller: Caller, batch_id: str) -> Batch:
         "engine_asked": batch.engine_asked,
         "max_attempts": batch.max_attempts,
         "backoff_seconds": batch.backoff_seconds,
+        "notify": batch.notify,
         "parent": batch,
     }
     return create(caller, fields, file)

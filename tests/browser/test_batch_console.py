@@ -29,9 +29,7 @@ PATIENCE_MS = 15_000
 
 
 @pytest.fixture
-def open_page(
-    browser: Browser, live_url: str
-) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser, live_url: str) -> Iterator[Callable[..., Page]]:
     """``open_page(path, **context)``: a page in a context of its own; faults of its scripts fail the test.
 
     Not ``window``: what the hub refuses here, and the page tells, is no fault.
