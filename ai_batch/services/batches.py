@@ -23,7 +23,8 @@ from megahub.tenancy.selectors import Caller
 def create(caller: Caller, fields: dict[str, Any], file: StoredFile | None = None) -> Batch:
     """A new batch, about to be validated. What is wrong with its file is told by its status later."""
     fields = dict(fields)
-    asked = fields.pop("input_file_id", None) if file is None else file.file_id
+    asked = fields.pop("input_file_id", "")
+    asked = asked if file is None else file.file_id
     with suppress(NoSuchFile):
         file = file or selectors.file_of(caller, asked)
     now = clock.now()
