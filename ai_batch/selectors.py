@@ -10,6 +10,7 @@ from ai_batch.domain.refusals import NoSuchBatch, NoSuchFile, NoSuchSchedule
 from ai_batch.models import Batch, BatchSchedule, StoredFile, of_brand
 from megahub.kernel import clock, money
 from megahub.kernel.errors import ValidationFailed
+from megahub.tenancy.models import Company
 from megahub.tenancy.selectors import Caller
 
 MAX_ID = 80
@@ -86,6 +87,11 @@ def schedule_of(caller: Caller, schedule_id: str) -> BatchSchedule:
     if found is None:
         raise NoSuchSchedule(param="id")
     return found
+
+
+def policy_of(company_id: int) -> str:
+    """Which engine a company wants for batches that ask for none."""
+    return str(Company.objects.values_list("batch_engine", flat=True).get(pk=company_id))
 
 
 def statistics(caller: Caller) -> dict[str, Any]:

@@ -84,6 +84,7 @@ ENDPOINTS = {
     "/ai/webhooks/{webhook_pk}/deliveries/{id}/redeliver/": "post",
     "/api/batch/create": "post",
     "/api/batch/list": "get",
+    "/api/batch/policy": "get put",
     "/api/batch/schedules": "get post",
     "/api/batch/schedules/{schedule_id}": "get patch delete",
     "/api/batch/schedules/{schedule_id}/history": "get",

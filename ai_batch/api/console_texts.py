@@ -27,6 +27,7 @@ SENTENCES = (
     _("Cron expression"),
     _("Delete"),
     _("Drop a file here, or choose one: JSONL, CSV or XLSX"),
+    _("E-mail me at the end"),
     _("Endpoint"),
     _("Engine"),
     _("Errors"),

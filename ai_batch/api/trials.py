@@ -44,6 +44,11 @@ async def validate(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     return json_response({"success": True, **trying.told(trial, rooms)})
 
 
+async def _trial(caller: Caller, fields: dict[str, Any]) -> Trial:
+    policy = await loop.in_thread(selectors.policy_of, caller.company_id)
+    return Trial(caller, fields["endpoint"], fields["engine_asked"], policy)
+
+
 async def _of_form(upload: Upload, caller: Caller) -> Trial:
     try:
         if upload.file is None:
@@ -53,7 +58,7 @@ async def _of_form(upload: Upload, caller: Caller) -> Trial:
             orders.json_of("template", upload.texts["template"]) if "template" in upload.texts else None
         )
         kind = orders.TABLES.get(PurePath(upload.filename).suffix.lower())
-        trial = Trial(caller, fields["endpoint"], fields["engine_asked"])
+        trial = await _trial(caller, fields)
         path, model = upload.file.path, upload.texts.get("model") or None
         upload.file.close()
         async with READING:
@@ -66,7 +71,7 @@ async def _of_body(asked: dict[str, Any], caller: Caller) -> Trial:
     requests = asked.pop("requests", None)
     if requests is None:
         fields = forms.batch_of({"completion_window": "24h", **asked})
-        trial = Trial(caller, fields["endpoint"], fields["engine_asked"])
+        trial = await _trial(caller, fields)
         file = await loop.in_thread(selectors.file_of, caller, fields["input_file_id"])
         try:
             content = await asyncio.to_thread(files.open_content, file)
@@ -75,7 +80,7 @@ async def _of_body(asked: dict[str, Any], caller: Caller) -> Trial:
         async with READING:
             return await asyncio.to_thread(_read, trial, content, None, None, None)
     fields = orders.fields_of_requests(asked, requests)
-    trial = Trial(caller, fields["endpoint"], fields["engine_asked"])
+    trial = await _trial(caller, fields)
     async with READING:
         return await asyncio.to_thread(trial.read, _numbered(making.of_requests(requests)))
 

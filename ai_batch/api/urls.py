@@ -1,7 +1,7 @@
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
 
-from ai_batch.api import compatible, console, guide, results, schedules, trials
+from ai_batch.api import compatible, console, guide, policies, results, schedules, trials
 
 fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/files", compatible.all_files, name="v1-files"),
@@ -16,6 +16,7 @@ fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("api/batch/list", guide.listed, name="batch-list"),
     path("api/batch/stats", guide.stats, name="batch-stats"),
     path("api/batch/template", guide.template, name="batch-template"),
+    path("api/batch/policy", policies.policy, name="batch-policy"),
     path("api/batch/schedules", schedules.all_schedules, name="batch-schedules"),
     path("api/batch/schedules/<str:schedule_id>", schedules.one, name="batch-schedule"),
     path("api/batch/schedules/<str:schedule_id>/history", schedules.history, name="batch-schedule-history"),

@@ -16,7 +16,8 @@ from ai_batch.models import Batch, StoredFile
 from ai_batch.services import making
 from ai_batch.services.files import Owner
 from ai_batch.services.reserving import RING_AGAIN
-from megahub.kernel import clock, queue
+from megahub.kernel import clock, queue, trail
+from megahub.tenancy.models import Company
 from megahub.tenancy.selectors import Caller
 
 
@@ -59,6 +60,14 @@ def cancel(caller: Caller, batch_id: str) -> Batch:
     if batch.status not in ("cancelling", "cancelled"):
         raise NotCancellable(words={"current_status": batch.status})
     return batch
+
+
+def set_policy(company_id: int, engine: str, who: trail.Origin) -> None:
+    """Change which engine runs a company's batches that ask for none."""
+    company = Company.objects.get(pk=company_id)
+    with trail.change(who, "batch_policy.change", company, company_id=company_id):
+        company.batch_engine = engine
+        company.save(update_fields=["batch_engine"])
 
 
 def owner_of(caller: Caller) -> Owner:

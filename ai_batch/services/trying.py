@@ -24,7 +24,7 @@ from megahub.tenancy.selectors import Caller
 class Trial:
     """One reading of lines that are no batch yet."""
 
-    def __init__(self, caller: Caller, endpoint: str, engine_asked: str) -> None:
+    def __init__(self, caller: Caller, endpoint: str, engine_asked: str, policy: str) -> None:
         self.batch = Batch(
             company_id=caller.company_id,
             brand_id=caller.require_brand(),
@@ -34,7 +34,7 @@ class Trial:
             engine_asked=engine_asked,
         )
         self.inspection = Inspection(endpoint)
-        self.checker = Checker(self.batch)
+        self.checker = Checker(self.batch, policy)
         self.zone = caller.timezone
         self.lines = 0
         self.input_tokens = self.most_tokens = self.most_nano_usd = self.full_nano_usd = 0

@@ -10,7 +10,7 @@ const PAUSE_MS = 500;
 const TABLE = /\.(csv|xlsx)$/i;
 const FIRST = {
   mode: "simple", texts: "", model: "", instruction: "", limit: "500", title: "", engine: "auto",
-  file: null, endpoint: CHAT, tableModel: "", template: "", attempts: "", backoff: "",
+  file: null, endpoint: CHAT, tableModel: "", template: "", attempts: "", backoff: "", notify: false,
   scheduleName: "", cron: "", zone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC",
 };
 
@@ -94,6 +94,7 @@ export class Creation extends Component {
     if (title.trim()) form.set("metadata", JSON.stringify({ name: title.trim() }));
     if (attempts) form.set("max_attempts", attempts);
     if (backoff) form.set("backoff_seconds", backoff);
+    if (this.state.notify) form.set("notify", "true");
     if (mode === "advanced" && TABLE.test(file.name)) {
       if (tableModel) form.set("model", tableModel);
       if (template.trim()) form.set("template", template.trim());
@@ -126,14 +127,14 @@ export class Creation extends Component {
 
   /** Keep the file as a template, and make a batch of it again and again. */
   schedule = () => this.act(async () => {
-    const { scheduleName, cron, zone, engine } = this.state;
+    const { scheduleName, cron, zone, engine, notify } = this.state;
     const form = await this.form();
     const isTable = TABLE.test(form.get("file").name);
-    const ofBatches = ["engine", "metadata", "max_attempts", "backoff_seconds"];
+    const ofBatches = ["engine", "metadata", "max_attempts", "backoff_seconds", "notify"];
     for (const name of isTable ? ofBatches : [...ofBatches, "endpoint"]) form.delete(name);
     const { file } = await send("/api/batch/upload", form);
     await send("/api/batch/schedules", {
-      name: scheduleName, cron, timezone: zone, engine, endpoint: this.endpoint(), input_file_id: file.id,
+      name: scheduleName, cron, timezone: zone, engine, notify, endpoint: this.endpoint(), input_file_id: file.id,
     });
     this.props.say(t("The schedule was created."));
     this.props.changed();
@@ -207,6 +208,8 @@ export class Creation extends Component {
         </fieldset>
         <label>${t("Name (optional)")}<input name="title" maxlength="120" value=${title} onInput=${this.set} /></label>
         ${mode === "simple" ? this.simple(state) : this.advanced(state)}
+        <label class="check"><input type="checkbox" name="notify" checked=${state.notify}
+          onChange=${(event) => this.setState({ notify: event.target.checked })} /> ${t("E-mail me at the end")}</label>
         <${Findings} trial=${trial} looking=${looking} />
         ${failed && html`<p class="alert" role="alert">${failed}</p>`}
         ${sending && html`<progress aria-label=${t("Sending…")} />`}
