@@ -32,6 +32,7 @@ urlpatterns = [
     path("ai/", include("ai_usage.api.alert_urls")),
     path("ai/", include("ai_usage.api.urls")),
     path("", include(openai.urlpatterns)),
+    path("", include(batches.urlpatterns)),
     path("", RedirectView.as_view(url="/docs/"), name="home"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path(

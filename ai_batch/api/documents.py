@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from megahub.kernel.openapi import operation
+from megahub.kernel.openapi import KEY, operation
 
 JSON = "application/json"
 OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
@@ -87,6 +87,7 @@ ORDER: dict[str, Any] = {
         "engine": {"type": "string", "enum": ["auto", "provider", "hub"]},
         "max_attempts": whole(1, 10),
         "backoff_seconds": whole(0, 3600),
+        "notify": {"type": "boolean", "description": "Mail its maker at the end."},
     },
 }
 ORDER_EXAMPLE = {
@@ -114,7 +115,7 @@ UPLOAD = operation(
     operationId="v1_files_upload",
     tags=["v1"],
     description="Upload a file of requests (JSONL, 200 MB at most).",
-    parameters=[BRAND],
+    parameters=[BRAND, KEY],
     requestBody=FORM,
     responses=told("The File object.", "415", "507"),
 )
@@ -165,7 +166,7 @@ NEW_BATCH = operation(
     operationId="v1_batches_create",
     tags=["v1"],
     description="Create a batch of an uploaded file; what is wrong in it is told later.",
-    parameters=[BRAND],
+    parameters=[BRAND, KEY],
     requestBody={"required": True, "content": {JSON: {"schema": ORDER, "example": ORDER_EXAMPLE}}},
     responses=told("The Batch object, about to be validated.", "413", "429"),
 )

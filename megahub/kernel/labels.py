@@ -166,6 +166,7 @@ FIELDS: dict[str, Any] = {
     "usd": _("USD for one unit"),
     "use_global_fallback": _("hub's own key as a fallback"),
     "use_sandbox": _("sandbox"),
+    "batch_engine": _("engine of batches"),
     "used_at": _("used"),
     "user": _("user"),
     "window_start": _("window"),
