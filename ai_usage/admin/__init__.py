@@ -1,5 +1,5 @@
-"""The pages of the money: budgets, rate limits, and the ledger with usage, alerts and exports."""
+"""The pages of the money: ``budgets``, ``rates`` (limits), and ``ledger``, ``figures``, ``alerts``, ``exports``."""
 
-from ai_usage.admin import alerts, budgets, exports, ledger, rates
+from ai_usage.admin import alerts, budgets, exports, figures, ledger, rates
 
-__all__ = ["alerts", "budgets", "exports", "ledger", "rates"]
+__all__ = ["alerts", "budgets", "exports", "figures", "ledger", "rates"]

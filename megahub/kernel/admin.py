@@ -6,11 +6,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
+from django.contrib import messages
 from django.contrib.admin import AdminSite, ShowFacets
 from django.contrib.auth import get_permission_codename
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.formats import number_format
@@ -26,6 +27,7 @@ from megahub.kernel import cache, labels, money, trail
 #: A stored document is shown up to here; whoever needs all of it asks the API.
 SHOWN_CHARACTERS = 100_000
 REASON = "audit_reason"
+ASKED = "Say why: the reason is kept in the audit trail."
 TABLE = "unfold/components/table.html"
 
 
@@ -51,6 +53,7 @@ class HubAdmin(ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     warn_unsaved_form = True
+    change_form_after_template: str | None = "megahub/form_reason.html"
 
     def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
         labels.apply(model, self.names)
@@ -58,6 +61,35 @@ class HubAdmin(ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LightList]:
         return LightList
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The page's form, which is refused without a reason."""
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        if request.method != "POST":
+            return form
+
+        def clean(asked: Any) -> Any:
+            cleaned = super(kept, asked).clean()
+            if not reason_of(request):
+                asked.add_error(None, gettext(ASKED))
+            return cleaned
+
+        kept = type(form.__name__, (form,), {"clean": clean})
+        return kept
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Nothing is deleted without a reason."""
+        if request.method == "POST" and not reason_of(request):
+            messages.error(request, gettext(ASKED))
+            return HttpResponseRedirect(request.get_full_path())
+        return super().delete_view(request, object_id, extra_context)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        confirmed = request.POST.get("action") == "delete_selected" and request.POST.get("post")
+        if confirmed and not reason_of(request):
+            messages.error(request, gettext(ASKED))
+            return None
+        return super().response_action(request, queryset)
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
         changed: dict[str, Any] = {
@@ -156,6 +188,8 @@ class Kept:
 
 class ReadOnlyAdmin(Kept, HubAdmin):
     """Rows that only the hub writes; their pages open, and that is all (superusers included)."""
+
+    change_form_after_template = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

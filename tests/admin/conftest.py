@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
 from megahub.tenancy.models import User
+from tests.each import one_of_each  # noqa: F401 - a fixture
 from tests.world import RUN
+
+REASON = "because a test wants it"
+
+
+class Browser(Client):
+    """Somebody who gives a reason for whatever they change, unless they give another (or "")."""
+
+    def post(self, path: str, data: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return super().post(path, {"audit_reason": REASON, **(data or {})}, *args, **kwargs)
+
 
 _numbers = itertools.count(1)
 
@@ -18,7 +30,7 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def root(sandbox_url: str) -> Client:
     """A superuser's browser."""
-    client = Client()
+    client = Browser()
     client.force_login(
         User.objects.create_superuser(f"root-{RUN}-{next(_numbers)}", password="correct horse")
     )
@@ -34,7 +46,7 @@ def staff(sandbox_url: str) -> Callable[..., Client]:
         user.is_staff = True
         user.save()
         user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client = Client()
+        client = Browser()
         client.force_login(user)
         return client
 

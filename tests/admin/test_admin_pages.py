@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from ai_core import pipeline
-from ai_core.models import AIBatch, AIJob, BatchJob, ProviderGate
-from ai_core.services import forgetting
-from ai_guard.services import findings, policies
-from ai_providers import services as providers
-from ai_providers.models import AIModel
+from ai_batch.models import Line, LineResult
+from ai_core.models import BatchJob
 from ai_usage.models import (
-    AIUsageAlert,
-    AlertRule,
-    JobRating,
     RateBucket,
-    RateLimit,
     RatingChange,
     RollupCursor,
-    UnknownExposure,
     UsageDay,
-    UsageRollup,
 )
-from megahub.delivery.domain import events, signing
-from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
-from megahub.kernel import cache, clock, loop
-from megahub.tenancy import members
-from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn, Throttle, User
-from tests import world
-from tests.exports import made_export, made_schedule
+from megahub.audit.models import AuditHead
+from megahub.delivery.models import WebhookEndpoint
+from megahub.tenancy.models import RefreshToken, Throttle, User
+from tests.each import webhook
 from tests.world import RUN, Cast
 
-APPS = ("tenancy", "delivery", "ai_providers", "ai_usage", "ai_core", "ai_openai")
+APPS = set("tenancy audit delivery ai_providers ai_guard ai_usage ai_core ai_openai ai_batch".split())
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label_lower)
 ADDED = {
     "tenancy.company", "tenancy.brand", "tenancy.user", "tenancy.membership", "tenancy.apikey",
@@ -59,73 +44,9 @@ READ_ONLY = {
     "ai_core.attempt", "ai_core.workersession", "ai_core.aibatch", "ai_openai.openaijob",
     "delivery.webhookendpoint", "delivery.webhookdelivery", "delivery.outbox",
     "delivery.mail", "ai_usage.export", "ai_usage.exportschedule",
-    "ai_guard.finding", "ai_guard.erasure",
+    "ai_guard.finding", "ai_guard.erasure", "audit.auditentry", "ai_usage.usagerollup",
+    "ai_usage.jobrating", "ai_batch.storedfile", "ai_batch.batch", "ai_batch.batchschedule",
 }  # fmt: skip
-SPARE_MODEL = "granite"
-INVITED = {"email": "", "role": "member", "brands": [], "expires_in_days": 7}
-
-
-@pytest.fixture
-def one_of_each(cast: Cast) -> Any:
-    """A row of every model; what belongs to the whole hub is put back."""
-    cast.alice.api_key()
-    world.make_budget(cast.company, usd="10")
-    loop.run(pipeline.run(world.submit(cast.alice)))
-    providers.store_keys(cast.charlie.company.pk, {"openai": "sk-" + "a" * 20})
-    IdempotencyKey.objects.unscoped().create(
-        company=cast.company, route="r", key=f"key-{cast.company.pk}", body_digest="0", job_ref="j"
-    )
-    RateLimit.objects.unscoped().create(company=cast.company, requests_per_minute=10**6)
-    members.invite(cast.alice.caller, INVITED)
-    made_export(cast)
-    made_schedule(cast)
-    AIUsageAlert.objects.unscoped().create(
-        company=cast.company, alert_type="model_unpriced", subject="m", window_start=date(2026, 1, 1)
-    )
-    batch = AIBatch.objects.unscoped().create(
-        company=cast.company,
-        brand=cast.brand,
-        created_by=cast.alice.user,
-        batch_id=f"ai_batch_{cast.company.pk}",
-        analysis_type="seo",
-        model="m",
-        total_jobs=1,
-        estimated_nano_usd=1,
-        estimated_tokens=1,
-    )
-    BatchJob.objects.create(batch=batch, job=AIJob.objects.of(cast.company.pk).get(), position=0)
-    AlertRule.objects.unscoped().create(company=cast.company, alert_type="cost_warning", threshold="0.5")
-    ProviderGate.objects.create(
-        key=f"key:{cast.company.pk}|openai", state="limited", shut_until=clock.now()
-    )
-    UnknownExposure.objects.unscoped().create(
-        company=cast.company, job_id=batch.jobs.get().job_id, attempt_no=1, expires_at=clock.now()
-    )
-    policies.change(cast.company.pk, {"prompts": "masked"})
-    findings.record(cast.company.pk, cast.brand.pk, direction="input", action="flagged", hits=1, model="m")
-    forgetting.erase(cast.company.pk, "nobody", None)
-    webhook(cast)
-    session = SignIn.objects.filter(user=cast.alice.user).get()
-    RefreshToken.objects.create(
-        sign_in=session, digest=f"d{session.pk}"[:64], expires_at=session.created_at
-    )
-    Group.objects.get_or_create(name=f"group {RUN}")
-    override = AIModel.objects.create(model_id=SPARE_MODEL)
-    yield
-    override.delete()
-    cache.forget_everything()
-
-
-def webhook(cast: Cast) -> str:
-    """An endpoint (switched off: nothing is sent) with a delivery and an event; its secret."""
-    endpoint = WebhookEndpoint(company=cast.company, url="https://a.example.com/", is_active=False)
-    secret = signing.new_secret()
-    endpoint.sealed_secret = endpoint.seal(secret)
-    endpoint.save()
-    told = {"company": cast.company, "event_id": events.new_id(), "event_type": "job.failed"}
-    WebhookDelivery.objects.unscoped().create(endpoint=endpoint, body="{}", **told)
-    Outbox.objects.unscoped().create(data={}, **told)
-    return secret
 
 
 def address(model: Any, page: str, *args: Any) -> str:
@@ -134,18 +55,20 @@ def address(model: Any, page: str, *args: Any) -> str:
 
 def test_every_model_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
-    # Refresh tokens are shown with their sign-in, a batch's jobs with the batch; rollups are read as
-    # figures, and ratings in them; buckets are limits'; a throttle counts tries under a digest.
+    # Refresh tokens are shown with their sign-in, a batch's jobs with the batch; days are rollups, a
+    # rating's changes are in it; a throttle counts somebody's tries under a digest, and a
+    # bucket a limit's. Lines are a batch's own, and their results its company's.
     inside = {
         RefreshToken,
         BatchJob,
-        UsageRollup,
         UsageDay,
         RollupCursor,
         RateBucket,
-        JobRating,
         RatingChange,
         Throttle,
+        AuditHead,
+        Line,
+        LineResult,
     }
     assert ours - set(MODELS) == inside
     assert {model._meta.label_lower for model in MODELS} >= ADDED | DELETED | READ_ONLY
@@ -223,7 +146,7 @@ def test_the_sidebar(root: Client, staff: Callable[..., Client]) -> None:
         return {title: items for title, items in found.items() if items}
 
     assert list(shown(root)) == [
-        "Companies and people", "Providers", "Jobs", "Money", "Webhooks", "System",
+        "Companies and people", "Providers", "Jobs", "Money", "Webhooks", "Privacy and security", "System",
     ]  # fmt: skip
     assert shown(staff("view_aijob")) == {"Jobs": ["Jobs"]}
 

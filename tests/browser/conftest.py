@@ -17,9 +17,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from megahub.tenancy.models import User
 from tests.browser import looking
+from tests.each import one_of_each  # noqa: F401 - a fixture
 from tools import browser as browsers
 
 Window = Callable[..., Page]
+#: Root runs it, in CI; and it finds no host but this one.
+ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +42,7 @@ def browser(chromium_path: str, live_url: str) -> Iterator[Browser]:
     that Django has to be told that its ORM may be used here."""
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        running = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
+        running = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
         yield running
         running.close()
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from playwright.sync_api import ConsoleMessage, Page, Request, Response, Route
+from playwright.sync_api import ConsoleMessage, Page, Request, Response
 
 #: What a page leaves behind is broken off, which is no fault.
 BROKEN_OFF = "net::ERR_ABORTED"
 
 
 def watch(page: Page, url: str, faults: list[str]) -> None:
-    """Write down what goes wrong on a page; requests to anywhere but ``url`` are stopped."""
+    """Write down what goes wrong on a page, a request to anywhere but ``url`` too."""
 
     def console(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -26,15 +26,15 @@ def watch(page: Page, url: str, faults: list[str]) -> None:
         if response.status >= 500:
             faults.append(f"{page.url}: {response.url}: {response.status}")
 
-    def stop(route: Route) -> None:
-        faults.append(f"{page.url}: asks {route.request.url}")
-        route.abort()
+    def asked(request: Request) -> None:
+        if not request.url.startswith((url, "data:", "blob:")):
+            faults.append(f"{page.url}: asks {request.url}")
 
     page.on("console", console)
     page.on("pageerror", lambda error: faults.append(f"{page.url}: script: {error}"))
     page.on("requestfailed", failed)
     page.on("response", answered)
-    page.route(lambda asked: not asked.startswith((url, "data:", "blob:")), stop)
+    page.on("request", asked)
 
 
 def shoot(page: Page, name: str, *, whole: bool = True) -> None:

@@ -4,15 +4,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tenancy', '0003_throttle'),
+        ("tenancy", "0003_throttle"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='company',
-            name='batch_engine',
-            field=models.CharField(choices=[('auto', 'Automatic'), ('provider', "The provider's batch API"), ('hub', "The hub's workers")], default='auto', help_text="For batches that ask for none: the provider's batch API, or the hub's own workers.", max_length=8),
+            model_name="company",
+            name="batch_engine",
+            field=models.CharField(
+                choices=[
+                    ("auto", "Automatic"),
+                    ("provider", "The provider's batch API"),
+                    ("hub", "The hub's workers"),
+                ],
+                default="auto",
+                help_text="For batches that ask for none: the provider's batch API, or the hub's own workers.",
+                max_length=8,
+            ),
         ),
     ]
