@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ai_batch.api import schemas
 from megahub.kernel.openapi import operation
 
 JSON = "application/json"
@@ -27,9 +28,9 @@ def errors(*statuses: str) -> dict[str, Any]:
     return {s: {"description": TEXTS[s], "content": {JSON: {"schema": OBJECT}}} for s in wanted}
 
 
-def told(description: str, *statuses: str) -> dict[str, Any]:
+def told(description: str, schema: dict[str, Any], *statuses: str) -> dict[str, Any]:
     """A JSON answer, and what may be wrong."""
-    return {"200": {"description": description, "content": {JSON: {"schema": OBJECT}}}, **errors(*statuses)}
+    return {"200": {"description": description, "content": {JSON: {"schema": schema}}}, **errors(*statuses)}
 
 
 def of_path(name: str) -> dict[str, Any]:
@@ -106,7 +107,7 @@ FILES = operation(
         of_query("after", "The file behind which to go on."),
         of_query("order", "By creation.", {"type": "string", "enum": ["asc", "desc"]}),
     ],
-    responses=told("A list of File objects."),
+    responses=told("A list of File objects.", schemas.listing(schemas.FILE)),
 )
 UPLOAD = operation(
     "POST",
@@ -115,7 +116,7 @@ UPLOAD = operation(
     description="Upload a file of requests (JSONL, 200 MB at most).",
     parameters=[BRAND],
     requestBody=FORM,
-    responses=told("The File object.", "415", "507"),
+    responses=told("The File object.", schemas.FILE, "415", "507"),
 )
 FILE = operation(
     "GET",
@@ -123,7 +124,7 @@ FILE = operation(
     tags=["v1"],
     description="A file.",
     parameters=[BRAND, of_path("file_id")],
-    responses=told("The File object.", "404"),
+    responses=told("The File object.", schemas.FILE, "404"),
 )
 FORGET_FILE = operation(
     "DELETE",
@@ -131,7 +132,7 @@ FORGET_FILE = operation(
     tags=["v1"],
     description="Delete a file; a batch that reads it goes on to its end.",
     parameters=[BRAND, of_path("file_id")],
-    responses=told("That it is deleted.", "404"),
+    responses=told("That it is deleted.", schemas.DELETED, "404"),
 )
 CONTENT = operation(
     "GET",
@@ -157,7 +158,7 @@ BATCHES = operation(
         of_query("limit", "How many.", whole(1, 100)),
         of_query("after", "The batch behind which to go on."),
     ],
-    responses=told("A list of Batch objects."),
+    responses=told("A list of Batch objects.", schemas.listing(schemas.BATCH)),
 )
 NEW_BATCH = operation(
     "POST",
@@ -166,7 +167,7 @@ NEW_BATCH = operation(
     description="Create a batch of an uploaded file; what is wrong in it is told later.",
     parameters=[BRAND],
     requestBody={"required": True, "content": {JSON: {"schema": ORDER, "example": ORDER_EXAMPLE}}},
-    responses=told("The Batch object, about to be validated.", "413"),
+    responses=told("The Batch object, about to be validated.", schemas.BATCH, "413"),
 )
 BATCH = operation(
     "GET",
@@ -174,7 +175,7 @@ BATCH = operation(
     tags=["v1"],
     description="A batch.",
     parameters=[BRAND, of_path("batch_id")],
-    responses=told("The Batch object.", "404"),
+    responses=told("The Batch object.", schemas.BATCH, "404"),
 )
 CANCEL = operation(
     "POST",
@@ -182,5 +183,5 @@ CANCEL = operation(
     tags=["v1"],
     description="Cancel a batch; what runs is finished, the rest is not begun.",
     parameters=[BRAND, of_path("batch_id")],
-    responses=told("The Batch object.", "404", "409"),
+    responses=told("The Batch object.", schemas.BATCH, "404", "409"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ai_batch.api import schemas
 from ai_batch.api.documents import (
     BRAND,
     JSON,
@@ -18,6 +19,7 @@ from ai_batch.api.documents import (
 from megahub.kernel.openapi import operation
 
 TAG = ["batch"]
+BATCH = schemas.enveloped(batch=schemas.GUIDE_BATCH)
 REQUEST = {
     "custom_id": "request-1",
     "method": "POST",
@@ -46,9 +48,9 @@ def one_of(*choices: str) -> dict[str, Any]:
     return {"type": "string", "enum": list(choices)}
 
 
-def created(description: str, *statuses: str) -> dict[str, Any]:
+def created(description: str, schema: dict[str, Any], *statuses: str) -> dict[str, Any]:
     """An answer 201, and what may be wrong."""
-    return {"201": {"description": description, "content": {JSON: {"schema": OBJECT}}}, **errors(*statuses)}
+    return {"201": {"description": description, "content": {JSON: {"schema": schema}}}, **errors(*statuses)}
 
 
 def tabled(responses: dict[str, Any], *, only: bool = False) -> dict[str, Any]:
@@ -75,7 +77,7 @@ CREATE = operation(
             "multipart/form-data": {"schema": FORM},
         },
     },
-    responses=created("`{success, batch}`.", "413", "507"),
+    responses=created("`{success, batch}`.", BATCH, "413", "507"),
 )
 UPLOAD = operation(
     "POST",
@@ -101,7 +103,7 @@ UPLOAD = operation(
             }
         },
     },
-    responses=created("`{success, file}`.", "415", "507"),
+    responses=created("`{success, file}`.", schemas.enveloped(file=schemas.FILE), "415", "507"),
 )
 LIST = operation(
     "GET",
@@ -116,7 +118,10 @@ LIST = operation(
         of_query("offset", "source=local: how many to skip.", whole(0, 999_999_999)),
         of_query("status", "source=local: only batches of this status."),
     ],
-    responses=told("`{success, object, data, first_id, last_id, has_more}`."),
+    responses=told(
+        "`{success, object, data, first_id, last_id, has_more}`; by offset also `total` and `offset`.",
+        schemas.listing(schemas.GUIDE_BATCH, guide=True),
+    ),
 )
 STATS = operation(
     "GET",
@@ -124,7 +129,7 @@ STATS = operation(
     tags=TAG,
     description="How many batches, requests and tokens; what they cost.",
     parameters=[BRAND, of_query("format", "As JSON or as a table.", one_of("json", "csv"))],
-    responses=tabled(told("`{success, stats}`.")),
+    responses=tabled(told("`{success, stats}`.", schemas.enveloped(stats=schemas.STATISTICS))),
 )
 TEMPLATE = operation(
     "GET",
@@ -132,7 +137,7 @@ TEMPLATE = operation(
     tags=TAG,
     description="A table (CSV) to begin with.",
     parameters=[BRAND],
-    responses=tabled(told("The table."), only=True),
+    responses=tabled(told("The table.", {}), only=True),
 )
 ONE = operation(
     "GET",
@@ -144,7 +149,7 @@ ONE = operation(
         of_path("batch_id"),
         of_query("refresh", "Ask the provider first, where one runs it.", {"type": "boolean"}),
     ],
-    responses=told("`{success, batch}`.", "404"),
+    responses=told("`{success, batch}`.", BATCH, "404"),
 )
 CANCEL = operation(
     "POST",
@@ -152,7 +157,7 @@ CANCEL = operation(
     tags=TAG,
     description="Cancel a batch; what runs is finished, the rest is not begun.",
     parameters=[BRAND, of_path("batch_id")],
-    responses=told("`{success, batch}`.", "404", "409"),
+    responses=told("`{success, batch}`.", BATCH, "404", "409"),
 )
 RETRY = operation(
     "POST",
@@ -160,7 +165,7 @@ RETRY = operation(
     tags=TAG,
     description="A new batch of the lines that did not succeed, linked to this one.",
     parameters=[BRAND, of_path("batch_id")],
-    responses=created("`{success, batch}` of the new batch.", "404", "409", "507"),
+    responses=created("`{success, batch}` of the new batch.", BATCH, "404", "409", "507"),
 )
 EVENTS = operation(
     "GET",

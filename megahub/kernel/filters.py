@@ -35,6 +35,7 @@ MOST = 2**63 - 1
 MOST_USD = Decimal(10**9)
 
 
+@extend_schema_field(OpenApiTypes.BOOL)
 class Flag(TypedChoiceFilter):
     """true or false; anything else is refused (django-filter's own takes it for no filter)."""
 
@@ -60,6 +61,7 @@ class Moment(IsoDateTimeFilter):
     field_class = MomentField
 
 
+@extend_schema_field(OpenApiTypes.INT)
 class Whole(NumberFilter):
     """A whole number; 1.5 is refused, not rounded."""
 
@@ -72,6 +74,7 @@ class Whole(NumberFilter):
         """The bounds are the field's own."""
 
 
+@extend_schema_field(OpenApiTypes.NUMBER)
 class Usd(NumberFilter):
     """An amount of whole USD, over a column of nano-USD."""
 
@@ -83,6 +86,7 @@ class Usd(NumberFilter):
         return cast(QuerySet[Any], super().filter(qs, nano))
 
 
+@extend_schema_field(OpenApiTypes.NUMBER)
 class Seconds(NumberFilter):
     """A duration in seconds, over a column of milliseconds."""
 
@@ -154,7 +158,7 @@ def refuse_crossing(asked: dict[str, Any]) -> None:
 def _directed(asked: str, column: str, nullable: frozenset[str]) -> str | OrderBy:
     """The column upwards or (``-``) downwards; what may be null comes last both ways."""
     descending = asked.startswith("-")
-    if asked.lstrip("-") in nullable:
+    if asked.removeprefix("-") in nullable:
         return OrderBy(F(column), descending=descending, nulls_last=True)
     return f"-{column}" if descending else column
 
@@ -172,14 +176,14 @@ class StrictOrderingFilter(OrderingFilter):
             return self.get_default_ordering(view)
         fields: dict[str, str] = dict(view.ordering_fields)
         asked = [field.strip() for field in raw.split(",") if field.strip()]
-        unknown = [field for field in asked if field.lstrip("-") not in fields]
+        unknown = [field for field in asked if field.removeprefix("-") not in fields]
         if unknown:
             message = Text("Cannot order by {fields}.", fields=unknown)
             raise ValidationFailed(
                 field_errors={"ordering": [message]}, param="ordering", suggestions=sorted(fields)
             )
         nullable: frozenset[str] = getattr(view, "ordering_nullable", frozenset())
-        return [_directed(field, fields[field.lstrip("-")], nullable) for field in asked]
+        return [_directed(field, fields[field.removeprefix("-")], nullable) for field in asked]
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         ordering = self.get_ordering(request, queryset, view)

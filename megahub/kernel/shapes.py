@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -21,14 +21,31 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], *, in_query: bool
     raise UnknownParameter(**facts)
 
 
+def refuse_numbers(
+    data: dict[str, Any], fields: Mapping[str, serializers.Field[Any, Any, Any, Any]]
+) -> None:
+    """Raise ValidationError for numbers where texts are asked for."""
+    found = {
+        name: [field.error_messages["invalid"]]
+        for name, field in fields.items()
+        if isinstance(field, serializers.CharField) and isinstance(data.get(name), int | float)
+    }
+    if found:
+        raise serializers.ValidationError(found)
+
+
 class Strict(serializers.Serializer[Any]):
-    """A body's serializer that raises UnknownParameter for a name that it does not have."""
+    """A body's serializer that raises UnknownParameter for a name that it does not have.
+
+    A number is no text here: DRF would take it for one.
+    """
 
     in_query = False
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):  # a QueryDict too
             refuse_unknown(data, self.fields, in_query=self.in_query)
+            refuse_numbers(data, self.fields)
         return super().to_internal_value(data)
 
 
