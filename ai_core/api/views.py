@@ -15,7 +15,7 @@ from ai_core import pipeline, selectors
 from ai_core.api import feedback as feedbacks
 from ai_core.api import orders, overviews, previews
 from ai_core.api import serializers as shapes
-from ai_core.api.filters import NULLABLE, ORDERING, JobFilters
+from ai_core.api.filters import ORDERING, JobFilters
 from ai_core.models import AIJob, AIJobType
 from ai_providers import selectors as providers
 from ai_usage.services import ratings
@@ -64,7 +64,6 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     serializer_class = shapes.JobShape
     filterset_class = JobFilters
     ordering_fields = ORDERING
-    ordering_nullable = NULLABLE
     lookup_field = "ref"
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
     without = {

@@ -81,7 +81,6 @@ class Exports(mixins.ListModelMixin, viewsets.GenericViewSet[Export]):
     serializer_class = shapes.ExportShape
     filterset_class = ExportFilters
     ordering_fields = {name: name for name in ("id", "created_at", "finished_at")}
-    ordering_nullable = frozenset(("finished_at",))
     lookup_value_regex = NUMBER
     #: ``?format=`` is a filter here.
     content_negotiation_class = OwnFormat

@@ -289,7 +289,7 @@ class TestList:
         while url:
             answer = api.as_(cast.alice).get(url.removeprefix(api.url)).json()
             found.append([row["reference"] for row in answer["results"]])
-            assert (answer["count"], answer["previous"]) == (None, None)
+            assert (answer["count"], answer["previous"] is None) == (None, len(found) == 1)
             url = answer["next"]
 
         assert found == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
@@ -300,8 +300,7 @@ class TestList:
             ("cursor=x", "cursor"),
             ("cursor=%C3%A9", "cursor"),
             ("cursor=MjAyNi0wMS0wMSAx", "cursor"),
-            ("cursor=&ordering=id", "ordering"),
-            ("cursor=&page=2", "page"),
+            ("cursor=&page=2", "cursor"),
         ],
     )
     def test_bad_cursors(self, api: Api, cast: Cast, query: str, field: str) -> None:
