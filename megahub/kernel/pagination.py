@@ -90,7 +90,7 @@ class Pages(PageNumberPagination):
             "name": "cursor",
             "in": "query",
             "required": False,
-            "description": "Instead of `page`: empty for the first page, then what `next` or `previous` carries.",
+            "description": "Instead of `page`: empty at first, then what `next` or `previous` carries.",
             "schema": {"type": "string"},
         }
         return [*super().get_schema_operation_parameters(view), cursor]
