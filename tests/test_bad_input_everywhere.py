@@ -61,7 +61,7 @@ def test_pages_past_the_end(api: Api, cast: Cast, owned: Owned) -> None:
             query = {**required(details), "page": "999999"}
             response = api.as_(cast.alice).get(filled(key, owned), params=query)
             assert response.status_code == 404, key
-            assert "999999" in response.json()["detail"], key
+            assert "999999" in response.text, key
             seen += 1
     assert seen >= 10
 
@@ -138,7 +138,12 @@ MISSHAPEN = {
 
 
 def refused(path: str, response: Any, names: set[str]) -> bool:
-    """A clear 400 that names the field; or what is told of ids and secrets that are nobody's."""
+    """A clear 400 that names the field; or what is told of ids and secrets that are nobody's.
+
+    A dry run answers 200 with the errors by field.
+    """
+    if path == "/ai/jobs/validate/":
+        return bool(names <= set(response.json()["errors"]))
     if response.status_code == 400:
         text = response.text
         return bool(names & wrong.named_in(path, response.json())) or any(

@@ -103,6 +103,6 @@ def named_in(path: str, body: Any) -> set[str]:
     if path.startswith("/v1/"):
         found = {str(body["error"]["param"])}
     else:
-        found = {*body.get("field_errors", {}), *body.get("invalid_params", ())}
-        found |= {str(body.get("param"))}
+        told = body["error"]["details"] if isinstance(body.get("error"), dict) else body
+        found = {*told.get("field_errors", {}), *told.get("invalid_params", ()), str(told.get("param"))}
     return {re.split(r"[.\[]", name)[0] for name in found} | found

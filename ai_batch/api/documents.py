@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ai_batch.api import schemas
+from ai_batch.api.forms import ENGINES
+from ai_openai.api.shapes import nullable
 from megahub.kernel.openapi import operation
 
 JSON = "application/json"
@@ -82,11 +84,11 @@ ORDER: dict[str, Any] = {
         "input_file_id": {"type": "string"},
         "endpoint": {"type": "string"},
         "completion_window": {"type": "string", "enum": ["24h"]},
-        "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
-        "output_expires_after": OBJECT,
-        "engine": {"type": "string", "enum": ["auto", "provider", "hub"]},
-        "max_attempts": whole(1, 10),
-        "backoff_seconds": whole(0, 3600),
+        "metadata": nullable({"type": "object", "additionalProperties": {"type": "string"}}),
+        "output_expires_after": nullable(OBJECT),
+        "engine": nullable({"type": "string", "enum": [*ENGINES, None]}),
+        "max_attempts": nullable(whole(1, 10)),
+        "backoff_seconds": nullable(whole(0, 3600)),
     },
 }
 ORDER_EXAMPLE = {

@@ -16,6 +16,7 @@ from ai_batch.api.documents import (
     told,
     whole,
 )
+from ai_openai.api.shapes import nullable
 from megahub.kernel.openapi import operation
 
 TAG = ["batch"]
@@ -27,7 +28,11 @@ REQUEST = {
     "body": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say hello."}]},
 }
 EXAMPLE = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "requests": [REQUEST]}
-PROPERTIES: dict[str, Any] = {**ORDER["properties"], "requests": {"type": "array", "items": OBJECT}}
+PROPERTIES: dict[str, Any] = {
+    **ORDER["properties"],
+    "input_file_id": nullable(ORDER["properties"]["input_file_id"]),
+    "requests": {"type": "array", "items": OBJECT},
+}
 FORM = {
     "type": "object",
     "required": ["file", "endpoint"],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ai_batch.api import schemas
-from ai_batch.api.documents import BRAND, JSON, OBJECT, ORDER, of_path, told
-from ai_batch.api.guide_documents import REQUEST, TAG, created
+from ai_batch.api.documents import BRAND, JSON, of_path, told
+from ai_batch.api.guide_documents import PROPERTIES, REQUEST, TAG, created
 from megahub.kernel.openapi import operation
 
 SCHEDULE = schemas.enveloped(schedule=schemas.SCHEDULE)
@@ -19,7 +19,7 @@ OWN: dict[str, Any] = {
 NEW = {
     "type": "object",
     "required": ["cron", "endpoint"],
-    "properties": {**ORDER["properties"], **OWN, "requests": {"type": "array", "items": OBJECT}},
+    "properties": {**PROPERTIES, **OWN},
 }
 EXAMPLE = {
     "name": "Each morning",

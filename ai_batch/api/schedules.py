@@ -59,12 +59,12 @@ async def all_schedules(request: HttpRequest, caller: Caller) -> HttpResponseBas
 
 def _create(caller: Caller, asked: dict[str, Any], who: trail.Origin) -> BatchSchedule:
     told = _own(asked, {"name": "", "timezone": caller.timezone})
-    requests = asked.get("requests")
     rest = {name: value for name, value in asked.items() if name not in (*OWN, "requests")}
-    if requests is None:
+    if "requests" not in asked:
         template = selectors.file_of(caller, str(rest.get("input_file_id") or ""))
         fields = forms.batch_of({"completion_window": "24h", **rest})
     else:
+        requests = asked["requests"]
         if not isinstance(requests, list) or not all(isinstance(each, dict) for each in requests):
             raise forms.wrong_type("requests", "an array of objects", requests)
         if not 1 <= len(requests) <= MAX_REQUESTS:

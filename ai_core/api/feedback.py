@@ -72,7 +72,7 @@ def told(job: AIJob, rated: Rated) -> dict[str, Any]:
 def everybodys(job: AIJob, user_id: int | None) -> dict[str, Any]:
     """All that was said of a job, the caller's own apart."""
     rows = ratings.ratings_of(job.company_id, job.pk)
-    own = rows.filter(user_id=user_id).first()
+    own = None if user_id is None else rows.filter(user_id=user_id).first()
     return {
         "job_id": job.job_id,
         "count": rows.count(),

@@ -21,23 +21,31 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], *, in_query: bool
     raise UnknownParameter(**facts)
 
 
-def refuse_numbers(
-    data: dict[str, Any], fields: Mapping[str, serializers.Field[Any, Any, Any, Any]]
-) -> None:
-    """Raise ValidationError for numbers where texts are asked for."""
+def refuse_mistaken(data: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    """Raise ValidationError for what DRF would take for another type: a number for a text, true for 1."""
     found = {
-        name: [field.error_messages["invalid"]]
+        name: [field.error_messages.get("invalid") or field.error_messages["not_a_list"]]
         for name, field in fields.items()
-        if isinstance(field, serializers.CharField) and isinstance(data.get(name), int | float)
+        if any(isinstance(field, kind) and isinstance(data.get(name), odd) for kind, odd in MISTAKEN)
+        or (isinstance(field, serializers.BooleanField) and data.get(name) == "")
     }
     if found:
         raise serializers.ValidationError(found)
 
 
+#: (field, what is none of its values although DRF makes one of it)
+MISTAKEN: tuple[tuple[type, Any], ...] = (
+    (serializers.CharField, int | float),
+    (serializers.FloatField, bool),
+    (serializers.DecimalField, bool),
+    (serializers.MultipleChoiceField, dict),
+)
+
+
 class Strict(serializers.Serializer[Any]):
     """A body's serializer that raises UnknownParameter for a name that it does not have.
 
-    A number is no text here: DRF would take it for one.
+    Types are as they are told: see ``refuse_mistaken``.
     """
 
     in_query = False
@@ -45,7 +53,8 @@ class Strict(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):  # a QueryDict too
             refuse_unknown(data, self.fields, in_query=self.in_query)
-            refuse_numbers(data, self.fields)
+            if not self.in_query:
+                refuse_mistaken(data, self.fields)
         return super().to_internal_value(data)
 
 
