@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.paginator import Page, Paginator
+from django.core.paginator import EmptyPage, Page, Paginator
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from rest_framework.request import Request
@@ -12,22 +12,51 @@ from rest_framework.request import Request
 from megahub.kernel.pagination import Pages
 
 Rows = QuerySet[Any]
+#: As many rows are counted where the rollups cannot: to count more would read the company's whole ledger.
+MOST_COUNTED = 10_000
 
 
-class NumbersFirst(Paginator):
-    """Finds a page's numbers first and its rows afterwards: what is skipped is not looked at."""
+class OnePage(Page[Any]):
+    """A page that knows whether there is another one, though nobody knows how many."""
 
+    def __init__(self, rows: list[Any], number: int, paginator: NumbersFirst) -> None:
+        super().__init__(rows[: paginator.per_page], number, paginator)
+        self.more = len(rows) > paginator.per_page
+
+    def has_next(self) -> bool:
+        return self.more
+
+    def next_page_number(self) -> int:
+        return self.number + 1
+
+    def previous_page_number(self) -> int:
+        return self.number - 1
+
+
+class NumbersFirst(Paginator[Any]):
+    """Finds a page's numbers first and its rows afterwards: what is skipped is not looked at.
+
+    ``count`` is None where there are more than are counted: the pages go on all the same.
+    """
+
+    num_pages = 1  # asked for by HTML pages only
     known_count: int | None = None
 
     @cached_property
-    def count(self) -> int:
-        return len(self.object_list) if self.known_count is None else self.known_count
+    def count(self) -> int | None:  # type: ignore[override]
+        if self.known_count is not None:
+            return self.known_count
+        rows: Any = self.object_list
+        number = rows.order_by().values("pk")[: MOST_COUNTED + 1].count()
+        return number if number <= MOST_COUNTED else None
 
-    def page(self, number: int | str) -> Any:
-        number = self.validate_number(number)
-        bottom = (number - 1) * self.per_page
-        found = rows_of(self.object_list, bottom, bottom + self.per_page)  # type: ignore[arg-type]
-        return Page(found, number, self)
+    def page(self, number: int | str) -> OnePage:
+        wanted = int(number)
+        bottom = (wanted - 1) * self.per_page
+        found = rows_of(self.object_list, bottom, bottom + self.per_page + 1)  # type: ignore[arg-type]
+        if not found and wanted > 1:
+            raise EmptyPage
+        return OnePage(found, wanted, self)
 
 
 def rows_of(rows: Rows, bottom: int, top: int) -> list[Any]:
@@ -44,15 +73,9 @@ class UsagePages(Pages):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
         if "cursor" not in request.query_params:
-            known = view.known_count()
 
             class Counted(NumbersFirst):
-                known_count = queryset.count() if known is None else known
+                known_count = view.known_count()
 
             self.django_paginator_class = Counted
         return super().paginate_queryset(queryset, request, view)
-
-    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        known = super().get_paginated_response_schema(schema)
-        known["properties"]["count"]["nullable"] = True
-        return known
