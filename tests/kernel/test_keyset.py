@@ -22,6 +22,7 @@ from ai_usage.selectors import Scope, listing
 from megahub.kernel import clock
 from megahub.kernel.filters import StrictOrderingFilter
 from megahub.kernel.keyset import Keyset
+from tests import world
 from tests.isolation.rows import make
 from tests.test_lists import alerts, deliveries
 from tests.usage import entry
@@ -42,18 +43,18 @@ USED: tuple[Any, ...] = (
 
 
 @pytest.fixture
-def lists(cast: Cast) -> dict[str, QuerySet[Any]]:
+def lists(cast: Cast, rung: Any) -> dict[str, QuerySet[Any]]:
     """The querysets of the three lists, over jobs with and without usage."""
     moment = clock.now()
     for number, used in enumerate(USED):
-        job = make(AIJob, cast.company, brand=cast.brand, params={"temperature": (None, 0.5)[number % 2]})
+        job = world.submit(cast.alice, later=True, params={"temperature": 0.5} if number % 2 else {})
         AIJob.objects.unscoped().filter(pk=job.pk).update(created_at=moment - timedelta(hours=number // 3))
         if used is None:
             continue
         cost, time, tokens, model, effort, score = used
         facts = {"execution_time_ms": time, "input_tokens": tokens, "output_tokens": 0, "model": model}
         facts |= {"cost_input_nano_usd": cost, "reasoning_effort": effort, "job_id": job.pk}
-        entry(cast, moment - timedelta(hours=number // 4), cost, **facts)
+        entry(cast, moment - timedelta(hours=number // 4), 0, cost_nano_usd=cost, **facts)
         if score is not None:
             make(JobRating, cast.company, job_id=job.pk, score_tenths=score, user=cast.alice.user)
     jobs = AIJob.objects.of(cast.company.pk).order_by("-created_at", "-pk")
