@@ -1,4 +1,4 @@
-"""Alerts by e-mail, in the reader's language: to the company's owners and administrators, AI_ALERT_EMAIL."""
+"""Alerts by e-mail, in the reader's language: to the company's administrators and to AI_ALERT_EMAIL."""
 
 from __future__ import annotations
 

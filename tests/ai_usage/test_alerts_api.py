@@ -231,8 +231,9 @@ class TestCheck:
         ) as queries:
             evaluation.check(cast.company)
 
-        # Rules, budgets, windows, the day, webhooks, what is open; the days before are remembered.
-        assert len(queries) == 6
+        # Rules, budgets, windows, the real day and the played one (each with how far the rollups are),
+        # webhooks, what is open; the days before are remembered.
+        assert len(queries) == 9
 
 
 def put_jobs(cast: Cast, number: int, usd: int, moment: Any) -> None:
@@ -330,7 +331,9 @@ class TestMail:
         cast.company.save(update_fields=["language"])
         cast.bob.user.language = "en"
         cast.bob.user.save(update_fields=["language"])
-        Membership.objects.of(cast.company.pk).filter(user=cast.bob.user).update(role=Role.ADMIN)
+        world.Membership.objects.of(cast.company.pk).filter(user=cast.bob.user).update(
+            role=world.Role.ADMIN
+        )
         spend(world.make_budget(cast.company, usd="100"), "101")
 
         assert check(api, cast.alice)["notifications_sent"] == 1
