@@ -16,7 +16,7 @@ Rows = QuerySet[Any]
 MOST_COUNTED = 10_000
 
 
-class OnePage(Page[Any]):
+class OnePage(Page):
     """A page that knows whether there is another one, though nobody knows how many."""
 
     def __init__(self, rows: list[Any], number: int, paginator: NumbersFirst) -> None:
@@ -33,7 +33,7 @@ class OnePage(Page[Any]):
         return self.number - 1
 
 
-class NumbersFirst(Paginator[Any]):
+class NumbersFirst(Paginator):
     """Finds a page's numbers first and its rows afterwards: what is skipped is not looked at.
 
     ``count`` is None where there are more than are counted: the pages go on all the same.
