@@ -1,4 +1,4 @@
-"""One export, measured in the process that makes it (``benchmarks.exports`` starts it, with Django set up)."""
+"""One export, measured in the process that makes it; ``benchmarks.exports`` starts it."""
 
 from __future__ import annotations
 
