@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from standardwebhooks import Webhook
 
+from megahub.delivery.domain import signing
 from megahub.delivery.domain.events import EVENTS
 from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import outbox
@@ -51,9 +51,9 @@ def test_every_event_arrives(
         own.filter(state="pending").update(next_at=clock.now())
         WebhookEndpoint.objects.of(cast.company.pk).update(failures=0)
 
-    verifier = Webhook(secret)
     for heard in receiver.heard:
-        verifier.verify(heard.body, heard.headers)
+        name, moment = heard.headers["webhook-id"], int(heard.headers["webhook-timestamp"])
+        assert heard.headers["webhook-signature"] == signing.sign(secret, name, moment, heard.body)
     events = list(Outbox.objects.of(cast.company.pk).order_by("id").values_list("event_id", flat=True))
     arrivals = Counter(heard.headers["webhook-id"] for heard in receiver.heard)
     assert set(arrivals) == set(events)
