@@ -64,7 +64,7 @@ def page(rows: Any, after: str | None, limit: int, name: str, *, oldest_first: b
     if oldest_first:
         rows = rows.order_by("created_at", "pk")
     if after is not None:
-        last = rows.filter(**{name: after[:MAX_ID]}).first()
+        last = None if "\0" in after else rows.filter(**{name: after[:MAX_ID]}).first()
         if last is None:
             raise ValidationFailed(
                 "No such object: {after}", param="after", words={"after": after[:MAX_ID]}

@@ -11,9 +11,9 @@ from megahub.tenancy.scoping import CompanyOwned
 class OpenAIJob(CompanyOwned):
     """The request's parameters as they were sent. Tokens and cost are the job's usage.
 
-    A view over the jobs (migration 0003): its number is the job's. ``openai_id`` and
-    ``reasoning_steps`` are what the provider returned; ``quality_score`` is null as long as nobody
-    has rated the job.
+    A view over the jobs (migration 0004): its number is the job's. ``openai_id`` and
+    ``reasoning_steps`` are what the provider returned; ``quality_score`` is the mean of people's
+    ratings, null without one.
     """
 
     brand = models.ForeignKey("tenancy.Brand", on_delete=models.DO_NOTHING, related_name="+")

@@ -240,7 +240,7 @@ def access_of_the_hub(provider: str, base_url: str | None = None) -> Access | No
 
 def provider_named(name: str, field: str = "provider") -> AIProvider:
     """The provider of that name. Raises ValidationFailed with the known names."""
-    found = AIProvider.objects.filter(name=name).first()
+    found = None if "\0" in name else AIProvider.objects.filter(name=name).first()
     if found is None:
         known = list(AIProvider.objects.order_by("name").values_list("name", flat=True))
         text = Text("Unknown provider; one of {providers}.", providers=known)

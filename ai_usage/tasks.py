@@ -17,10 +17,8 @@ def fold_rollups() -> None:
 
 @shared_task(name="ai_usage.check_rollups")
 def check_rollups() -> None:
-    """Compare the rollups with the ledger; whoever must know is told."""
-    found = rollups.check()
-    if found:
-        rollups.tell(found)
+    """Compare the rollups with the ledger; what is off is an alert of the company's."""
+    rollups.tell(rollups.check())
 
 
 @shared_task(name="ai_usage.check_alerts")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from django.urls import get_resolver
 
 from megahub.tenancy.replaying import ITS_OWN, Idempotent
 from megahub.tenancy.scoping import CompanyOwned, ScopeRequired
-from tests import routes
+from tests import patterns, routes
 from tests.world import Cast
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +108,47 @@ def test_only_the_settings_read_the_environment() -> None:
         and not {"settings", "tools", "benchmarks"} & set(path.parts)
     ]
     assert readers == []
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """(where, expression): those that stand in calls of ``re``, and those that modules have compiled."""
+    for path in sources():
+        where = str(path.relative_to(ROOT))
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.") and node.args
+            if called and isinstance(text := getattr(node.args[0], "value", None), str):
+                yield f"{where}:{node.lineno}", text
+        if path.name != "__main__.py" and {"domain", "kernel", "adapters", "api", "services"} & set(
+            path.parts
+        ):
+            module = importlib.import_module(where.removesuffix(".py").replace("/", "."))
+            for name, value in vars(module).items():
+                if isinstance(value, re.Pattern):
+                    text = value.pattern
+                    yield f"{where} {name}", text.decode() if isinstance(text, bytes) else text
+
+
+def test_no_repetition_of_any_length_inside_of_another() -> None:
+    """What such an expression may cost doubles with each letter (requirement 19)."""
+    found = list(expressions())
+    assert len(found) > 40
+    assert [where for where, text in found if patterns.nests(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [
+        ("(a+)+$", True),
+        ("(a|b*)*", True),
+        (r"(?:\s*x?)*", True),
+        ("(?:a{1,200}){1,200}", True),
+        ("(?:a++)+", False),
+        ("[a-z]+@[a-z]+", False),
+        (r"(?:\.[a-z]{1,63}){1,8}", False),
+    ],
+)
+def test_which_repetitions_nest(expression: str, wanted: bool) -> None:
+    assert patterns.nests(expression) is wanted
 
 
 def test_unscoped_rows_are_the_hubs_own_business() -> None:

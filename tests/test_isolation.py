@@ -70,6 +70,7 @@ ROWS = [
     Row("DELETE", "/ai/jobs/{ref}/", "job"),
     Row("POST", "/ai/jobs/{ref}/cancel/", "job"),
     Row("GET", "/ai/jobs/{ref}/events/", "job"),
+    Row("GET", "/ai/jobs/{ref}/feedback/", "done"),
     Row("POST", "/ai/jobs/{ref}/feedback/", "done", {"score": 1, "comment": "mine now"}),
     Row("GET", "/ai/openai/jobs/{ref}/", "job"),
     Row("PUT", "/ai/openai/jobs/{ref}/", "job", {**MINE, "temperature": 0.1}),

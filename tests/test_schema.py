@@ -42,7 +42,7 @@ ENDPOINTS = {
     "/ai/jobs/{ref}/": "get put patch delete",
     "/ai/jobs/{ref}/cancel/": "post",
     "/ai/jobs/{ref}/events/": "get",
-    "/ai/jobs/{ref}/feedback/": "post",
+    "/ai/jobs/{ref}/feedback/": "get post",
     "/ai/models/": "get",
     "/ai/models/{model_id}/schema/": "get",
     "/ai/openai/chat/": "get post",

@@ -62,6 +62,8 @@ def _files(caller: Caller, query: dict[str, str]) -> dict[str, Any]:
         raise forms.wrong_value("order", order, ORDERS)
     rows = selectors.files_of(caller)
     if "purpose" in query:
+        if "\0" in query["purpose"]:
+            raise forms.wrong_value("purpose", query["purpose"], forms.PURPOSES)
         rows = rows.filter(purpose=query["purpose"])
     found = selectors.page(rows, query.get("after"), limit, "file_id", oldest_first=order == "asc")
     return shapes.listing(found, limit, shapes.file)

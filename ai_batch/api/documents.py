@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ai_batch.api import schemas
+from ai_batch.api.forms import ENGINES
+from ai_openai.api.shapes import nullable
 from megahub.kernel.openapi import KEY, operation
 
 JSON = "application/json"
@@ -28,9 +31,9 @@ def errors(*statuses: str) -> dict[str, Any]:
     return {s: {"description": TEXTS[s], "content": {JSON: {"schema": OBJECT}}} for s in wanted}
 
 
-def told(description: str, *statuses: str) -> dict[str, Any]:
+def told(description: str, schema: dict[str, Any], *statuses: str) -> dict[str, Any]:
     """A JSON answer, and what may be wrong."""
-    return {"200": {"description": description, "content": {JSON: {"schema": OBJECT}}}, **errors(*statuses)}
+    return {"200": {"description": description, "content": {JSON: {"schema": schema}}}, **errors(*statuses)}
 
 
 def of_path(name: str) -> dict[str, Any]:
@@ -82,12 +85,12 @@ ORDER: dict[str, Any] = {
         "input_file_id": {"type": "string"},
         "endpoint": {"type": "string"},
         "completion_window": {"type": "string", "enum": ["24h"]},
-        "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
-        "output_expires_after": OBJECT,
-        "engine": {"type": "string", "enum": ["auto", "provider", "hub"]},
-        "max_attempts": whole(1, 10),
-        "backoff_seconds": whole(0, 3600),
-        "notify": {"type": "boolean", "description": "Mail its maker at the end."},
+        "metadata": nullable({"type": "object", "additionalProperties": {"type": "string"}}),
+        "output_expires_after": nullable(OBJECT),
+        "engine": nullable({"type": "string", "enum": [*ENGINES, None]}),
+        "max_attempts": nullable(whole(1, 10)),
+        "backoff_seconds": nullable(whole(0, 3600)),
+        "notify": nullable({"type": "boolean", "description": "Mail its maker at the end."}),
     },
 }
 ORDER_EXAMPLE = {
@@ -108,7 +111,7 @@ FILES = operation(
         of_query("after", "The file behind which to go on."),
         of_query("order", "By creation.", {"type": "string", "enum": ["asc", "desc"]}),
     ],
-    responses=told("A list of File objects."),
+    responses=told("A list of File objects.", schemas.listing(schemas.FILE)),
 )
 UPLOAD = operation(
     "POST",
@@ -117,7 +120,7 @@ UPLOAD = operation(
     description="Upload a file of requests (JSONL, 200 MB at most).",
     parameters=[BRAND, KEY],
     requestBody=FORM,
-    responses=told("The File object.", "415", "507"),
+    responses=told("The File object.", schemas.FILE, "415", "507"),
 )
 FILE = operation(
     "GET",
@@ -125,7 +128,7 @@ FILE = operation(
     tags=["v1"],
     description="A file.",
     parameters=[BRAND, of_path("file_id")],
-    responses=told("The File object.", "404"),
+    responses=told("The File object.", schemas.FILE, "404"),
 )
 FORGET_FILE = operation(
     "DELETE",
@@ -133,7 +136,7 @@ FORGET_FILE = operation(
     tags=["v1"],
     description="Delete a file; a batch that reads it goes on to its end.",
     parameters=[BRAND, of_path("file_id")],
-    responses=told("That it is deleted.", "404"),
+    responses=told("That it is deleted.", schemas.DELETED, "404"),
 )
 CONTENT = operation(
     "GET",
@@ -159,7 +162,7 @@ BATCHES = operation(
         of_query("limit", "How many.", whole(1, 100)),
         of_query("after", "The batch behind which to go on."),
     ],
-    responses=told("A list of Batch objects."),
+    responses=told("A list of Batch objects.", schemas.listing(schemas.BATCH)),
 )
 NEW_BATCH = operation(
     "POST",
@@ -168,7 +171,7 @@ NEW_BATCH = operation(
     description="Create a batch of an uploaded file; what is wrong in it is told later.",
     parameters=[BRAND, KEY],
     requestBody={"required": True, "content": {JSON: {"schema": ORDER, "example": ORDER_EXAMPLE}}},
-    responses=told("The Batch object, about to be validated.", "413", "429"),
+    responses=told("The Batch object, about to be validated.", schemas.BATCH, "413", "429"),
 )
 BATCH = operation(
     "GET",
@@ -176,7 +179,7 @@ BATCH = operation(
     tags=["v1"],
     description="A batch.",
     parameters=[BRAND, of_path("batch_id")],
-    responses=told("The Batch object.", "404"),
+    responses=told("The Batch object.", schemas.BATCH, "404"),
 )
 CANCEL = operation(
     "POST",
@@ -184,5 +187,5 @@ CANCEL = operation(
     tags=["v1"],
     description="Cancel a batch; what runs is finished, the rest is not begun.",
     parameters=[BRAND, of_path("batch_id")],
-    responses=told("The Batch object.", "404", "409"),
+    responses=told("The Batch object.", schemas.BATCH, "404", "409"),
 )

@@ -141,8 +141,8 @@ def batch_of(body: dict[str, Any]) -> dict[str, Any]:
         raise wrong_value("endpoint", body["endpoint"], ENDPOINTS)
     if body["completion_window"] != "24h":
         raise wrong_value("completion_window", body["completion_window"], ("24h",))
-    engine = body.get("engine") or "auto"
-    if engine not in ENGINES:
+    engine = "auto" if body.get("engine") is None else body["engine"]
+    if not isinstance(engine, str) or engine not in ENGINES:
         raise wrong_value("engine", engine, ENGINES)
     policy = body.get("output_expires_after")
     found = {

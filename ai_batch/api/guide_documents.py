@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ai_batch.api import schemas
 from ai_batch.api.documents import (
     BRAND,
     JSON,
@@ -16,9 +17,11 @@ from ai_batch.api.documents import (
     whole,
 )
 from ai_batch.domain.lines import ENDPOINTS
+from ai_openai.api.shapes import nullable
 from megahub.kernel.openapi import KEY, operation
 
 TAG = ["batch"]
+BATCH = schemas.enveloped(batch=schemas.GUIDE_BATCH)
 REQUEST = {
     "custom_id": "request-1",
     "method": "POST",
@@ -26,7 +29,11 @@ REQUEST = {
     "body": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say hello."}]},
 }
 EXAMPLE = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "requests": [REQUEST]}
-PROPERTIES: dict[str, Any] = {**ORDER["properties"], "requests": {"type": "array", "items": OBJECT}}
+PROPERTIES: dict[str, Any] = {
+    **ORDER["properties"],
+    "input_file_id": nullable(ORDER["properties"]["input_file_id"]),
+    "requests": {"type": "array", "items": OBJECT},
+}
 FORM = {
     "type": "object",
     "required": ["file", "endpoint"],
@@ -47,9 +54,9 @@ def one_of(*choices: str) -> dict[str, Any]:
     return {"type": "string", "enum": list(choices)}
 
 
-def created(description: str, *statuses: str) -> dict[str, Any]:
+def created(description: str, schema: dict[str, Any], *statuses: str) -> dict[str, Any]:
     """An answer 201, and what may be wrong."""
-    return {"201": {"description": description, "content": {JSON: {"schema": OBJECT}}}, **errors(*statuses)}
+    return {"201": {"description": description, "content": {JSON: {"schema": schema}}}, **errors(*statuses)}
 
 
 def tabled(responses: dict[str, Any], *, only: bool = False) -> dict[str, Any]:
@@ -76,7 +83,7 @@ CREATE = operation(
             "multipart/form-data": {"schema": FORM},
         },
     },
-    responses=created("`{success, batch}`.", "413", "429", "507"),
+    responses=created("`{success, batch}`.", BATCH, "413", "429", "507"),
 )
 UPLOAD = operation(
     "POST",
@@ -102,7 +109,7 @@ UPLOAD = operation(
             }
         },
     },
-    responses=created("`{success, file}`.", "415", "507"),
+    responses=created("`{success, file}`.", schemas.enveloped(file=schemas.FILE), "415", "507"),
 )
 VALIDATE = operation(
     "POST",
@@ -125,6 +132,7 @@ VALIDATE = operation(
     },
     responses=told(
         "`{success, valid, fits, total, model, engine, sandbox, errors, estimate, budgets}`.",
+        schemas.enveloped(**schemas.TRIAL),
         "404",
         "413",
         "415",
@@ -149,7 +157,10 @@ LIST = operation(
         of_query("created_before", "Made before (seconds since 1970).", whole(0, 99_999_999_999)),
         of_query("search", "A part of the id or of the file's name."),
     ],
-    responses=told("`{success, object, data, first_id, last_id, has_more}`."),
+    responses=told(
+        "`{success, object, data, first_id, last_id, has_more}`; by offset also `total` and `offset`.",
+        schemas.listing(schemas.GUIDE_BATCH, guide=True),
+    ),
 )
 STATS = operation(
     "GET",
@@ -157,7 +168,7 @@ STATS = operation(
     tags=TAG,
     description="How many batches, requests and tokens; what they cost.",
     parameters=[BRAND, of_query("format", "As JSON or as a table.", one_of("json", "csv"))],
-    responses=tabled(told("`{success, stats}`.")),
+    responses=tabled(told("`{success, stats}`.", schemas.enveloped(stats=schemas.STATISTICS))),
 )
 TEMPLATE = operation(
     "GET",
@@ -165,7 +176,7 @@ TEMPLATE = operation(
     tags=TAG,
     description="A table (CSV) to begin with.",
     parameters=[BRAND],
-    responses=tabled(told("The table."), only=True),
+    responses=tabled(told("The table.", {}), only=True),
 )
 ONE = operation(
     "GET",
@@ -177,7 +188,7 @@ ONE = operation(
         of_path("batch_id"),
         of_query("refresh", "Ask the provider first, where one runs it.", {"type": "boolean"}),
     ],
-    responses=told("`{success, batch}`.", "404"),
+    responses=told("`{success, batch}`.", BATCH, "404"),
 )
 CANCEL = operation(
     "POST",
@@ -185,7 +196,7 @@ CANCEL = operation(
     tags=TAG,
     description="Cancel a batch; what runs is finished, the rest is not begun.",
     parameters=[BRAND, of_path("batch_id")],
-    responses=told("`{success, batch}`.", "404", "409"),
+    responses=told("`{success, batch}`.", BATCH, "404", "409"),
 )
 RETRY = operation(
     "POST",
@@ -193,7 +204,7 @@ RETRY = operation(
     tags=TAG,
     description="A new batch of the lines that did not succeed, linked to this one.",
     parameters=[BRAND, KEY, of_path("batch_id")],
-    responses=created("`{success, batch}` of the new batch.", "404", "409", "429", "507"),
+    responses=created("`{success, batch}` of the new batch.", BATCH, "404", "409", "429", "507"),
 )
 EVENTS = operation(
     "GET",

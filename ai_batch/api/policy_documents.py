@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ai_batch.api import schemas
 from ai_batch.api.documents import BRAND, JSON, told
 from ai_batch.api.guide_documents import TAG, one_of
 from megahub.kernel.openapi import operation
@@ -17,7 +18,7 @@ READ = operation(
     tags=TAG,
     description="Which engine runs the company's batches that ask for none.",
     parameters=[BRAND],
-    responses=told("`{success, engine}`."),
+    responses=told("`{success, engine}`.", schemas.enveloped(engine=schemas.TEXT)),
 )
 CHANGE = operation(
     "PUT",
@@ -26,5 +27,5 @@ CHANGE = operation(
     description="Change which engine runs the company's batches that ask for none; for administrators.",
     parameters=[BRAND],
     requestBody={"required": True, "content": {JSON: {"schema": ENGINE}}},
-    responses=told("`{success, engine}`."),
+    responses=told("`{success, engine}`.", schemas.enveloped(engine=schemas.TEXT)),
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ai_batch.api.documents import BRAND, JSON, OBJECT, ORDER, of_path, told
-from ai_batch.api.guide_documents import REQUEST, TAG, created
+from ai_batch.api import schemas
+from ai_batch.api.documents import BRAND, JSON, of_path, told
+from ai_batch.api.guide_documents import PROPERTIES, REQUEST, TAG, created
 from megahub.kernel.openapi import KEY, operation
 
+SCHEDULE = schemas.enveloped(schedule=schemas.SCHEDULE)
 PATH = [BRAND, of_path("schedule_id")]
 OWN: dict[str, Any] = {
     "name": {"type": "string", "maxLength": 120},
@@ -17,7 +19,7 @@ OWN: dict[str, Any] = {
 NEW = {
     "type": "object",
     "required": ["cron", "endpoint"],
-    "properties": {**ORDER["properties"], **OWN, "requests": {"type": "array", "items": OBJECT}},
+    "properties": {**PROPERTIES, **OWN},
 }
 EXAMPLE = {
     "name": "Each morning",
@@ -31,7 +33,7 @@ LIST = operation(
     tags=TAG,
     description="The brand's recurring batches.",
     parameters=[BRAND],
-    responses=told("`{success, object, data}`."),
+    responses=told("`{success, object, data}`.", schemas.whole_list(schemas.SCHEDULE)),
 )
 CREATE = operation(
     "POST",
@@ -40,7 +42,7 @@ CREATE = operation(
     description="A batch that comes again; `{{date}}` and its like in the requests are the day's.",
     parameters=[BRAND, KEY],
     requestBody={"required": True, "content": {JSON: {"schema": NEW, "example": EXAMPLE}}},
-    responses=created("`{success, schedule}`.", "404", "413", "507"),
+    responses=created("`{success, schedule}`.", SCHEDULE, "404", "413", "507"),
 )
 ONE = operation(
     "GET",
@@ -48,7 +50,7 @@ ONE = operation(
     tags=TAG,
     description="A recurring batch.",
     parameters=PATH,
-    responses=told("`{success, schedule}`.", "404"),
+    responses=told("`{success, schedule}`.", SCHEDULE, "404"),
 )
 CHANGE = operation(
     "PATCH",
@@ -62,7 +64,7 @@ CHANGE = operation(
             JSON: {"schema": {"type": "object", "properties": {**OWN, "paused": {"type": "boolean"}}}}
         },
     },
-    responses=told("`{success, schedule}`.", "404"),
+    responses=told("`{success, schedule}`.", SCHEDULE, "404"),
 )
 DELETE = operation(
     "DELETE",
@@ -70,7 +72,9 @@ DELETE = operation(
     tags=TAG,
     description="Delete a recurring batch; what it made stays.",
     parameters=PATH,
-    responses=told("That it is deleted.", "404"),
+    responses=told(
+        "That it is deleted.", schemas.enveloped(id=schemas.TEXT, deleted=schemas.YES_NO), "404"
+    ),
 )
 HISTORY = operation(
     "GET",
@@ -78,5 +82,5 @@ HISTORY = operation(
     tags=TAG,
     description="The latest batches that it made.",
     parameters=PATH,
-    responses=told("`{success, object, data}`.", "404"),
+    responses=told("`{success, object, data}`.", schemas.whole_list(schemas.GUIDE_BATCH), "404"),
 )

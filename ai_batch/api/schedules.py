@@ -63,16 +63,19 @@ async def all_schedules(request: HttpRequest, caller: Caller) -> HttpResponseBas
 
 def _create(caller: Caller, asked: dict[str, Any], who: trail.Origin) -> BatchSchedule:
     told = _own(asked, {"name": "", "timezone": caller.timezone})
-    requests = asked.get("requests")
     rest = {name: value for name, value in asked.items() if name not in (*OWN, "requests")}
-    if requests is None:
+    if "requests" not in asked:
         template = selectors.file_of(caller, str(rest.get("input_file_id") or ""))
         fields = forms.batch_of({"completion_window": "24h", **rest})
     else:
+        requests = asked["requests"]
         if not isinstance(requests, list) or not all(isinstance(each, dict) for each in requests):
             raise forms.wrong_type("requests", "an array of objects", requests)
         if not 1 <= len(requests) <= MAX_REQUESTS:
             raise forms.out_of_range("requests", 1, MAX_REQUESTS)
+        if rest.get("input_file_id") is not None:
+            message = "Give either 'requests' or 'input_file_id', not both."
+            raise ValidationFailed(message, param="input_file_id")
         fields = forms.batch_of({"completion_window": "24h", **rest, "input_file_id": "-"})
         lines = making.of_requests(requests)
         template = making.of_lines(batches.owner_of(caller), "template.jsonl", lines)
@@ -95,7 +98,7 @@ def _delete(row: BatchSchedule, who: trail.Origin) -> None:
 
 def _own(asked: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
     """Name, expression and time zone. Raises ValidationFailed."""
-    told = {**known, **{name: asked[name] for name in OWN if asked.get(name) is not None}}
+    told = {**known, **{name: asked[name] for name in OWN if name in asked}}
     for name, value in told.items():
         if not isinstance(value, str) or len(value) > MAX_TEXT:
             raise forms.wrong_type(name, "a string", value)

@@ -67,6 +67,3 @@ ORDERING: dict[str, Any] = {
     "execution_time_seconds": "execution_time_ms",
     "usage__total_cost": "usage__total_cost_nano_usd",
 }
-NULLABLE = frozenset(
-    ("started_at", "completed_at", "execution_time", "execution_time_seconds", "usage__total_cost")
-)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from django.conf import settings
 from rest_framework.request import Request
 
@@ -14,7 +13,10 @@ from ai_core.models import AIJob
 from ai_core.services import edit
 from ai_core.services.job import Job, Order
 from ai_usage.services import rates
+from megahub.kernel import body as bodies
 from megahub.kernel import loop, trail
+from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.text import Text
 from megahub.tenancy import idempotency
 from megahub.tenancy.authentication import caller_of
 from megahub.tenancy.idempotency import Replay
@@ -28,7 +30,10 @@ def order_of(request: Request, asked: dict[str, Any], route: str | None = "ai-jo
     """
     kind = kinds.find(asked["job_type"])
     model, body = kinds.body_of(kind, asked["input_data"], settings.AI_DEFAULT_MODEL)
-    body.pop("stream", None)
+    if not isinstance(body.pop("stream", None), bool | None):
+        raise ValidationFailed(
+            field_errors={"stream": [Text("Expected {types}.", types="boolean")]}, param="stream"
+        )
     assert kind.endpoint is not None
     claim = route and idempotency.of(request._request, caller_of(request), route)
     return Order(
@@ -37,7 +42,7 @@ def order_of(request: Request, asked: dict[str, Any], route: str | None = "ai-jo
         endpoint=kind.endpoint,
         model=model,
         body=body,
-        input_json=orjson.dumps(asked["input_data"]),
+        input_json=bodies.dumps(asked["input_data"]),
         with_defaults=True,
         later=asked["is_async"],
         priority=asked["priority"],

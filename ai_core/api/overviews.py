@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
+from ai_core import selectors
 from ai_core.api.serializers import JobShape
 from ai_core.domain.states import STATES
 from ai_core.selectors import dashboard
 from ai_core.selectors.dashboard import Period
+from ai_usage.selectors import Scope
 from megahub.kernel import money
 from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.shapes import Strict
 from megahub.kernel.text import Text
+from megahub.tenancy import selectors as tenancy
+from megahub.tenancy.selectors import Caller
 
 RECENT = 10
 
@@ -31,6 +36,9 @@ class StatusQuery(Strict):
     status = serializers.CharField(default="", allow_blank=True)
     page = serializers.CharField(required=False)
     page_size = serializers.CharField(required=False)
+
+
+STATUS = OpenApiParameter("status", required=True, enum=list(STATES), description="In which status.")
 
 
 class JobStats(serializers.Serializer[Any]):
@@ -84,17 +92,24 @@ class ByStatusShape(serializers.Serializer[Any]):
     count = serializers.IntegerField()
 
 
-def dashboard_of(jobs: Any, of_brands: Any, period: Period, sandbox: bool) -> dict[str, Any]:
-    """The dashboard of the brand's ``jobs``; ``of_brands`` are those of every brand that may be entered."""
-    days = dashboard.daily(jobs, period)
-    brands = dashboard.brands(of_brands, period)
+def dashboard_of(caller: Caller, days: int, sandbox: bool) -> dict[str, Any]:
+    """The dashboard of the caller's brand; brands are broken down as far as they may be entered."""
+    brand, entered = caller.require_brand(), tenancy.brands_of(caller)
+    every = selectors.jobs_of(caller.company_id).filter(sandbox=sandbox)
+    jobs, period = every.filter(brand_id=brand), Period(days, caller.timezone)
+    own, all_of_them = (
+        Scope(caller.company_id, frozenset(which), sandbox, caller.timezone)
+        for which in ((brand,), entered)
+    )
+    daily = dashboard.daily(jobs, own, period)
+    brands = dashboard.brands(every.filter(brand_id__in=entered), all_of_them, period)
     return {
         "stats": dashboard.stats(jobs, period),
         "recent_jobs": JobShape(jobs[:RECENT], many=True).data,
         "top_job_types": dashboard.top_types(jobs, period),
         "daily_activity": [
             {"date": str(day["day"]), "jobs": day["jobs"], "total_cost": money.show(day["cost"])}
-            for day in days
+            for day in daily
         ],
         "brand_breakdown": [
             {"brand_name": row["name"], "jobs": row["jobs"], "cost": money.show(row["cost"])}

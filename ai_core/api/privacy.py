@@ -19,7 +19,7 @@ from ai_core.services import forgetting
 from ai_core.services.accept import MAX_END_USER
 from ai_guard.models import Erasure
 from megahub.kernel import loop, trail
-from megahub.kernel.shapes import Strict, read
+from megahub.kernel.shapes import Strict, read, refuse_unknown
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
 
@@ -54,6 +54,7 @@ class Erasures(Idempotent, APIView):
     @extend_schema(operation_id="privacy_erasures_list", responses=ErasureShape(many=True))
     def get(self, request: Request) -> Response:
         """The newest erasures; of whom, nobody can read."""
+        refuse_unknown(request.query_params, (), in_query=True)
         rows = Erasure.objects.of(caller_of(request).company_id).order_by("-pk")[:SHOWN]
         return Response(ErasureShape(rows, many=True).data)
 

@@ -268,13 +268,6 @@ class ChangedJob(Strict):
     progress_percentage = serializers.IntegerField(required=False, min_value=0, max_value=100)
 
 
-class Feedback(Strict):
-    """The body of ``POST /ai/jobs/{id}/feedback/``: 0 to 10, to a tenth."""
-
-    score = serializers.DecimalField(max_digits=3, decimal_places=1, min_value=0, max_value=10)
-    comment = serializers.CharField(default="", allow_blank=True, max_length=4000)
-
-
 class CancelledJob(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     job_id = serializers.CharField()
@@ -298,14 +291,3 @@ BEING_CANCELLED = OpenApiExample(
     response_only=True,
     status_codes=["202"],
 )
-
-
-class FeedbackShape(serializers.Serializer[Any]):
-    """A person's rating, and the mean of all ratings of the job."""
-
-    job_id = serializers.CharField()
-    score = serializers.FloatField()
-    comment = serializers.CharField()
-    quality_score = serializers.FloatField()
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()

@@ -12,11 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ai_core import pipeline, selectors
+from ai_core.api import feedback as feedbacks
 from ai_core.api import orders, overviews, previews
 from ai_core.api import serializers as shapes
-from ai_core.api.filters import NULLABLE, ORDERING, JobFilters
+from ai_core.api.filters import ORDERING, JobFilters
 from ai_core.models import AIJob, AIJobType
-from ai_core.selectors.dashboard import Period
 from ai_providers import selectors as providers
 from ai_usage.services import ratings
 from megahub.kernel import clock, loop, trail
@@ -34,7 +34,6 @@ from megahub.kernel.refusals import PROVIDER, SPENDING, named
 from megahub.kernel.requests import with_headers
 from megahub.kernel.shapes import read
 from megahub.kernel.snapshot import snapshot
-from megahub.tenancy import selectors as tenancy
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import ITS_OWN, Idempotent
 
@@ -66,7 +65,6 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     serializer_class = shapes.JobShape
     filterset_class = JobFilters
     ordering_fields = ORDERING
-    ordering_nullable = NULLABLE
     lookup_field = "ref"
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
     without = {
@@ -95,14 +93,12 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         sandbox = asked["sandbox"]
         if sandbox is None:
             sandbox = providers.plays(caller.company_id)
-        every = selectors.jobs_of(caller.company_id).filter(sandbox=sandbox)
-        entered = every.filter(brand_id__in=tenancy.brands_of(caller))
-        period = Period(asked["days"], caller.timezone)
-        own = every.filter(brand_id=caller.require_brand())
-        return Response(overviews.dashboard_of(own, entered, period, sandbox))
+        return Response(overviews.dashboard_of(caller, asked["days"], sandbox))
 
     @extend_schema(
-        parameters=[overviews.StatusQuery], responses=overviews.ByStatusShape(many=False), filters=False
+        parameters=[overviews.StatusQuery, overviews.STATUS],
+        responses=overviews.ByStatusShape(many=False),
+        filters=False,
     )
     @action(detail=False, pagination_class=None)
     def by_status(self, request: Request) -> Response:
@@ -187,29 +183,23 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         return Response({"message": _("Job cancelled successfully"), "job": told})
 
     @extend_schema(
-        request=shapes.Feedback,
-        responses={200: shapes.FeedbackShape, 201: shapes.FeedbackShape},
+        request=feedbacks.Feedback,
+        responses={200: feedbacks.FeedbackShape, 201: feedbacks.FeedbackShape},
         extensions=named(Conflict),
     )
     @action(detail=True, methods=["post"])
     def feedback(self, request: Request, ref: str) -> Response:
         """Rate a job that has ended; again to change one's mind. It feeds the model's quality_score."""
-        shape = shapes.Feedback(data=request.data)
-        shape.is_valid(raise_exception=True)
-        job, caller, told = self._job(), caller_of(request), shape.validated_data
-        tenths = int(told["score"] * 10)
+        asked, job, caller = read(feedbacks.Feedback, request.data), self._job(), caller_of(request)
+        tenths = int(asked["score"] * 10)
         with trail.change(request, "job.rate", kind="ai_usage.jobrating", object_id=job.job_id) as change:
-            rated = ratings.rate(job.company_id, job.pk, caller.user_id, tenths, told["comment"])
+            rated = ratings.rate(job.company_id, job.pk, caller.user_id, tenths, asked["comment"])
             change.after = {"score_tenths": rated.rating.score_tenths}
         code = status.HTTP_201_CREATED if rated.is_first else status.HTTP_200_OK
-        return Response(
-            {
-                "job_id": job.job_id,
-                "score": rated.rating.score_tenths / 10,
-                "comment": rated.rating.comment,
-                "quality_score": ratings.quality_of(job.company_id, job.pk),
-                "created_at": rated.rating.created_at,
-                "updated_at": rated.rating.updated_at,
-            },
-            status=code,
-        )
+        return Response(feedbacks.told(job, rated), status=code)
+
+    @extend_schema(responses=feedbacks.RatingsShape)
+    @feedback.mapping.get
+    def feedback_given(self, request: Request, ref: str) -> Response:
+        """What people said of a job: the caller's own rating, everybody's, and their mean."""
+        return Response(feedbacks.everybodys(self._job(), caller_of(request).user_id))

@@ -1,4 +1,4 @@
-"""``GET /ai/jobs/dashboard/``: what a brand's jobs were, counted by the database."""
+"""``GET /ai/jobs/dashboard/``: what a brand's jobs were, counted by the database; costs by the rollups."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import TruncDate
 
 from ai_core.models import AIJob
+from ai_usage.selectors import Scope, tallies
 from megahub.kernel import clock
 
 TOP_TYPES = 10
@@ -52,33 +53,36 @@ def top_types(jobs: QuerySet[AIJob], period: Period) -> list[dict[str, Any]]:
     return [dict(row) for row in rows.order_by("-count", "name")[:TOP_TYPES]]
 
 
-def daily(jobs: QuerySet[AIJob], period: Period) -> list[dict[str, Any]]:
-    """``[{day, jobs, cost}]`` for every local day of the period; cost in nano-USD, None when unknown."""
+def daily(jobs: QuerySet[AIJob], scope: Scope, period: Period) -> list[dict[str, Any]]:
+    """``[{day, jobs, cost}]`` for every local day of the period: jobs made, and what the day cost.
+
+    Cost in nano-USD, None when unknown.
+    """
     day = TruncDate("created_at", tzinfo=clock.zone(period.zone))
-    rows = _within(jobs, period).annotate(day=day).values("day").annotate(**COSTS).order_by("day")
-    found = {row["day"]: _told(dict(row)) for row in rows}
-    return [{"day": day, **found.get(day, {"jobs": 0, "cost": 0})} for day in period.dates()]
+    rows = _within(jobs, period).annotate(day=day).values_list("day").annotate(jobs=Count("pk"))
+    made, costs = dict(rows.order_by("day")), _costs(scope, period, "day")
+    return [{"day": day, "jobs": made.get(day, 0), "cost": costs.get(day, 0)} for day in period.dates()]
 
 
-def brands(jobs: QuerySet[AIJob], period: Period) -> list[dict[str, Any]]:
+def brands(jobs: QuerySet[AIJob], scope: Scope, period: Period) -> list[dict[str, Any]]:
     """``[{name, jobs, cost}]`` of the period by brand, the dearest first."""
-    rows = _within(jobs, period).values("brand_id", name=F("brand__name")).annotate(**COSTS)
-    told = [{"name": row["name"], **_told(dict(row))} for row in rows.order_by("name")]
+    rows = _within(jobs, period).values("brand_id", name=F("brand__name")).annotate(jobs=Count("pk"))
+    costs = _costs(scope, period, "brand_id")
+    told = [
+        {"name": row["name"], "jobs": row["jobs"], "cost": costs.get(row["brand_id"], 0)}
+        for row in rows.order_by("name")
+    ]
     return sorted(told, key=lambda row: row["cost"] or 0, reverse=True)
 
 
-COSTS: dict[str, Any] = {
-    "jobs": Count("pk"),
-    "used": Count("usage__id"),
-    "cost": Sum("usage__total_cost_nano_usd"),
-}
+def _costs(scope: Scope, period: Period, key: str) -> dict[Any, int | None]:
+    """What the period's days cost, by the rollups' key; None where nothing that was used has a price."""
+    found = tallies(scope, key, start=period.first, end=period.last)
+    return {
+        tally.keys[key]: None if tally.unpriced and not tally.cost_nano_usd else tally.cost_nano_usd
+        for tally in found
+    }
 
 
 def _within(jobs: QuerySet[AIJob], period: Period) -> QuerySet[AIJob]:
     return jobs.order_by().filter(created_at__gte=period.begin(period.first))
-
-
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """Jobs that used nothing cost nothing; what used something without a price is not known."""
-    cost = row["cost"]
-    return {"jobs": row["jobs"], "cost": 0 if cost is None and not row["used"] else cost}

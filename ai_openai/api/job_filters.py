@@ -88,4 +88,3 @@ ORDERING: dict[str, Any] = {
     "execution_time_seconds": TIME,
     "ai_job__status": "ai_job__status",
 }
-NULLABLE = frozenset(ORDERING) - {"id", "model", "generation", "created_at", "ai_job__status"}

@@ -18,7 +18,7 @@ from ai_core.models import AIJob
 from ai_openai import selectors
 from ai_openai.api import documents
 from ai_openai.api import job_shapes as shapes
-from ai_openai.api.job_filters import NULLABLE, ORDERING, OpenAIJobFilters
+from ai_openai.api.job_filters import ORDERING, OpenAIJobFilters
 from ai_openai.domain import chat
 from ai_openai.models import OpenAIJob
 from megahub.kernel.errors import JobNotEditable, JobRunning, ValidationFailed
@@ -51,7 +51,6 @@ class OpenAIJobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Open
     serializer_class = shapes.OpenAIJobRow
     filterset_class = OpenAIJobFilters
     ordering_fields = ORDERING
-    ordering_nullable = NULLABLE
     lookup_field = "ref"
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
     without = {"create": ITS_OWN}

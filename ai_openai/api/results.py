@@ -17,6 +17,7 @@ from ai_core.domain.states import ENDS
 from ai_openai.api.outcomes import Outcome
 from megahub.kernel import clock
 from megahub.kernel.errors import ValidationFailed
+from megahub.kernel.shapes import refuse_unknown
 from megahub.kernel.text import Text
 from megahub.tenancy.authentication import HasScope, caller_of
 
@@ -39,6 +40,7 @@ class JobResult(APIView):
     )
     def get(self, request: Request) -> Response:
         """A job's state, and once it has ended its result, usage and error."""
+        refuse_unknown(request.query_params, ("job_id",), in_query=True)
         ref = request.query_params.get("job_id", "")
         if not ref:
             text = Text("This field is required.")

@@ -117,6 +117,7 @@ COMPLETION_ASKED = {"model": MODEL_NAME, **parameters("chat")}
 EMBEDDINGS_ASKED = {"model": MODEL_NAME, **parameters("embeddings")}
 CHAT_ASKED = {
     **COMPLETION_ASKED,
+    "model": nullable(MODEL_NAME),
     "description": nullable({**TEXT, "description": "The job's, to find it again."}),
     "priority": {
         "type": "string",

@@ -44,11 +44,11 @@ def parse(body: dict[str, Any], default_model: str) -> ChatBody:
     model = default_model if body.get("model") is None else body["model"]
     if not isinstance(model, str) or not model:
         problems["model"] = [Text("Expected {types}.", types="string")]
-    description = body.get("description") or ""
+    description = "" if body.get("description") is None else body["description"]
     if not isinstance(description, str):
         problems["description"] = [Text("Expected {types}.", types="string")]
-    priority = body.get("priority") or "normal"
-    if priority not in PRIORITIES:
+    priority = "normal" if body.get("priority") is None else body["priority"]
+    if not isinstance(priority, str) or priority not in PRIORITIES:
         problems["priority"] = [Text("Must be one of {choices}.", choices=list(PRIORITIES))]
     later = False if body.get("async") is None else body["async"]
     if not isinstance(later, bool):

@@ -157,10 +157,10 @@ class ChangedCredentials(Strict):
     infomaniak_api_key = _key()
     use_global_fallback = serializers.BooleanField(required=False)
     openai_organization = serializers.RegexField(
-        r"^[A-Za-z0-9_-]*\Z", required=False, allow_blank=True, max_length=120
+        r"^[A-Za-z0-9_-]+$", required=False, allow_blank=True, max_length=120
     )
     infomaniak_product_id = serializers.RegexField(
-        r"^[A-Za-z0-9_-]*\Z", required=False, allow_blank=True, max_length=40
+        r"^[A-Za-z0-9_-]+$", required=False, allow_blank=True, max_length=40
     )
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The pages of the money: ``budgets``, ``rates`` (limits), and ``ledger``, ``figures``, ``alerts``, ``exports``."""
+"""The pages of the money: budgets and limits of rate, the ledger and its figures, alerts, exports."""
 
 from ai_usage.admin import alerts, budgets, exports, figures, ledger, rates
 

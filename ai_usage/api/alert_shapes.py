@@ -9,17 +9,9 @@ from django.utils.translation import gettext
 from rest_framework import serializers
 
 from ai_usage.models import AIUsageAlert
+from ai_usage.services import alerts
 from ai_usage.services.evaluation import GONE
 from megahub.kernel.shapes import Strict
-from megahub.kernel.text import Text
-
-
-def message_of(alert: AIUsageAlert) -> str:
-    """What an alert says, in the reader's language where it can be said in it."""
-    if alert.said is None:
-        return alert.message
-    text = Text(alert.said["template"], **alert.said["words"])
-    return text.said(gettext(text.template))
 
 
 class AlertShape(serializers.ModelSerializer[AIUsageAlert]):
@@ -53,7 +45,7 @@ class AlertShape(serializers.ModelSerializer[AIUsageAlert]):
         )
 
     def get_message(self, alert: AIUsageAlert) -> str:
-        return message_of(alert)
+        return alerts.message_of(alert)
 
     def get_resolution_note(self, alert: AIUsageAlert) -> str:
         """What was noted; the hub's own note in the reader's language."""
@@ -72,7 +64,7 @@ class ShortAlert(serializers.ModelSerializer[AIUsageAlert]):
         fields = ("id", "type", "provider", "message", "severity", "created_at")
 
     def get_message(self, alert: AIUsageAlert) -> str:
-        return message_of(alert)
+        return alerts.message_of(alert)
 
 
 class NewAlert(Strict):

@@ -18,6 +18,7 @@ from ai_usage.models import AIUsageAlert, AlertRule
 from ai_usage.services import alert_mail, alert_rules, alerts, evaluation
 from megahub.kernel import clock, trail
 from megahub.kernel.errors import NotFound
+from megahub.kernel.shapes import refuse_unknown
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.models import Company
 from megahub.tenancy.replaying import Idempotent
@@ -31,6 +32,7 @@ FAILURE_TYPES = {
     "evaluator_failed",
     "webhook_disabled",
     "ledger_off",
+    "rollup_off",
 }
 #: A page that shows the active ones shows the newest of these.
 SHOWN_AT_ONCE = 200
@@ -99,6 +101,7 @@ class Alerts(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIUsageA
     @action(detail=False, methods=["get"], filter_backends=(), pagination_class=None)
     def active(self, request: Request) -> Response:
         """The alerts that are open, and how many there are of each kind."""
+        refuse_unknown(request.query_params, (), in_query=True)
         types = list(self._active().order_by().values_list("alert_type", flat=True))
         summary = {
             "quota_warnings": sum(each in QUOTA_TYPES for each in types),
@@ -140,6 +143,7 @@ class Rules(viewsets.ViewSet):
     @extend_schema(operation_id="ai_alerts_rules_list", responses=shapes.RuleShape(many=True))
     def list(self, request: Request) -> Response:
         """Every type that has a threshold: the company's own, or the default."""
+        refuse_unknown(request.query_params, (), in_query=True)
         rules = alert_rules.rules_of(caller_of(request).company_id)
         return Response(shapes.RuleShape(rules, many=True).data)
 

@@ -25,11 +25,11 @@ from ai_usage.selectors import exporting
 from ai_usage.services import exports, schedules
 from megahub.kernel import ranges, trail
 from megahub.kernel.errors import Conflict, Forbidden, NotFound
-from megahub.kernel.filters import Moment, Whole
+from megahub.kernel.filters import OF_PAGES, Moment, Whole
 from megahub.kernel.negotiation import OwnFormat
 from megahub.kernel.ranges import Download
 from megahub.kernel.refusals import named
-from megahub.kernel.shapes import read
+from megahub.kernel.shapes import read, refuse_unknown
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
 
@@ -81,7 +81,6 @@ class Exports(mixins.ListModelMixin, viewsets.GenericViewSet[Export]):
     serializer_class = shapes.ExportShape
     filterset_class = ExportFilters
     ordering_fields = {name: name for name in ("id", "created_at", "finished_at")}
-    ordering_nullable = frozenset(("finished_at",))
     lookup_value_regex = NUMBER
     #: ``?format=`` is a filter here.
     content_negotiation_class = OwnFormat
@@ -218,6 +217,7 @@ class ExportSchedules(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet
     @action(detail=True, filter_backends=())
     def history(self, request: Request, pk: str) -> Response:
         """What a schedule has exported, the latest first."""
+        refuse_unknown(request.query_params, OF_PAGES, in_query=True)
         found = exporting.exports_of(caller_of(request)).filter(schedule=self._schedule())
         return self.get_paginated_response(
             shapes.shown(request, list(self.paginate_queryset(cast(Any, found)) or []))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from rest_framework.request import Request
 
-from ai_usage.selectors.listing import UnpagedFilters
-from megahub.kernel.filters import StrictFilterBackend, StrictOrderingFilter
+from megahub.kernel.filters import StrictFilterBackend
 
 Rows = QuerySet[Any]
 
@@ -29,9 +28,6 @@ class ExportFilterBackend(UsageFilterBackend):
     """The list's filters, beside what an export itself is told."""
 
     reserved = StrictFilterBackend.reserved | {"async", "email"}
-
-    def get_filterset_class(self, view: Any, queryset: Any = None) -> Any:
-        return UnpagedFilters
 
 
 #: Filters that the rollups know too, and by which condition of theirs.
@@ -61,21 +57,3 @@ ORDERING: dict[str, str] = {
     # The less a token costs, the more efficient it is.
     "cost_efficiency": "-nano_per_token",
 }
-MAY_BE_NULL = {"reasoning_effort", "total_cost_nano_usd", "execution_time_ms", "rated_tenths"}
-MAY_BE_NULL |= {"nano_per_token"}
-
-
-class UsageOrdering(StrictOrderingFilter):
-    """What is not known comes last, whichever way; equals come in the order of their numbers."""
-
-    def get_ordering(self, request: Request, queryset: Rows, view: Any) -> Any:
-        asked = super().get_ordering(request, queryset, view)
-        return None if not asked else [*(_order(each) for each in asked), "-pk"]
-
-
-def _order(asked: str) -> Any:
-    name = asked.lstrip("-")
-    down = (len(asked) - len(name)) % 2 == 1
-    if name not in MAY_BE_NULL:
-        return f"-{name}" if down else name
-    return F(name).desc(nulls_last=True) if down else F(name).asc(nulls_last=True)

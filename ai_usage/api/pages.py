@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from datetime import datetime
 from typing import Any
 
-from django.core.paginator import Page, Paginator
-from django.db.models import Q, QuerySet
+from django.core.paginator import EmptyPage, Page, Paginator
+from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
 
-from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.pagination import Pages
-from megahub.kernel.text import Text
 
 Rows = QuerySet[Any]
+#: As many rows are counted where the rollups cannot: to count more would read the company's whole ledger.
+MOST_COUNTED = 10_000
+
+
+class OnePage(Page):
+    """A page that knows whether there is another one, though nobody knows how many."""
+
+    def __init__(self, rows: list[Any], number: int, paginator: NumbersFirst) -> None:
+        super().__init__(rows[: paginator.per_page], number, paginator)
+        self.more = len(rows) > paginator.per_page
+
+    def has_next(self) -> bool:
+        return self.more
+
+    def next_page_number(self) -> int:
+        return self.number + 1
+
+    def previous_page_number(self) -> int:
+        return self.number - 1
 
 
 class NumbersFirst(Paginator):
-    """Finds a page's numbers first and its rows afterwards: what is skipped is not looked at."""
+    """Finds a page's numbers first and its rows afterwards: what is skipped is not looked at.
 
+    ``count`` is None where there are more than are counted: the pages go on all the same.
+    """
+
+    num_pages = 1  # asked for by HTML pages only
     known_count: int | None = None
 
     @cached_property
-    def count(self) -> int:
-        return len(self.object_list) if self.known_count is None else self.known_count
+    def count(self) -> int | None:  # type: ignore[override]
+        if self.known_count is not None:
+            return self.known_count
+        rows: Any = self.object_list
+        number = rows.order_by().values("pk")[: MOST_COUNTED + 1].count()
+        return number if number <= MOST_COUNTED else None
 
-    def page(self, number: int | str) -> Any:
-        number = self.validate_number(number)
-        bottom = (number - 1) * self.per_page
-        found = rows_of(self.object_list, bottom, bottom + self.per_page)  # type: ignore[arg-type]
-        return Page(found, number, self)
+    def page(self, number: int | str) -> OnePage:
+        wanted = int(number)
+        bottom = (wanted - 1) * self.per_page
+        found = rows_of(self.object_list, bottom, bottom + self.per_page + 1)  # type: ignore[arg-type]
+        if not found and wanted > 1:
+            raise EmptyPage
+        return OnePage(found, wanted, self)
 
 
 def rows_of(rows: Rows, bottom: int, top: int) -> list[Any]:
@@ -45,59 +67,15 @@ def rows_of(rows: Rows, bottom: int, top: int) -> list[Any]:
 
 
 class UsagePages(Pages):
-    """``?page=``, or ``?cursor=`` (empty: from the newest on) and then whatever ``next`` says."""
+    """``?page=``, counted by the rollups where they know, or ``?cursor=``."""
+
+    read = staticmethod(rows_of)
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
-        self.cursor = request.query_params.get("cursor")
-        if self.cursor is not None:
-            return self._after(queryset, request)
-        known = view.known_count()
+        if "cursor" not in request.query_params:
 
-        class Counted(NumbersFirst):
-            known_count = queryset.count() if known is None else known
+            class Counted(NumbersFirst):
+                known_count = view.known_count()
 
-        self.django_paginator_class = Counted
+            self.django_paginator_class = Counted
         return super().paginate_queryset(queryset, request, view)
-
-    def _after(self, rows: Rows, request: Request) -> list[Any]:
-        for name in ("ordering", "page"):
-            if name in request.query_params:
-                message = Text("A cursor goes from the newest to the oldest by itself.")
-                raise ValidationFailed(field_errors={name: [message]}, param=name)
-        size = self.get_page_size(request)
-        if self.cursor:
-            moment, number = _read(self.cursor)
-            before = Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=number)
-            rows = rows.filter(before, created_at__lte=moment)
-        found = rows_of(rows, 0, size + 1)
-        self.following = None
-        if len(found) > size:
-            cursor = _written(found[size - 1])
-            self.following = replace_query_param(request.build_absolute_uri(), "cursor", cursor)
-        return found[:size]
-
-    def get_paginated_response(self, data: Any) -> Response:
-        if self.cursor is None:
-            return super().get_paginated_response(data)
-        return Response({"count": None, "next": self.following, "previous": None, "results": data})
-
-    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        known = super().get_paginated_response_schema(schema)
-        known["properties"]["count"]["nullable"] = True
-        return known
-
-
-def _written(row: Any) -> str:
-    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.pk}".encode()).decode()
-
-
-def _read(cursor: str) -> tuple[datetime, int]:
-    try:
-        moment, number = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        found = datetime.fromisoformat(moment), int(number)
-        if found[0].tzinfo is None or not 0 <= found[1] < 2**63:
-            raise ValueError(cursor)
-    except (ValueError, binascii.Error) as error:
-        message = Text("This is no cursor that a page has given.")
-        raise ValidationFailed(field_errors={"cursor": [message]}, param="cursor") from error
-    return found

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from ai_providers import selectors as providers
 from ai_usage import selectors
 from ai_usage.api import exporting, serializers
-from ai_usage.api.filters import COUNTED, ORDERING, ExportFilterBackend, UsageFilterBackend, UsageOrdering
+from ai_usage.api.filters import COUNTED, ORDERING, ExportFilterBackend, UsageFilterBackend
 from ai_usage.api.pages import UsagePages
 from ai_usage.models import AIJobUsage
 from ai_usage.selectors import Scope, listing
@@ -25,6 +25,7 @@ from ai_usage.selectors.listing import UsageFilters
 from ai_usage.services import explaining, manual
 from megahub.kernel import trail
 from megahub.kernel.errors import Conflict, NotFound, TooManyRequests
+from megahub.kernel.filters import StrictOrderingFilter
 from megahub.kernel.negotiation import OwnFormat
 from megahub.kernel.refusals import named
 from megahub.tenancy.authentication import HasScope, caller_of
@@ -42,7 +43,7 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
     queryset = AIJobUsage.rows.none()
     serializer_class = serializers.UsageRow
     filterset_class = UsageFilters
-    filter_backends = (UsageFilterBackend, UsageOrdering)
+    filter_backends = (UsageFilterBackend, StrictOrderingFilter)
     ordering_fields = ORDERING
     pagination_class = UsagePages
     #: This request's; the backend keeps it here.

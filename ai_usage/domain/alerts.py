@@ -69,7 +69,7 @@ class BudgetState:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What ended jobs of one model used in a span of days; ``ms`` and ``succeeded`` of the completed ones.
+    """What ended jobs of one model used in a span of days; ``ms`` is the time of the ``timed`` ones.
 
     ``cost`` in nano-USD leaves out what has no price yet.
     """
@@ -79,7 +79,7 @@ class Line:
     sandbox: bool
     jobs: int = 0
     failed: int = 0
-    succeeded: int = 0
+    timed: int = 0
     ms: int = 0
     cost: int = 0
 
@@ -194,10 +194,10 @@ def _against_the_mean(today: list[Line], before: list[Line], days: int) -> Itera
 
 
 def _of_providers(today: list[Line]) -> Iterator[Seen]:
-    """How many of a provider's jobs failed, and how long the completed ones took."""
+    """How many of a provider's jobs failed, and how long they took."""
     for provider, lines in _grouped(today):
         jobs = sum(line.jobs for line in lines)
-        failed, succeeded = sum(line.failed for line in lines), sum(line.succeeded for line in lines)
+        failed, timed = sum(line.failed for line in lines), sum(line.timed for line in lines)
         if jobs >= LEAST_JOBS:
             rate = Decimal(failed) / jobs
             words = Text(
@@ -208,8 +208,8 @@ def _of_providers(today: list[Line]) -> Iterator[Seen]:
                 percent=_plain(rate * 100, 1),
             )
             yield "high_failure_rate", provider, rate, words, provider
-        if succeeded >= LEAST_JOBS:
-            seconds = Decimal(sum(line.ms for line in lines)) / 1000 / succeeded
+        if timed >= LEAST_JOBS:
+            seconds = Decimal(sum(line.ms for line in lines)) / 1000 / timed
             words = Text(
                 "Jobs of {provider} took {seconds} s on average today.",
                 provider=provider,

@@ -34,6 +34,7 @@ class AIUsageAlert(CompanyOwned):
         EVALUATOR_FAILED = "evaluator_failed", _("Alerts could not be checked")
         LEDGER_OFF = "ledger_off", _("The ledger differs")
         AUDIT_BROKEN = "audit_broken", _("Audit trail not whole")
+        ROLLUP_OFF = "rollup_off", _("The figures differ from the ledger")
         MODEL_RETIRED = "model_retired", _("Retired model in use")
         MODEL_UNPRICED = "model_unpriced", _("Unpriced model in use")
 

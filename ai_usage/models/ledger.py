@@ -93,11 +93,19 @@ class LedgerEntry(CompanyOwned):
         ]
         indexes = [
             models.Index(fields=["company", "created_at"], name="ledger_by_company"),
+            models.Index(fields=["company", "model", "-created_at", "-id"], name="ledger_by_model"),
             models.Index(
                 F("company"),
-                F("cost_nano_usd").desc(),
-                condition=Q(cost_nano_usd__gt=0),
-                name="ledger_by_cost",
+                F("cost_nano_usd").desc(nulls_last=True),
+                F("id").desc(),
+                condition=Q(cost_nano_usd__isnull=False),
+                name="ledger_by_amount",
+            ),
+            # The other half of the view of usage: what has no cost of its own.
+            models.Index(
+                fields=["company", "-created_at", "-id"],
+                condition=Q(cost_nano_usd=None),
+                name="ledger_without_cost",
             ),
             models.Index(fields=["model"], condition=Q(cost_nano_usd=None), name="ledger_unpriced"),
         ]
@@ -109,7 +117,7 @@ class LedgerEntry(CompanyOwned):
 class AIJobUsage(CompanyOwned):
     """What a job used, as people and dashboards read it: the ledger's settlements, job by job.
 
-    A view (migration 0007): there is nothing beside the ledger that could differ from it. Work done
+    A view (migration 0015): there is nothing beside the ledger that could differ from it. Work done
     outside the hub is in it too, without a job.
     """
 

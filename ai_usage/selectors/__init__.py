@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import Avg, Exists, FloatField, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Avg, Exists, F, FloatField, OuterRef, Q, QuerySet, Subquery, Sum
 
 from ai_providers import selectors as providers
 from ai_providers.catalogue import loading
@@ -137,9 +137,10 @@ def costliest(scope: Scope, start: date, end: date, **wanted: Any) -> list[AIJob
     known = {name: value for name, value in wanted.items() if value is not None}
     entries = LedgerEntry.objects.of(scope.company_id).filter(scope.where(), cost_nano_usd__gt=0, **known)
     window = {"created_at__gte": first, "created_at__lt": after}
-    own = entries.filter(kind__in=("settle", "manual"), **window).order_by("-cost_nano_usd")
+    dearest = F("cost_nano_usd").desc(nulls_last=True)
+    own = entries.filter(kind__in=("settle", "manual"), **window).order_by(dearest)
     settled = LedgerEntry.objects.of(scope.company_id).filter(kind="settle", job_id=OuterRef("job_id"))
-    late = entries.filter(Exists(settled.filter(**window)), kind="adjust").order_by("-cost_nano_usd")
+    late = entries.filter(Exists(settled.filter(**window)), kind="adjust").order_by(dearest)
     jobs = list(late.values_list("job_id", flat=True)[:COSTLIEST])
     found = Q(pk__in=list(own.values_list("pk", flat=True)[:COSTLIEST]))
     if jobs:

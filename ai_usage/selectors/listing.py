@@ -58,7 +58,6 @@ class UsageFilters(filters.FilterSet):
     cost_efficiency__gte = Number(method="efficient", min_value=0, max_value=1)
     quality_score__gte = Number(method="rated", min_value=0, max_value=10)
     sandbox = Flag(method="followed")
-    cursor = filters.CharFilter(method="followed")
 
     class Meta:
         model = AIJobUsage
@@ -101,12 +100,6 @@ class UsageFilters(filters.FilterSet):
 
     def rated(self, rows: Rows, name: str, value: Decimal) -> Rows:
         return rows.filter(rated_tenths__gte=float(value * 10))
-
-
-class UnpagedFilters(UsageFilters):
-    """Of a file, which has no pages."""
-
-    cursor = None
 
 
 def average_nano_per_token(scope: Scope) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 from django.db import transaction
+from django.utils.translation import gettext
 
 from ai_usage.models import AIUsageAlert
 from megahub.delivery.domain import events
@@ -161,6 +162,14 @@ def raise_now(alert: Alert, also: tuple[str, dict[str, Any]] | None = None) -> A
             event_type, more = also
             outbox.tell(alert.company_id, event_type, {**more, "alert_id": row.pk})
     return row
+
+
+def message_of(alert: AIUsageAlert) -> str:
+    """What an alert says, in the language in force where it can be said in it."""
+    if alert.said is None:
+        return str(alert.message)
+    text = Text(alert.said["template"], **alert.said["words"])
+    return text.said(gettext(text.template))
 
 
 def raise_by_hand(company_id: int, asked: dict[str, Any]) -> AIUsageAlert:

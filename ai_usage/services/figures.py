@@ -1,20 +1,19 @@
-"""The figures that alerts are found in: open budget windows, the ledger's day and the week before it.
+"""The figures that alerts are found in: open budget windows, the day and the week before it.
 
-Read from the windows and the ledger by index; past days are read once per process and day, since
-they change no more (a later price changes them by little, from the next day on).
+Read from the windows and the rollups, so that a check costs the same however many jobs there are; past
+days are read once per process and day, since they change no more (a later price changes them by little,
+from the next day on).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
 
-from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import TruncDate
-
+from ai_usage import selectors
 from ai_usage.domain.alerts import DAYS_BEFORE, BudgetState, Figures, Line
-from ai_usage.models import AIJobUsage, Budget, BudgetWindow
+from ai_usage.models import Budget, BudgetWindow
+from ai_usage.selectors import Scope
 from megahub.kernel import clock
 from megahub.kernel.cache import ShortLived
 
@@ -30,7 +29,7 @@ def figures_of(company_id: int, zone_name: str, now: datetime) -> Figures:
     return Figures(
         day=day,
         budgets=tuple(_budgets(company_id, zone_name, now)),
-        today=_lines(_between(company_id, _midnight(day, zone_name), now + timedelta(minutes=1))),
+        today=_lines(company_id, zone_name, day, day),
         before=before,
         active_days=active_days,
     )
@@ -59,50 +58,35 @@ def _budgets(company_id: int, zone_name: str, now: datetime) -> Iterable[BudgetS
 
 def _load_past(key: tuple[int, str, date]) -> Past:
     company_id, zone_name, day = key
-    rows = _between(
-        company_id, _midnight(day - timedelta(days=DAYS_BEFORE), zone_name), _midnight(day, zone_name)
-    )
-    local_day = TruncDate("created_at", tzinfo=clock.zone(zone_name))
-    counted = rows.order_by().values("sandbox").annotate(days=Count(local_day, distinct=True))
-    days = {row["sandbox"]: row["days"] for row in counted}
-    return _lines(rows), (days.get(False, 0), days.get(True, 0))
+    span = {"start": day - timedelta(days=DAYS_BEFORE), "end": day - timedelta(days=1)}
+    days = [
+        sum(tally.jobs > 0 for tally in selectors.tallies(scope, "day", **span))
+        for scope in _scopes(company_id, zone_name)
+    ]
+    return _lines(company_id, zone_name, **span), (days[False], days[True])
 
 
-def _between(company_id: int, start: datetime, end: datetime) -> QuerySet[AIJobUsage]:
-    rows: QuerySet[AIJobUsage] = AIJobUsage.objects.of(company_id)
-    return rows.filter(created_at__gte=start, created_at__lt=end)
+def _scopes(company_id: int, zone_name: str) -> list[Scope]:
+    """The company's real figures and its played ones, of all brands."""
+    return [Scope(company_id, None, sandbox, zone_name) for sandbox in (False, True)]
 
 
-def _lines(rows: QuerySet[AIJobUsage]) -> tuple[Line, ...]:
-    failed = Q(ai_job__status__in=("failed", "timeout"))
-    sums: Any = (
-        rows.order_by()
-        .values("provider_name", "model_name", "sandbox")
-        .annotate(
-            jobs=Count("id"),
-            failed=Count("id", filter=failed),
-            succeeded=Count("id", filter=Q(is_success=True)),
-            ms=Sum("execution_time_ms", filter=Q(is_success=True)),
-            cost=Sum("total_cost_nano_usd"),
-        )
-    )
+def _lines(company_id: int, zone_name: str, start: date, end: date) -> tuple[Line, ...]:
     return tuple(
         Line(
-            provider=row["provider_name"],
-            model=row["model_name"],
-            sandbox=row["sandbox"],
-            jobs=row["jobs"],
-            failed=row["failed"],
-            succeeded=row["succeeded"],
-            ms=int(row["ms"] or 0),
-            cost=int(row["cost"] or 0),
+            provider=tally.keys["provider"],
+            model=tally.keys["model"],
+            sandbox=scope.sandbox,
+            jobs=tally.jobs,
+            failed=tally.failed + tally.timeouts,
+            timed=tally.timed_jobs,
+            ms=tally.execution_ms,
+            cost=tally.cost_nano_usd,
         )
-        for row in sums.order_by("provider_name", "model_name", "sandbox")
+        for scope in _scopes(company_id, zone_name)
+        for tally in selectors.tallies(scope, "provider", "model", start=start, end=end)
+        if tally.jobs > 0
     )
-
-
-def _midnight(day: date, zone_name: str) -> datetime:
-    return datetime.combine(day, time.min, tzinfo=clock.zone(zone_name))
 
 
 _past: ShortLived[tuple[int, str, date], Past] = ShortLived(_load_past, PAST_TTL_SECONDS)

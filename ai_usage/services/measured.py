@@ -1,21 +1,25 @@
-"""What a company's own jobs of the last days cost, took and came to, by model."""
+"""What a company's own jobs of the last days cost, took and came to, by model: from the rollups."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Avg, Count, Q, Sum
-
-from ai_usage.models import AIJobUsage
-from megahub.kernel import clock
+from ai_usage import selectors
+from ai_usage.domain import analytics
+from ai_usage.domain.analytics import Tally
+from ai_usage.selectors import Scope
+from megahub.tenancy.models import Company
 
 DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Means over a model's jobs; None for what no job tells of. Times are of the jobs that succeeded."""
+    """Means over a model's jobs that ended, as the dashboards have them; None for what none tells of.
+
+    Costs are of the jobs that have a price, times of those that were timed.
+    """
 
     jobs: int
     success_rate: float
@@ -26,38 +30,27 @@ class Measured:
 
 
 def by_model(company_id: int, *, sandbox: bool, models: list[str] | None = None) -> dict[str, Measured]:
-    """The company's real usage (or, ``sandbox``, its played one) of the last 30 days."""
-    since = clock.now() - timedelta(days=DAYS)
-    rows = AIJobUsage.objects.of(company_id).filter(sandbox=sandbox, created_at__gte=since)
-    if models is not None:
-        rows = rows.filter(model_name__in=models)
-    good = Q(is_success=True)
-    found = rows.values("model_name").annotate(
-        jobs=Count("id"),
-        succeeded=Count("id", filter=good),
-        cost=Avg("total_cost_nano_usd", filter=good),
-        time=Avg("execution_time_ms", filter=good),
-        output=Avg("output_tokens", filter=good),
-        all_time=Sum("execution_time_ms", filter=good),
-        all_output=Sum("output_tokens", filter=good),
+    """The company's real usage (or, ``sandbox``, its played one) of its last 30 days."""
+    zone = Company.objects.values_list("timezone", flat=True).get(pk=company_id)
+    scope = Scope(company_id, None, sandbox, zone)
+    start = scope.today - timedelta(days=DAYS - 1)
+    found = selectors.tallies(scope, "provider", "model", start=start, model__in=models)
+    grouped = analytics.by(found, "model")
+    return {tally.keys["model"]: _measured(tally) for tally in grouped if tally.jobs > 0}
+
+
+def _measured(tally: Tally) -> Measured:
+    priced, output = tally.jobs - tally.unpriced, tally.output_tokens + tally.reasoning_tokens
+    return Measured(
+        jobs=tally.jobs,
+        success_rate=tally.succeeded / tally.jobs,
+        cost_nano_usd=round(tally.cost_nano_usd / priced) if priced else None,
+        execution_time_ms=_per(tally.execution_ms, tally.timed_jobs),
+        output_tokens=_per(output, tally.succeeded),
+        ms_per_output_token=_per(tally.execution_ms, output) if tally.timed_jobs else None,
     )
-    return {
-        row["model_name"]: Measured(
-            jobs=row["jobs"],
-            success_rate=row["succeeded"] / row["jobs"],
-            cost_nano_usd=None if row["cost"] is None else round(row["cost"]),
-            execution_time_ms=_number(row["time"]),
-            output_tokens=_number(row["output"]),
-            ms_per_output_token=_per(row["all_time"], row["all_output"]),
-        )
-        for row in found
-    }
 
 
-def _number(value: object) -> float | None:
-    return None if value is None else float(value)  # type: ignore[arg-type]  # a Decimal on PostgreSQL
-
-
-def _per(time: object, output: object) -> float | None:
-    """Milliseconds per token; None without any."""
-    return _number(time) / _number(output) if time is not None and output else None  # type: ignore[operator]
+def _per(amount: int, number: int) -> float | None:
+    """None of nothing."""
+    return amount / number if number else None

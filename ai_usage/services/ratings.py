@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Avg
+from django.db.models import Avg, QuerySet
 
 from ai_usage.models import JobRating, LedgerEntry, RatingChange
 from megahub.kernel import clock
@@ -44,6 +44,12 @@ def rate(company_id: int, job_id: int, user_id: int, tenths: int, comment: str) 
         company_id=company_id, job_id=job_id, tenths=tenths - before, ratings=int(is_first)
     )
     return Rated(rating, is_first)
+
+
+def ratings_of(company_id: int, job_id: int) -> QuerySet[JobRating]:
+    """People's ratings of a job, the latest first."""
+    rows: QuerySet[JobRating] = JobRating.objects.of(company_id).filter(job_id=job_id)
+    return rows.select_related("user").order_by("-updated_at", "-pk")
 
 
 def quality_of(company_id: int, job_id: int) -> float | None:

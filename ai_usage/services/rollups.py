@@ -8,7 +8,6 @@ more: what was there a while ago, once every transaction that was open then has 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,8 +15,11 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Max
 
-from ai_usage.models import LedgerEntry, RatingChange, RollupCursor
+from ai_usage.models import AIUsageAlert, LedgerEntry, RatingChange, RollupCursor
+from ai_usage.services import alerts
+from ai_usage.services.alerts import Alert
 from megahub.kernel import clock, sql
+from megahub.kernel.text import Text
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 LAG = timedelta(seconds=5)
 #: Entries folded in one transaction.
 STEP = 20_000
+#: An alert names so many models.
+NAMED = 5
 ROLLUPS = "ai_usage_usagerollup"
 DIMENSIONS = (
     "company_id",
@@ -212,12 +216,20 @@ _SQLITE = {
 
 
 def tell(found: list[Difference]) -> None:
-    """Say what is off: an error in the log, then every ``LISTENERS`` (an alert may be raised there)."""
+    """Log what is off and raise an alert of each company; resolve those of companies in order again."""
     for difference in found:
         log.error("a rollup differs from the ledger: %s", difference)
-    for listener in LISTENERS:
-        listener(found)
-
-
-#: Called with what a check found, if anything.
-LISTENERS: list[Callable[[list[Difference]], None]] = []
+    broken = {difference.company_id for difference in found}
+    kind, today = AIUsageAlert.AlertType.ROLLUP_OFF, clock.now().date()
+    for company_id in sorted(broken):
+        own = [difference for difference in found if difference.company_id == company_id]
+        models = ", ".join(sorted({difference.model for difference in own})[:NAMED])
+        message = Text(
+            "The rollups differ from the ledger in {count} places ({models}); rebuild_rollups mends them.",
+            count=len(own),
+            models=models,
+        )
+        alerts.raise_now(Alert(company_id, kind, "", "rollups", today, message, severity="critical"))
+    rows = AIUsageAlert.objects.unscoped().filter(alert_type=kind, is_resolved=False)
+    for row in rows.exclude(company_id__in=broken):
+        alerts.resolve(row.company_id, row.pk, "In order again.")

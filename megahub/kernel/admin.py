@@ -74,7 +74,7 @@ class HubAdmin(ModelAdmin):
                 asked.add_error(None, gettext(ASKED))
             return cleaned
 
-        kept = type(form.__name__, (form,), {"clean": clean})
+        kept: Any = type(form.__name__, (form,), {"clean": clean})
         return kept
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
@@ -206,7 +206,7 @@ class GrowingAdmin(ReadOnlyAdmin):
     list_disable_select_all = True
     show_facets = ShowFacets.NEVER
     list_per_page = 50
-    ordering = ("-pk",)
+    ordering: tuple[str, ...] = ("-pk",)
 
 
 class ReadOnlyInline(TabularInline):

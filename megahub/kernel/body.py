@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -112,6 +113,12 @@ def without_nul(value: Any) -> Any:
     return value
 
 
-def dumps(value: Any) -> bytes:
-    """Compact UTF-8 JSON."""
-    return orjson.dumps(value)
+def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """Compact UTF-8 JSON. A number beyond 64 bits too: PostgreSQL gives 1e300 back as a whole number."""
+    try:
+        return orjson.dumps(value, default)
+    except TypeError:
+        text = json.dumps(
+            value, ensure_ascii=False, separators=(",", ":"), default=default, allow_nan=False
+        )
+        return text.encode()

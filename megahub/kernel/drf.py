@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import OperationalError
@@ -44,7 +43,7 @@ class JsonRenderer(renderers.JSONRenderer):
     """JSON by orjson; a Decimal is written as a string, never as a float."""
 
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
-        return b"" if data is None else orjson.dumps(data, default=str)
+        return b"" if data is None else body.dumps(data, default=str)
 
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> HttpResponse:

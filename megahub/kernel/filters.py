@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
-from django.db.models import F, OrderBy, QuerySet
+from django.db.models import OrderBy, QuerySet
 from django_filters import (
     BaseInFilter,
     CharFilter,
@@ -23,7 +23,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
-from megahub.kernel import money
+from megahub.kernel import keyset, money
 from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.shapes import refuse_unknown
 from megahub.kernel.text import Text
@@ -35,6 +35,7 @@ MOST = 2**63 - 1
 MOST_USD = Decimal(10**9)
 
 
+@extend_schema_field(OpenApiTypes.BOOL)
 class Flag(TypedChoiceFilter):
     """true or false; anything else is refused (django-filter's own takes it for no filter)."""
 
@@ -60,6 +61,7 @@ class Moment(IsoDateTimeFilter):
     field_class = MomentField
 
 
+@extend_schema_field(OpenApiTypes.INT)
 class Whole(NumberFilter):
     """A whole number; 1.5 is refused, not rounded."""
 
@@ -72,6 +74,7 @@ class Whole(NumberFilter):
         """The bounds are the field's own."""
 
 
+@extend_schema_field(OpenApiTypes.NUMBER)
 class Usd(NumberFilter):
     """An amount of whole USD, over a column of nano-USD."""
 
@@ -83,6 +86,7 @@ class Usd(NumberFilter):
         return cast(QuerySet[Any], super().filter(qs, nano))
 
 
+@extend_schema_field(OpenApiTypes.NUMBER)
 class Seconds(NumberFilter):
     """A duration in seconds, over a column of milliseconds."""
 
@@ -151,19 +155,18 @@ def refuse_crossing(asked: dict[str, Any]) -> None:
             raise ValidationFailed(field_errors={name: [text]}, param=name)
 
 
-def _directed(asked: str, column: str, nullable: frozenset[str]) -> str | OrderBy:
-    """The column upwards or (``-``) downwards; what may be null comes last both ways."""
-    descending = asked.startswith("-")
-    if asked.lstrip("-") in nullable:
-        return OrderBy(F(column), descending=descending, nulls_last=True)
-    return f"-{column}" if descending else column
+def _directed(rows: QuerySet[Any], asked: str, name: str) -> str | OrderBy:
+    """A column, or (``-name``) one that is better the less it is, in the direction that was asked for."""
+    descending = asked.startswith("-") is not name.startswith("-")
+    plain = name.removeprefix("-")
+    return keyset.directed(plain, descending, nullable=keyset.column(rows, plain)[0])
 
 
 class StrictOrderingFilter(OrderingFilter):
     """``?ordering=-a,b`` over the view's ``ordering_fields``; unknown fields refused.
 
-    A view's ``ordering_nullable`` names those whose nulls come last, whichever the direction. Rows that
-    are alike follow each other by number, so that pages never overlap.
+    What may be null comes last, whichever the direction. Rows that are alike follow each other by number,
+    so that pages never overlap.
     """
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
@@ -172,20 +175,23 @@ class StrictOrderingFilter(OrderingFilter):
             return self.get_default_ordering(view)
         fields: dict[str, str] = dict(view.ordering_fields)
         asked = [field.strip() for field in raw.split(",") if field.strip()]
-        unknown = [field for field in asked if field.lstrip("-") not in fields]
+        unknown = [field for field in asked if field.removeprefix("-") not in fields]
         if unknown:
             message = Text("Cannot order by {fields}.", fields=unknown)
             raise ValidationFailed(
                 field_errors={"ordering": [message]}, param="ordering", suggestions=sorted(fields)
             )
-        nullable: frozenset[str] = getattr(view, "ordering_nullable", frozenset())
-        return [_directed(field, fields[field.lstrip("-")], nullable) for field in asked]
+        return [_directed(queryset, name, fields[name.removeprefix("-")]) for name in asked]
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         ordering = self.get_ordering(request, queryset, view)
         if not ordering:
             return queryset
-        last = [] if {"id", "-id", "pk", "-pk"} & set(ordering) else ["-pk"]
+        last = (
+            []
+            if {"id", "-id", "pk", "-pk"} & {each for each in ordering if isinstance(each, str)}
+            else ["-pk"]
+        )
         return queryset.order_by(*ordering, *last)
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ def nonce_of(request: HttpRequest) -> str:
     found: str | None = getattr(request, "hub_nonce", None)
     if found is None:
         found = secrets.token_urlsafe(16)
-        request.hub_nonce = found  # type: ignore[attr-defined]
+        setattr(request, "hub_nonce", found)  # noqa: B010 - no attribute of a request's type
     return found
 
 

@@ -1,21 +1,16 @@
 """Pages of 25 (100 at most): ``{count, next, previous, results}``.
 
-``?cursor=`` (empty for the first page, then whatever ``next`` carries) goes from row to row instead of
-counting: its pages cost the same however deep they are, and nothing is skipped or seen twice while
-rows are added. It goes forward only, and ``count`` is null.
+``?cursor=`` (empty for the first page, then whatever ``next`` or ``previous`` carries) goes from row to
+row instead of counting (``keyset.py``): its pages cost the same however deep they are, nothing is skipped
+or seen twice while rows are added, and ``count`` is null.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
-import orjson
-from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import Field, OrderBy, Q, QuerySet
+from django.db.models import QuerySet
 from rest_framework import exceptions
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
@@ -23,6 +18,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from megahub.kernel.errors import NotFound, ValidationFailed
+from megahub.kernel.keyset import Keyset
 from megahub.kernel.text import Text
 
 #: A longer number of a page is no page's, and Python reads no number of thousands of digits.
@@ -34,88 +30,14 @@ def is_number(raw: str) -> bool:
     return raw.isdecimal() and len(raw) <= MAX_DIGITS
 
 
-@dataclass(slots=True)
-class Keyset:
-    """The keys that a queryset is ordered by, and where the next page begins ("" after the last)."""
-
-    keys: list[tuple[str, bool, Field[Any, Any]]]
-    following: str = ""
-
-    @classmethod
-    def over(cls, queryset: QuerySet[Any]) -> Keyset:
-        """Raises ValidationFailed for an ordering by what may be null or is computed."""
-        names = [_name(order) for order in queryset.query.order_by]
-        if not {"pk", "-pk", "id", "-id"} & set(names):
-            names.append("-pk")
-        return cls([(name.lstrip("-"), name.startswith("-"), _column(queryset, name)) for name in names])
-
-    def after(self, queryset: QuerySet[Any], cursor: str) -> QuerySet[Any]:
-        """The rows behind the cursor's. Raises ValidationFailed for one that is not of this ordering."""
-        if not cursor:
-            return queryset
-        try:
-            names, raw = orjson.loads(base64.urlsafe_b64decode(cursor + "=="))
-            if names != self._names() or len(raw) != len(self.keys):
-                raise ValueError("a cursor of another ordering")
-            values = [field.to_python(value) for (_, _, field), value in zip(self.keys, raw, strict=True)]
-            if None in values:
-                raise ValueError("a cursor without a position")
-        except (ValueError, TypeError, binascii.Error, ValidationError) as error:
-            text = Text("Not a cursor of this list and ordering.")
-            raise ValidationFailed(field_errors={"cursor": [text]}, param="cursor") from error
-        return queryset.filter(self._behind(values))
-
-    def page(self, rows: QuerySet[Any], size: int) -> list[Any]:
-        """The page's rows; ``following`` is set when there are more."""
-        found = list(rows[: size + 1])
-        if len(found) > size:
-            found.pop()
-            position = [self._value(found[-1], field) for _, _, field in self.keys]
-            raw = orjson.dumps([self._names(), position])
-            self.following = base64.urlsafe_b64encode(raw).decode().rstrip("=")
-        return found
-
-    def _names(self) -> list[str]:
-        return [("-" if descending else "") + name for name, descending, _ in self.keys]
-
-    @staticmethod
-    def _value(row: Any, field: Field[Any, Any]) -> Any:
-        value = getattr(row, field.attname)
-        return value.isoformat() if isinstance(value, datetime) else value
-
-    def _behind(self, values: list[Any], number: int = 0) -> Q:
-        """The first key bounds the scan; keys behind it decide among its equals."""
-        name, descending, _ = self.keys[number]
-        operator = "lt" if descending else "gt"
-        strictly = Q(**{f"{name}__{operator}": values[number]})
-        if number == len(self.keys) - 1:
-            return strictly
-        return Q(**{f"{name}__{operator}e": values[number]}) & (strictly | self._behind(values, number + 1))
-
-
-def _name(order: Any) -> str:
-    if isinstance(order, OrderBy):
-        return ("-" if order.descending else "") + getattr(order.expression, "name", "")
-    return str(order)
-
-
-def _column(queryset: QuerySet[Any], name: str) -> Field[Any, Any]:
-    plain = name.lstrip("-")
-    meta = queryset.model._meta
-    try:
-        field = meta.pk if plain == "pk" else meta.get_field(plain)
-    except FieldDoesNotExist:
-        field = None
-    if not isinstance(field, Field) or field.null:
-        text = Text("A cursor cannot follow an ordering by {field}.", field=plain)
-        raise ValidationFailed(field_errors={"cursor": [text]}, param="cursor")
-    return field
-
-
 class Pages(PageNumberPagination):
     """``?page=`` and ``?page_size=``, or ``?cursor=``; what is no number or out of range is refused."""
 
     keyset: Keyset | None = None
+    #: How a slice of ordered rows is read.
+    read: Callable[[QuerySet[Any], int, int], list[Any]] = staticmethod(
+        lambda rows, bottom, top: list(rows[bottom:top])
+    )
 
     page_size = 25
     max_page_size = 100
@@ -138,8 +60,8 @@ class Pages(PageNumberPagination):
                 raise ValidationFailed(field_errors={"cursor": [text]}, param="cursor")
             self.request = request
             self.keyset = Keyset.over(queryset)
-            rows = self.keyset.after(queryset, request.query_params["cursor"])
-            return self.keyset.page(rows, self.get_page_size(request))
+            rows = self.keyset.beyond(queryset, request.query_params["cursor"])
+            return self.keyset.page(rows, self.get_page_size(request), self.read)
         raw = request.query_params.get("page", "1")
         if not is_number(raw) or int(raw) < 1:
             raise ValidationFailed(field_errors={"page": [Text("A whole number from 1.")]}, param="page")
@@ -151,11 +73,12 @@ class Pages(PageNumberPagination):
     def get_paginated_response(self, data: Any) -> Response:
         if self.keyset is None:
             return super().get_paginated_response(data)
-        following = None
-        if self.keyset.following:
-            url = self.request.build_absolute_uri()  # type: ignore[union-attr]
-            following = replace_query_param(url, "cursor", self.keyset.following)
-        return Response({"count": None, "next": following, "previous": None, "results": data})
+        url = self.request.build_absolute_uri()  # type: ignore[union-attr]
+        links = {
+            name: replace_query_param(url, "cursor", cursor) if cursor else None
+            for name, cursor in (("next", self.keyset.following), ("previous", self.keyset.preceding))
+        }
+        return Response({"count": None, **links, "results": data})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         found = super().get_paginated_response_schema(schema)
@@ -167,7 +90,7 @@ class Pages(PageNumberPagination):
             "name": "cursor",
             "in": "query",
             "required": False,
-            "description": "Instead of `page`: empty for the first page, then what `next` carries.",
+            "description": "Instead of `page`: empty at first, then what `next` or `previous` carries.",
             "schema": {"type": "string"},
         }
         return [*super().get_schema_operation_parameters(view), cursor]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -21,14 +21,40 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], *, in_query: bool
     raise UnknownParameter(**facts)
 
 
+def refuse_mistaken(data: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    """Raise ValidationError for what DRF would take for another type: a number for a text, true for 1."""
+    found = {
+        name: [field.error_messages.get("invalid") or field.error_messages["not_a_list"]]
+        for name, field in fields.items()
+        if any(isinstance(field, kind) and isinstance(data.get(name), odd) for kind, odd in MISTAKEN)
+        or (isinstance(field, serializers.BooleanField) and data.get(name) == "")
+    }
+    if found:
+        raise serializers.ValidationError(found)
+
+
+#: (field, what is none of its values although DRF makes one of it)
+MISTAKEN: tuple[tuple[type, Any], ...] = (
+    (serializers.CharField, int | float),
+    (serializers.FloatField, bool),
+    (serializers.DecimalField, bool),
+    (serializers.MultipleChoiceField, dict),
+)
+
+
 class Strict(serializers.Serializer[Any]):
-    """A body's serializer that raises UnknownParameter for a name that it does not have."""
+    """A body's serializer that raises UnknownParameter for a name that it does not have.
+
+    Types are as they are told: see ``refuse_mistaken``.
+    """
 
     in_query = False
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):  # a QueryDict too
             refuse_unknown(data, self.fields, in_query=self.in_query)
+            if not self.in_query:
+                refuse_mistaken(data, self.fields)
         return super().to_internal_value(data)
 
 

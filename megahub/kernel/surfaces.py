@@ -120,7 +120,10 @@ def openai(error: HubError, say: Say, request_id: str) -> dict[str, Any]:
 
 def batch(error: HubError, say: Say, request_id: str) -> dict[str, Any]:
     """``{success: false, error, …}`` as the batch guide's clients read it."""
-    return {"success": False, **megahub(error, say, request_id)}
+    told = megahub(error, say, request_id)
+    if error.code == "VALIDATION_ERROR" and error.param and "field_errors" not in told:
+        told["field_errors"] = {error.param: [told["error"]]}
+    return {"success": False, **told}
 
 
 def headers(error: HubError) -> dict[str, str]:

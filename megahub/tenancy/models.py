@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -38,6 +39,13 @@ class Company(models.Model):
     name = models.CharField(max_length=120, unique=True)
     slug = models.SlugField(max_length=60, unique=True)
     timezone = models.CharField(max_length=64, default="UTC", validators=[check_zone])
+    language = models.CharField(
+        max_length=8,
+        choices=settings.LANGUAGES,
+        default="en",
+        db_default="en",
+        help_text=_("In which mails are written."),
+    )
     is_active = models.BooleanField(default=True)
     use_sandbox = models.BooleanField(
         default=False,
@@ -51,7 +59,7 @@ class Company(models.Model):
     )
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
-    audited = ("name", "slug", "timezone", "is_active", "use_sandbox", "batch_engine")
+    audited = ("name", "slug", "timezone", "language", "is_active", "use_sandbox", "batch_engine")
 
     class Meta:
         verbose_name_plural = "companies"
@@ -103,6 +111,14 @@ class User(AbstractUser):
     """A person. ``token_version`` is in every access token: raising it revokes them all."""
 
     token_version = models.PositiveIntegerField(default=1, editable=False)
+    language = models.CharField(
+        max_length=8,
+        choices=settings.LANGUAGES,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Without one: the company's."),
+    )
 
     audited = (
         "username",
@@ -112,6 +128,7 @@ class User(AbstractUser):
         "is_active",
         "is_staff",
         "is_superuser",
+        "language",
         "groups",
         "user_permissions",
         "token_version",

@@ -101,3 +101,57 @@ def test_who_may(api: Api, cast: Cast, job: Job) -> None:
     absent = api.as_(cast.charlie).post("/ai/jobs/nothing/feedback/", {"score": 5})
     assert (foreign.status_code, foreign.content) == (404, absent.content)
     assert not JobRating.objects.of(cast.company.pk).exists()
+
+
+class TestReading:
+    """``GET /ai/jobs/{id}/feedback/``."""
+
+    def test_it_works(self, api: Api, cast: Cast, job: Job) -> None:
+        api.as_(cast.alice).post(url(job), {"score": 8.5, "comment": "Good."})
+        api.as_(cast.bob).post(url(job), {"score": 4})
+
+        answer = api.as_(cast.alice).get(url(job))
+
+        told = answer.json()
+        assert answer.status_code == 200
+        assert {name: told[name] for name in ("job_id", "count", "quality_score")} == {
+            "job_id": job.job_ref,
+            "count": 2,
+            "quality_score": 6.25,
+        }
+        names = [(row["username"], row["score"], row["comment"]) for row in told["ratings"]]
+        alice, bob = cast.alice.user.username, cast.bob.user.username
+        assert names == [(bob, 4.0, ""), (alice, 8.5, "Good.")]
+        assert told["own"] == told["ratings"][1]
+
+    def test_nobody_has_said_anything(self, api: Api, cast: Cast, job: Job) -> None:
+        told = api.as_(cast.alice).get(url(job)).json()
+
+        assert told == {
+            "job_id": job.job_ref,
+            "count": 0,
+            "quality_score": None,
+            "own": None,
+            "ratings": [],
+        }
+
+
+def test_it_is_the_openai_jobs_quality_score(api: Api, cast: Cast, job: Job, provider: Provider) -> None:
+    """Told, filtered and ordered by; unrated jobs last, whichever way."""
+    other, unrated = world.submit(cast.alice), world.submit(cast.alice)
+    for each in (other, unrated):
+        loop.run(pipeline.run(each))
+    api.as_(cast.alice).post(url(job), {"score": 8.5})
+    api.as_(cast.bob).post(url(job), {"score": 4})
+    api.as_(cast.alice).post(url(other), {"score": 2})
+
+    def listed(query: str) -> list[tuple[int, float | None]]:
+        rows = api.as_(cast.alice).get(f"/ai/openai/jobs/?{query}").json()["results"]
+        return [(row["id"], row["quality_score"]) for row in rows]
+
+    rated = [(other.pk, 2.0), (job.pk, 6.25)]
+    assert listed("ordering=quality_score") == [*rated, (unrated.pk, None)]
+    assert listed("ordering=-quality_score") == [*rated[::-1], (unrated.pk, None)]
+    assert listed("quality_score__gte=6.25") == [rated[1]]
+    assert listed("quality_score__lte=6") == [rated[0]]
+    assert api.as_(cast.alice).get(f"/ai/openai/jobs/{job.pk}/").json()["quality_score"] == 6.25

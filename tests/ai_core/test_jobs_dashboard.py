@@ -154,7 +154,7 @@ class TestDashboard:
                 assert client.get(URL).status_code == 200
             counts.append(len(queries))
 
-        assert counts[0] == counts[1] <= 11
+        assert counts[0] == counts[1] <= 15
 
 
 class TestByStatus:

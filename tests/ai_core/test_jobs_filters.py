@@ -161,7 +161,7 @@ class TestCursor:
             seen, url = [], f"{URL}?cursor=&page_size=2{ordering}"
             while url:
                 answer = api.as_(cast.alice).get(url.removeprefix(api.url)).json()
-                assert (answer["count"], answer["previous"]) == (None, None)
+                assert (answer["count"], answer["previous"] is None) == (None, not seen)
                 seen += [row["id"] for row in answer["results"]]
                 url = answer["next"]
             assert seen == sorted(jobs, reverse=True)
@@ -183,8 +183,6 @@ class TestCursor:
             ("cursor=WzEsMl0", "cursor"),
             ("cursor=%C3%A9", "cursor"),
             ("cursor=&page=2", "cursor"),
-            ("cursor=&ordering=completed_at", "cursor"),
-            ("cursor=&ordering=job_type", "cursor"),
             ("cursor=&page_size=0", "page_size"),
         ],
     )

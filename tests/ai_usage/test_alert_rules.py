@@ -123,7 +123,7 @@ class TestDays:
         ],
     )
     def test_spikes(self, jobs: int, cost: int, expected: list[str]) -> None:
-        today = (line(jobs, cost=cost * NANO, succeeded=jobs),)
+        today = (line(jobs, cost=cost * NANO, timed=jobs),)
 
         assert types(today=today, before=self.WEEK, active_days=(7, 0)) == expected
 
@@ -141,8 +141,8 @@ class TestDays:
 
     @pytest.mark.parametrize(("ms", "expected"), [(300_000, []), (300_100, ["slow_execution"])])
     def test_slowness(self, ms: int, expected: list[str]) -> None:
-        assert types(today=(line(10, succeeded=10, ms=ms),)) == expected
-        assert types(today=(line(9, succeeded=9, ms=ms * 9),)) == []
+        assert types(today=(line(10, timed=10, ms=ms),)) == expected
+        assert types(today=(line(9, timed=9, ms=ms * 9),)) == []
 
     @pytest.mark.parametrize(("cost", "expected"), [(20, []), (21, ["high_cost_deviation"])])
     def test_dearer_jobs(self, cost: int, expected: list[str]) -> None:

@@ -231,8 +231,9 @@ class TestCheck:
         ) as queries:
             evaluation.check(cast.company)
 
-        # Rules, budgets, windows, the day, webhooks, what is open; the days before are remembered.
-        assert len(queries) == 6
+        # Rules, budgets, windows, the real day and the played one (each with how far the rollups are),
+        # webhooks, what is open; the days before are remembered.
+        assert len(queries) == 9
 
 
 def put_jobs(cast: Cast, number: int, usd: int, moment: Any) -> None:
@@ -318,10 +319,32 @@ class TestMail:
 
         (message,) = mail.outbox
         assert message.to == [cast.alice.user.email, "ops@example.com"]
-        assert message.subject == f"[MEGAHUB] critical: Budget used up ({cast.company.name})"
+        assert message.subject == f"[MEGAHUB] Critical: Budget used up ({cast.company.name})"
         assert "101.000000 USD of 100.000000 USD used" in message.body
         (alert,) = alerts(cast)
         assert (alert.email_sent, alert.email_sent_at is not None) == (True, True)
+
+    def test_it_is_in_the_readers_language(self, api: Api, cast: Cast, settings: Any) -> None:
+        """The company's, unless a person has one; the hub's own address hears it in the company's."""
+        settings.AI_ALERT_EMAIL = ["ops@example.com"]
+        cast.company.language = "fr"
+        cast.company.save(update_fields=["language"])
+        cast.bob.user.language = "en"
+        cast.bob.user.save(update_fields=["language"])
+        world.Membership.objects.of(cast.company.pk).filter(user=cast.bob.user).update(
+            role=world.Role.ADMIN
+        )
+        spend(world.make_budget(cast.company, usd="100"), "101")
+
+        assert check(api, cast.alice)["notifications_sent"] == 1
+
+        french, english = mail.outbox
+        assert french.to == [cast.alice.user.email, "ops@example.com"]
+        assert french.subject == f"[MEGAHUB] Critique: Budget épuisé ({cast.company.name})"
+        assert f"Société : {cast.company.name}" in french.body
+        assert "101.000000 USD utilisés sur 100.000000 USD" in french.body
+        assert english.to == [cast.bob.user.email]
+        assert "101.000000 USD of 100.000000 USD used" in english.body
 
     def test_a_server_that_refuses_is_asked_again(
         self, api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch

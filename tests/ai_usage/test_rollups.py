@@ -16,7 +16,7 @@ from django.db.models import Sum
 from ai_core import pipeline
 from ai_usage import tasks
 from ai_usage.domain import histogram
-from ai_usage.models import AIJobUsage, LedgerEntry, RollupCursor, UsageDay, UsageRollup
+from ai_usage.models import AIJobUsage, AIUsageAlert, LedgerEntry, RollupCursor, UsageDay, UsageRollup
 from ai_usage.services import ratings, rollups
 from megahub.kernel import loop
 from megahub.tenancy.models import Company
@@ -263,27 +263,31 @@ def test_a_company_that_is_not_there_is_not_rebuilt() -> None:
         call_command("rebuild_rollups", "--company", "nowhere")
 
 
-def test_the_check_says_what_is_off(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_says_what_is_off(cast: Cast) -> None:
     entry(cast, MIDDAY)
     fold()
     rollups.rebuild()
     call_command("check_rollups", "--by-day", stdout=StringIO())
     UsageRollup.objects.of(cast.company.pk).update(cost_nano_usd=900, jobs=3)
-    heard: list[list[rollups.Difference]] = []
-    monkeypatch.setattr(rollups, "LISTENERS", [heard.append])
     out = StringIO()
     try:
         with pytest.raises(CommandError, match="1 rollups differ"):
             call_command("check_rollups", stdout=out)
+        tasks.check_rollups()
         tasks.check_rollups()
     finally:
         rollups.rebuild(cast.company.pk)
 
     where = f"company {cast.company.pk}  openai gpt-4o-mini (sandbox): "
     assert out.getvalue() == where + "jobs +2, cost_nano_usd -100\n"
-    assert [[off.figures for off in found] for found in heard] == [[{"jobs": 2, "cost_nano_usd": -100}]]
+    alert = AIUsageAlert.objects.of(cast.company.pk).get()
+    assert (alert.alert_type, alert.severity, alert.is_resolved) == ("rollup_off", "critical", False)
+    assert alert.message == (
+        "The rollups differ from the ledger in 1 places (gpt-4o-mini); rebuild_rollups mends them."
+    )
     tasks.check_rollups()
-    assert len(heard) == 1
+    alert.refresh_from_db()
+    assert (alert.is_resolved, alert.resolution_note) == (True, "In order again.")
 
 
 def test_the_outcome_is_in_the_ledger(cast: Cast, rung: Any, provider: Provider) -> None:

@@ -481,7 +481,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * What people said of a job: the caller's own rating, everybody's, and their mean
+         * @description What people said of a job: the caller's own rating, everybody's, and their mean.
+         */
+        get: operations["ai_jobs_feedback_retrieve"];
         put?: never;
         /**
          * Rate a job that has ended; again to change one's mind. It feeds the model's quality_score
@@ -2213,11 +2217,12 @@ export interface components {
          *     * `evaluator_failed` - Alerts could not be checked
          *     * `ledger_off` - The ledger differs
          *     * `audit_broken` - Audit trail not whole
+         *     * `rollup_off` - The figures differ from the ledger
          *     * `model_retired` - Retired model in use
          *     * `model_unpriced` - Unpriced model in use
          * @enum {string}
          */
-        AlertShapeAlertTypeEnum: "quota_warning" | "quota_critical" | "quota_exceeded" | "cost_warning" | "cost_exceeded" | "daily_spike" | "high_failure_rate" | "slow_execution" | "high_cost_deviation" | "unusual_usage" | "manual" | "webhook_disabled" | "evaluator_failed" | "ledger_off" | "audit_broken" | "model_retired" | "model_unpriced";
+        AlertShapeAlertTypeEnum: "quota_warning" | "quota_critical" | "quota_exceeded" | "cost_warning" | "cost_exceeded" | "daily_spike" | "high_failure_rate" | "slow_execution" | "high_cost_deviation" | "unusual_usage" | "manual" | "webhook_disabled" | "evaluator_failed" | "ledger_off" | "audit_broken" | "rollup_off" | "model_retired" | "model_unpriced";
         AlternativeShape: {
             cost_savings: string | null;
             estimated_cost: string;
@@ -2391,7 +2396,11 @@ export interface components {
             monthly_token_limit?: number | null;
             provider: string;
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         ChangedRuleRequest: {
             is_active?: boolean;
             threshold?: string | number;
@@ -2509,7 +2518,11 @@ export interface components {
             /** Format: double */
             usage_percentage: number | null;
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         CredentialsRequest: {
             password: string;
             username: string;
@@ -3421,7 +3434,11 @@ export interface components {
             /** @default normal */
             priority?: components["schemas"]["PriorityEnum"];
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         NewEndpointRequest: {
             /** @default  */
             description?: string;
@@ -3445,7 +3462,11 @@ export interface components {
             /** @default normal */
             priority?: components["schemas"]["PriorityEnum"];
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         NewKeyRequest: {
             expires_in_days?: number | null;
             name: string;
@@ -3796,7 +3817,11 @@ export interface components {
             priority?: components["schemas"]["PriorityEnum"];
             progress_percentage?: number;
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         PatchedChangedRuleRequest: {
             is_active?: boolean;
             threshold?: string | number;
@@ -3814,7 +3839,11 @@ export interface components {
             period?: components["schemas"]["PeriodEnum"];
             recipients?: string[];
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         PatchedPolicyShapeRequest: {
             content_filter?: components["schemas"]["ContentFilterEnum"];
             keep_days?: number | null;
@@ -3924,19 +3953,31 @@ export interface components {
             id: number;
             username: string;
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         PersonRequest: {
             /** @description As in `user` or `safety_identifier`. */
             end_user: string;
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         PolicyShape: {
             content_filter?: components["schemas"]["ContentFilterEnum"];
             keep_days?: number | null;
             prompts?: components["schemas"]["PromptsEnum"];
             words?: string[];
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         PolicyShapeRequest: {
             content_filter?: components["schemas"]["ContentFilterEnum"];
             keep_days?: number | null;
@@ -4053,6 +4094,26 @@ export interface components {
             quota: components["schemas"]["Counters"];
             sandbox: boolean;
         };
+        /** @description What one person said of a job. */
+        RatingShape: {
+            comment: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: double */
+            readonly score: number;
+            /** Format: date-time */
+            updated_at: string;
+            username: string;
+        };
+        /** @description A job's ratings, the latest first (200 at most), the caller's own, and the mean of all. */
+        RatingsShape: {
+            count: number;
+            job_id: string;
+            own: components["schemas"]["RatingShape"] | null;
+            /** Format: double */
+            quality_score: number | null;
+            ratings: components["schemas"]["RatingShape"][];
+        };
         /** @description ``scores`` and ``estimate_basis`` say what it rests on, ``excluded`` who was left out and why. */
         RecommendationShape: {
             alternatives: components["schemas"]["AlternativeShape"][];
@@ -4085,11 +4146,19 @@ export interface components {
             id: number;
             name: string;
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         RefreshRequest: {
             refresh: string;
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         ResolutionRequest: {
             /** @default  */
             resolution_note?: string;
@@ -4561,7 +4630,11 @@ export interface components {
             sandbox: boolean;
             summary: components["schemas"]["TrendSummary"];
         };
-        /** @description A body's serializer that raises UnknownParameter for a name that it does not have. */
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         VerifyRequest: {
             token: string;
         };
@@ -4603,21 +4676,19 @@ export interface operations {
                  *     * `evaluator_failed` - Alerts could not be checked
                  *     * `ledger_off` - The ledger differs
                  *     * `audit_broken` - Audit trail not whole
+                 *     * `rollup_off` - The figures differ from the ledger
                  *     * `model_retired` - Retired model in use
                  *     * `model_unpriced` - Unpriced model in use
                  */
-                alert_type?: "audit_broken" | "cost_exceeded" | "cost_warning" | "daily_spike" | "evaluator_failed" | "high_cost_deviation" | "high_failure_rate" | "ledger_off" | "manual" | "model_retired" | "model_unpriced" | "quota_critical" | "quota_exceeded" | "quota_warning" | "slow_execution" | "unusual_usage" | "webhook_disabled";
+                alert_type?: "audit_broken" | "cost_exceeded" | "cost_warning" | "daily_spike" | "evaluator_failed" | "high_cost_deviation" | "high_failure_rate" | "ledger_off" | "manual" | "model_retired" | "model_unpriced" | "quota_critical" | "quota_exceeded" | "quota_warning" | "rollup_off" | "slow_execution" | "unusual_usage" | "webhook_disabled";
                 /** @description At least this: `created_at`. */
                 created_at__gte?: string;
                 /** @description At most this: `created_at`. */
                 created_at__lte?: string;
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                is_resolved?: "false" | "true";
+                /** @description By `is_resolved`. */
+                is_resolved?: boolean;
                 /** @description Comma-separated, `-` for descending: alert_type, created_at, id, resolved_at, severity. */
                 ordering?: string;
                 /** @description A page number within the paginated result set. */
@@ -4626,11 +4697,8 @@ export interface operations {
                 page_size?: number;
                 /** @description By `provider_name`. */
                 provider_name?: string;
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                sandbox?: "false" | "true";
+                /** @description By `sandbox`. */
+                sandbox?: boolean;
                 /**
                  * @description * `info` - Information
                  *     * `warning` - Warning
@@ -6976,13 +7044,10 @@ export interface operations {
                 created_at__gte?: string;
                 /** @description At most this: `created_at`. */
                 created_at__lte?: string;
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                is_live?: "false" | "true" | null;
+                /** @description By `is_live`. */
+                is_live?: boolean;
                 /** @description Comma-separated, `-` for descending: created_at, id, provider, retired_at. */
                 ordering?: string;
                 /** @description A page number within the paginated result set. */
@@ -7534,13 +7599,10 @@ export interface operations {
                 created_at__lte?: string;
                 /** @description By `created_by`. */
                 created_by?: number;
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                is_async?: "false" | "true";
+                /** @description By `is_async`. */
+                is_async?: boolean;
                 /** @description By `job_type`. */
                 job_type?: string;
                 /** @description By `model`. */
@@ -7571,11 +7633,8 @@ export interface operations {
                 progress_percentage__gte?: number;
                 /** @description At most this: `progress_percentage`. */
                 progress_percentage__lte?: number;
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                sandbox?: "false" | "true";
+                /** @description By `sandbox`. */
+                sandbox?: boolean;
                 /** @description By `search`. */
                 search?: string;
                 /**
@@ -8850,6 +8909,108 @@ export interface operations {
             };
         };
     };
+    ai_jobs_feedback_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `ref`. */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "job_id": "ai_job_70ea01f5b74a43b7df500626",
+                     *       "count": 1,
+                     *       "quality_score": 8.5,
+                     *       "own": {
+                     *         "username": "alice",
+                     *         "score": 8.5,
+                     *         "comment": "Good.",
+                     *         "created_at": "2026-11-26T12:09:34.890810+00:00",
+                     *         "updated_at": "2026-11-26T12:09:34.929352+00:00"
+                     *       },
+                     *       "ratings": [
+                     *         {
+                     *           "username": "alice",
+                     *           "score": 8.5,
+                     *           "comment": "Good.",
+                     *           "created_at": "2026-11-26T12:09:34.890810+00:00",
+                     *           "updated_at": "2026-11-26T12:09:34.929352+00:00"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RatingsShape"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     ai_jobs_feedback_create: {
         parameters: {
             query?: never;
@@ -9007,13 +9168,13 @@ export interface operations {
     };
     ai_jobs_by_status_retrieve: {
         parameters: {
-            query?: {
+            query: {
                 /** @description By `page`. */
                 page?: string;
                 /** @description By `page_size`. */
                 page_size?: string;
-                /** @description By `status`. */
-                status?: string;
+                /** @description In which status. */
+                status: "cancelled" | "completed" | "failed" | "pending" | "running" | "timeout";
             };
             header?: {
                 /** @description The brand; without it the user's default or only one. */
@@ -10505,7 +10666,7 @@ export interface operations {
                         [key: string]: unknown;
                     } | null;
                     /** @description As `GET /v1/models` lists it. */
-                    model?: string;
+                    model?: string | null;
                     /** @description How many answers; each is paid for. */
                     n?: number | null;
                     /** @description Whether several tools may be called at once. */
@@ -10915,7 +11076,7 @@ export interface operations {
                 created_at__gte?: string;
                 /** @description At most this: `created_at`. */
                 created_at__lte?: string;
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
                 /** @description At least this: `execution_time_seconds`. */
                 execution_time_seconds__gte?: number;
@@ -10933,11 +11094,8 @@ export interface operations {
                  *     * `legacy` - legacy
                  */
                 generation__in?: ("legacy" | "new")[];
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                has_tools?: "false" | "true";
+                /** @description By `has_tools`. */
+                has_tools?: boolean;
                 /** @description By `model`. */
                 model?: string;
                 /** @description Multiple values may be separated by commas. */
@@ -10963,11 +11121,8 @@ export interface operations {
                 quality_score__lte?: number;
                 /** @description By `reasoning_effort`. */
                 reasoning_effort?: string;
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                sandbox?: "false" | "true";
+                /** @description By `sandbox`. */
+                sandbox?: boolean;
                 /** @description By `search`. */
                 search?: string;
                 /** @description At least this: `temperature`. */
@@ -11241,7 +11396,7 @@ export interface operations {
                         [key: string]: unknown;
                     } | null;
                     /** @description As `GET /v1/models` lists it. */
-                    model?: string;
+                    model?: string | null;
                     /** @description How many answers; each is paid for. */
                     n?: number | null;
                     /** @description Whether several tools may be called at once. */
@@ -11779,7 +11934,7 @@ export interface operations {
                         [key: string]: unknown;
                     } | null;
                     /** @description As `GET /v1/models` lists it. */
-                    model?: string;
+                    model?: string | null;
                     /** @description How many answers; each is paid for. */
                     n?: number | null;
                     /** @description Whether several tools may be called at once. */
@@ -12169,7 +12324,7 @@ export interface operations {
                         [key: string]: unknown;
                     } | null;
                     /** @description As `GET /v1/models` lists it. */
-                    model?: string;
+                    model?: string | null;
                     /** @description How many answers; each is paid for. */
                     n?: number | null;
                     /** @description Whether several tools may be called at once. */
@@ -13852,7 +14007,7 @@ export interface operations {
                 created_at__gte?: string;
                 /** @description At most this: `created_at`. */
                 created_at__lte?: string;
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
                 /** @description At least this: `execution_time_seconds`. */
                 execution_time_seconds__gte?: number;
@@ -13899,11 +14054,8 @@ export interface operations {
                 quality_score__gte?: number;
                 /** @description By `reasoning_effort`. */
                 reasoning_effort?: string;
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                sandbox?: "false" | "true";
+                /** @description By `sandbox`. */
+                sandbox?: boolean;
                 /** @description By `success_rate__lt`. */
                 success_rate__lt?: number;
                 /** @description At least this: `total_cost`. */
@@ -15138,7 +15290,7 @@ export interface operations {
     ai_usage_export_schedules_list: {
         parameters: {
             query?: {
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
                 /** @description Comma-separated, `-` for descending: created_at, id, name, next_start. */
                 ordering?: string;
@@ -15858,7 +16010,7 @@ export interface operations {
     ai_usage_export_schedules_history_list: {
         parameters: {
             query?: {
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
                 /** @description A page number within the paginated result set. */
                 page?: number;
@@ -16075,11 +16227,8 @@ export interface operations {
                 quality_score__gte?: number;
                 /** @description By `reasoning_effort`. */
                 reasoning_effort?: string;
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                sandbox?: "false" | "true";
+                /** @description By `sandbox`. */
+                sandbox?: boolean;
                 /** @description By `success_rate__lt`. */
                 success_rate__lt?: number;
                 /** @description At least this: `total_cost`. */
@@ -16221,7 +16370,7 @@ export interface operations {
                 created_at__gte?: string;
                 /** @description At most this: `created_at`. */
                 created_at__lte?: string;
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
                 /**
                  * @description * `csv` - csv
@@ -17638,13 +17787,10 @@ export interface operations {
     ai_webhooks_list: {
         parameters: {
             query?: {
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
-                /**
-                 * @description * `true` - true
-                 *     * `false` - false
-                 */
-                is_active?: "false" | "true";
+                /** @description By `is_active`. */
+                is_active?: boolean;
                 /**
                  * @description * `standard` - Standard Webhooks
                  *     * `slack` - Slack-compatible
@@ -18581,7 +18727,7 @@ export interface operations {
                 created_at__gte?: string;
                 /** @description At most this: `created_at`. */
                 created_at__lte?: string;
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
                 /** @description By `event_id`. */
                 event_id?: string;
@@ -18972,7 +19118,7 @@ export interface operations {
                 actor_kind?: "anonymous" | "command" | "key" | "system" | "user";
                 /** @description By `api_key_id`. */
                 api_key_id?: number;
-                /** @description Instead of `page`: empty for the first page, then what `next` carries. */
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
                 cursor?: string;
                 /** @description By `date_from`. */
                 date_from?: string;
@@ -19229,7 +19375,72 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        batch: {
+                            cancelled_at: number | null;
+                            cancelling_at: number | null;
+                            completed_at: number | null;
+                            completion_window: string;
+                            created_at: number;
+                            endpoint: string;
+                            engine: string | null;
+                            engine_asked: string;
+                            error_file_id: string | null;
+                            errors: {
+                                count: number;
+                                data: ({
+                                    message: string;
+                                } & {
+                                    [key: string]: unknown;
+                                })[];
+                                object: string;
+                            } | null;
+                            expired_at: number | null;
+                            expires_at: number | null;
+                            failed_at: number | null;
+                            finalizing_at: number | null;
+                            id: string;
+                            in_progress_at: number | null;
+                            input_file_id: string;
+                            input_filename: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            model: string | null;
+                            object: string;
+                            output_file_id: string | null;
+                            parent_id: string | null;
+                            progress: {
+                                cost_usd: string | null;
+                                done: number;
+                                estimated_cost_usd: string | null;
+                                lines_per_second: number | null;
+                                percent: number;
+                                seconds_left: number | null;
+                                total: number;
+                            };
+                            request_counts: {
+                                completed: number;
+                                failed: number;
+                                total: number;
+                            };
+                            sandbox: boolean;
+                            /** @enum {string} */
+                            status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                            total_cost: string | null;
+                            usage: {
+                                input_tokens: number;
+                                input_tokens_details: {
+                                    cached_tokens: number;
+                                };
+                                output_tokens: number;
+                                output_tokens_details: {
+                                    reasoning_tokens: number;
+                                };
+                                total_tokens: number;
+                            };
+                        };
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -19360,7 +19571,72 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        batch: {
+                            cancelled_at: number | null;
+                            cancelling_at: number | null;
+                            completed_at: number | null;
+                            completion_window: string;
+                            created_at: number;
+                            endpoint: string;
+                            engine: string | null;
+                            engine_asked: string;
+                            error_file_id: string | null;
+                            errors: {
+                                count: number;
+                                data: ({
+                                    message: string;
+                                } & {
+                                    [key: string]: unknown;
+                                })[];
+                                object: string;
+                            } | null;
+                            expired_at: number | null;
+                            expires_at: number | null;
+                            failed_at: number | null;
+                            finalizing_at: number | null;
+                            id: string;
+                            in_progress_at: number | null;
+                            input_file_id: string;
+                            input_filename: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            model: string | null;
+                            object: string;
+                            output_file_id: string | null;
+                            parent_id: string | null;
+                            progress: {
+                                cost_usd: string | null;
+                                done: number;
+                                estimated_cost_usd: string | null;
+                                lines_per_second: number | null;
+                                percent: number;
+                                seconds_left: number | null;
+                                total: number;
+                            };
+                            request_counts: {
+                                completed: number;
+                                failed: number;
+                                total: number;
+                            };
+                            sandbox: boolean;
+                            /** @enum {string} */
+                            status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                            total_cost: string | null;
+                            usage: {
+                                input_tokens: number;
+                                input_tokens_details: {
+                                    cached_tokens: number;
+                                };
+                                output_tokens: number;
+                                output_tokens_details: {
+                                    reasoning_tokens: number;
+                                };
+                                total_tokens: number;
+                            };
+                        };
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -19658,7 +19934,72 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        batch: {
+                            cancelled_at: number | null;
+                            cancelling_at: number | null;
+                            completed_at: number | null;
+                            completion_window: string;
+                            created_at: number;
+                            endpoint: string;
+                            engine: string | null;
+                            engine_asked: string;
+                            error_file_id: string | null;
+                            errors: {
+                                count: number;
+                                data: ({
+                                    message: string;
+                                } & {
+                                    [key: string]: unknown;
+                                })[];
+                                object: string;
+                            } | null;
+                            expired_at: number | null;
+                            expires_at: number | null;
+                            failed_at: number | null;
+                            finalizing_at: number | null;
+                            id: string;
+                            in_progress_at: number | null;
+                            input_file_id: string;
+                            input_filename: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            model: string | null;
+                            object: string;
+                            output_file_id: string | null;
+                            parent_id: string | null;
+                            progress: {
+                                cost_usd: string | null;
+                                done: number;
+                                estimated_cost_usd: string | null;
+                                lines_per_second: number | null;
+                                percent: number;
+                                seconds_left: number | null;
+                                total: number;
+                            };
+                            request_counts: {
+                                completed: number;
+                                failed: number;
+                                total: number;
+                            };
+                            sandbox: boolean;
+                            /** @enum {string} */
+                            status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                            total_cost: string | null;
+                            usage: {
+                                input_tokens: number;
+                                input_tokens_details: {
+                                    cached_tokens: number;
+                                };
+                                output_tokens: number;
+                                output_tokens_details: {
+                                    reasoning_tokens: number;
+                                };
+                                total_tokens: number;
+                            };
+                        };
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -19762,20 +20103,20 @@ export interface operations {
                  *     }
                  */
                 "application/json": {
-                    backoff_seconds?: number;
+                    backoff_seconds?: number | null;
                     /** @enum {string} */
                     completion_window?: "24h";
                     endpoint: string;
-                    /** @enum {string} */
-                    engine?: "auto" | "provider" | "hub";
-                    input_file_id?: string;
-                    max_attempts?: number;
+                    /** @enum {string|null} */
+                    engine?: "auto" | "provider" | "hub" | null;
+                    input_file_id?: string | null;
+                    max_attempts?: number | null;
                     metadata?: {
                         [key: string]: string;
-                    };
+                    } | null;
                     output_expires_after?: {
                         [key: string]: unknown;
-                    };
+                    } | null;
                     requests?: {
                         [key: string]: unknown;
                     }[];
@@ -19823,23 +20164,23 @@ export interface operations {
                  *     }
                  */
                 "multipart/form-data": {
-                    backoff_seconds?: number;
+                    backoff_seconds?: number | null;
                     /** @enum {string} */
                     completion_window?: "24h";
                     endpoint: string;
-                    /** @enum {string} */
-                    engine?: "auto" | "provider" | "hub";
+                    /** @enum {string|null} */
+                    engine?: "auto" | "provider" | "hub" | null;
                     /** Format: binary */
                     file: string;
                     input_file_id?: string;
-                    max_attempts?: number;
+                    max_attempts?: number | null;
                     /** @description JSON. */
                     metadata?: string;
                     /** @description For rows of a table that name none. */
                     model?: string;
                     output_expires_after?: {
                         [key: string]: unknown;
-                    };
+                    } | null;
                     /** @description A request's body with {{column}} for a table's cells. */
                     template?: string;
                 };
@@ -19913,7 +20254,72 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        batch: {
+                            cancelled_at: number | null;
+                            cancelling_at: number | null;
+                            completed_at: number | null;
+                            completion_window: string;
+                            created_at: number;
+                            endpoint: string;
+                            engine: string | null;
+                            engine_asked: string;
+                            error_file_id: string | null;
+                            errors: {
+                                count: number;
+                                data: ({
+                                    message: string;
+                                } & {
+                                    [key: string]: unknown;
+                                })[];
+                                object: string;
+                            } | null;
+                            expired_at: number | null;
+                            expires_at: number | null;
+                            failed_at: number | null;
+                            finalizing_at: number | null;
+                            id: string;
+                            in_progress_at: number | null;
+                            input_file_id: string;
+                            input_filename: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            model: string | null;
+                            object: string;
+                            output_file_id: string | null;
+                            parent_id: string | null;
+                            progress: {
+                                cost_usd: string | null;
+                                done: number;
+                                estimated_cost_usd: string | null;
+                                lines_per_second: number | null;
+                                percent: number;
+                                seconds_left: number | null;
+                                total: number;
+                            };
+                            request_counts: {
+                                completed: number;
+                                failed: number;
+                                total: number;
+                            };
+                            sandbox: boolean;
+                            /** @enum {string} */
+                            status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                            total_cost: string | null;
+                            usage: {
+                                input_tokens: number;
+                                input_tokens_details: {
+                                    cached_tokens: number;
+                                };
+                                output_tokens: number;
+                                output_tokens_details: {
+                                    reasoning_tokens: number;
+                                };
+                                total_tokens: number;
+                            };
+                        };
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -20005,7 +20411,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description `{success, object, data, first_id, last_id, has_more}`. */
+            /** @description `{success, object, data, first_id, last_id, has_more}`; by offset also `total` and `offset`. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -20129,7 +20535,78 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        data: {
+                            cancelled_at: number | null;
+                            cancelling_at: number | null;
+                            completed_at: number | null;
+                            completion_window: string;
+                            created_at: number;
+                            endpoint: string;
+                            engine: string | null;
+                            engine_asked: string;
+                            error_file_id: string | null;
+                            errors: {
+                                count: number;
+                                data: ({
+                                    message: string;
+                                } & {
+                                    [key: string]: unknown;
+                                })[];
+                                object: string;
+                            } | null;
+                            expired_at: number | null;
+                            expires_at: number | null;
+                            failed_at: number | null;
+                            finalizing_at: number | null;
+                            id: string;
+                            in_progress_at: number | null;
+                            input_file_id: string;
+                            input_filename: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            model: string | null;
+                            object: string;
+                            output_file_id: string | null;
+                            parent_id: string | null;
+                            progress: {
+                                cost_usd: string | null;
+                                done: number;
+                                estimated_cost_usd: string | null;
+                                lines_per_second: number | null;
+                                percent: number;
+                                seconds_left: number | null;
+                                total: number;
+                            };
+                            request_counts: {
+                                completed: number;
+                                failed: number;
+                                total: number;
+                            };
+                            sandbox: boolean;
+                            /** @enum {string} */
+                            status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                            total_cost: string | null;
+                            usage: {
+                                input_tokens: number;
+                                input_tokens_details: {
+                                    cached_tokens: number;
+                                };
+                                output_tokens: number;
+                                output_tokens_details: {
+                                    reasoning_tokens: number;
+                                };
+                                total_tokens: number;
+                            };
+                        }[];
+                        first_id: string | null;
+                        has_more: boolean;
+                        last_id: string | null;
+                        object: string;
+                        offset?: number;
+                        /** @enum {boolean} */
+                        success: true;
+                        total?: number;
                     };
                 };
             };
@@ -20225,7 +20702,27 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        data: {
+                            created_at: number;
+                            cron: string;
+                            endpoint: string | null;
+                            engine: string | null;
+                            id: string;
+                            last_at: number | null;
+                            last_error: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            name: string;
+                            next_at: number | null;
+                            object: string;
+                            paused: boolean;
+                            template_file_id: string;
+                            timezone: string;
+                        }[];
+                        object: string;
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -20312,23 +20809,23 @@ export interface operations {
                  *     }
                  */
                 "application/json": {
-                    backoff_seconds?: number;
+                    backoff_seconds?: number | null;
                     /** @enum {string} */
                     completion_window?: "24h";
                     /** @example 0 6 * * 1-5 */
                     cron: string;
                     endpoint: string;
-                    /** @enum {string} */
-                    engine?: "auto" | "provider" | "hub";
-                    input_file_id?: string;
-                    max_attempts?: number;
+                    /** @enum {string|null} */
+                    engine?: "auto" | "provider" | "hub" | null;
+                    input_file_id?: string | null;
+                    max_attempts?: number | null;
                     metadata?: {
                         [key: string]: string;
-                    };
+                    } | null;
                     name?: string;
                     output_expires_after?: {
                         [key: string]: unknown;
-                    };
+                    } | null;
                     requests?: {
                         [key: string]: unknown;
                     }[];
@@ -20368,7 +20865,26 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        schedule: {
+                            created_at: number;
+                            cron: string;
+                            endpoint: string | null;
+                            engine: string | null;
+                            id: string;
+                            last_at: number | null;
+                            last_error: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            name: string;
+                            next_at: number | null;
+                            object: string;
+                            paused: boolean;
+                            template_file_id: string;
+                            timezone: string;
+                        };
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -20482,7 +20998,26 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        schedule: {
+                            created_at: number;
+                            cron: string;
+                            endpoint: string | null;
+                            engine: string | null;
+                            id: string;
+                            last_at: number | null;
+                            last_error: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            name: string;
+                            next_at: number | null;
+                            object: string;
+                            paused: boolean;
+                            template_file_id: string;
+                            timezone: string;
+                        };
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -20562,7 +21097,10 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        deleted: boolean;
+                        id: string;
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -20675,7 +21213,26 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        schedule: {
+                            created_at: number;
+                            cron: string;
+                            endpoint: string | null;
+                            engine: string | null;
+                            id: string;
+                            last_at: number | null;
+                            last_error: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            name: string;
+                            next_at: number | null;
+                            object: string;
+                            paused: boolean;
+                            template_file_id: string;
+                            timezone: string;
+                        };
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -20820,7 +21377,73 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        data: {
+                            cancelled_at: number | null;
+                            cancelling_at: number | null;
+                            completed_at: number | null;
+                            completion_window: string;
+                            created_at: number;
+                            endpoint: string;
+                            engine: string | null;
+                            engine_asked: string;
+                            error_file_id: string | null;
+                            errors: {
+                                count: number;
+                                data: ({
+                                    message: string;
+                                } & {
+                                    [key: string]: unknown;
+                                })[];
+                                object: string;
+                            } | null;
+                            expired_at: number | null;
+                            expires_at: number | null;
+                            failed_at: number | null;
+                            finalizing_at: number | null;
+                            id: string;
+                            in_progress_at: number | null;
+                            input_file_id: string;
+                            input_filename: string | null;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            model: string | null;
+                            object: string;
+                            output_file_id: string | null;
+                            parent_id: string | null;
+                            progress: {
+                                cost_usd: string | null;
+                                done: number;
+                                estimated_cost_usd: string | null;
+                                lines_per_second: number | null;
+                                percent: number;
+                                seconds_left: number | null;
+                                total: number;
+                            };
+                            request_counts: {
+                                completed: number;
+                                failed: number;
+                                total: number;
+                            };
+                            sandbox: boolean;
+                            /** @enum {string} */
+                            status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                            total_cost: string | null;
+                            usage: {
+                                input_tokens: number;
+                                input_tokens_details: {
+                                    cached_tokens: number;
+                                };
+                                output_tokens: number;
+                                output_tokens_details: {
+                                    reasoning_tokens: number;
+                                };
+                                total_tokens: number;
+                            };
+                        }[];
+                        object: string;
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -20916,7 +21539,25 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        stats: {
+                            by_status: {
+                                [key: string]: number;
+                            };
+                            request_counts: {
+                                completed: number;
+                                failed: number;
+                                total: number;
+                            };
+                            total_batches: number;
+                            total_cost: string | null;
+                            usage: {
+                                input_tokens: number;
+                                output_tokens: number;
+                                total_tokens: number;
+                            };
+                        };
+                        /** @enum {boolean} */
+                        success: true;
                     };
                     "text/csv": string;
                 };
@@ -21088,7 +21729,20 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        file: {
+                            bytes: number;
+                            created_at: number;
+                            expires_at: number | null;
+                            filename: string;
+                            id: string;
+                            object: string;
+                            purpose: string;
+                            sha256: string;
+                            status: string;
+                            status_details: string | null;
+                        };
+                        /** @enum {boolean} */
+                        success: true;
                     };
                 };
             };
@@ -22099,7 +22753,60 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        data: {
+                            cancelled_at: number | null;
+                            cancelling_at: number | null;
+                            completed_at: number | null;
+                            completion_window: string;
+                            created_at: number;
+                            endpoint: string;
+                            engine: string | null;
+                            error_file_id: string | null;
+                            errors: {
+                                count: number;
+                                data: ({
+                                    message: string;
+                                } & {
+                                    [key: string]: unknown;
+                                })[];
+                                object: string;
+                            } | null;
+                            expired_at: number | null;
+                            expires_at: number | null;
+                            failed_at: number | null;
+                            finalizing_at: number | null;
+                            id: string;
+                            in_progress_at: number | null;
+                            input_file_id: string;
+                            metadata: {
+                                [key: string]: string;
+                            } | null;
+                            model: string | null;
+                            object: string;
+                            output_file_id: string | null;
+                            request_counts: {
+                                completed: number;
+                                failed: number;
+                                total: number;
+                            };
+                            /** @enum {string} */
+                            status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                            usage: {
+                                input_tokens: number;
+                                input_tokens_details: {
+                                    cached_tokens: number;
+                                };
+                                output_tokens: number;
+                                output_tokens_details: {
+                                    reasoning_tokens: number;
+                                };
+                                total_tokens: number;
+                            };
+                        }[];
+                        first_id: string | null;
+                        has_more: boolean;
+                        last_id: string | null;
+                        object: string;
                     };
                 };
             };
@@ -22173,20 +22880,20 @@ export interface operations {
                  *     }
                  */
                 "application/json": {
-                    backoff_seconds?: number;
+                    backoff_seconds?: number | null;
                     /** @enum {string} */
                     completion_window: "24h";
                     endpoint: string;
-                    /** @enum {string} */
-                    engine?: "auto" | "provider" | "hub";
+                    /** @enum {string|null} */
+                    engine?: "auto" | "provider" | "hub" | null;
                     input_file_id: string;
-                    max_attempts?: number;
+                    max_attempts?: number | null;
                     metadata?: {
                         [key: string]: string;
-                    };
+                    } | null;
                     output_expires_after?: {
                         [key: string]: unknown;
-                    };
+                    } | null;
                 };
             };
         };
@@ -22239,7 +22946,54 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        cancelled_at: number | null;
+                        cancelling_at: number | null;
+                        completed_at: number | null;
+                        completion_window: string;
+                        created_at: number;
+                        endpoint: string;
+                        engine: string | null;
+                        error_file_id: string | null;
+                        errors: {
+                            count: number;
+                            data: ({
+                                message: string;
+                            } & {
+                                [key: string]: unknown;
+                            })[];
+                            object: string;
+                        } | null;
+                        expired_at: number | null;
+                        expires_at: number | null;
+                        failed_at: number | null;
+                        finalizing_at: number | null;
+                        id: string;
+                        in_progress_at: number | null;
+                        input_file_id: string;
+                        metadata: {
+                            [key: string]: string;
+                        } | null;
+                        model: string | null;
+                        object: string;
+                        output_file_id: string | null;
+                        request_counts: {
+                            completed: number;
+                            failed: number;
+                            total: number;
+                        };
+                        /** @enum {string} */
+                        status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                        usage: {
+                            input_tokens: number;
+                            input_tokens_details: {
+                                cached_tokens: number;
+                            };
+                            output_tokens: number;
+                            output_tokens_details: {
+                                reasoning_tokens: number;
+                            };
+                            total_tokens: number;
+                        };
                     };
                 };
             };
@@ -22373,7 +23127,54 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        cancelled_at: number | null;
+                        cancelling_at: number | null;
+                        completed_at: number | null;
+                        completion_window: string;
+                        created_at: number;
+                        endpoint: string;
+                        engine: string | null;
+                        error_file_id: string | null;
+                        errors: {
+                            count: number;
+                            data: ({
+                                message: string;
+                            } & {
+                                [key: string]: unknown;
+                            })[];
+                            object: string;
+                        } | null;
+                        expired_at: number | null;
+                        expires_at: number | null;
+                        failed_at: number | null;
+                        finalizing_at: number | null;
+                        id: string;
+                        in_progress_at: number | null;
+                        input_file_id: string;
+                        metadata: {
+                            [key: string]: string;
+                        } | null;
+                        model: string | null;
+                        object: string;
+                        output_file_id: string | null;
+                        request_counts: {
+                            completed: number;
+                            failed: number;
+                            total: number;
+                        };
+                        /** @enum {string} */
+                        status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                        usage: {
+                            input_tokens: number;
+                            input_tokens_details: {
+                                cached_tokens: number;
+                            };
+                            output_tokens: number;
+                            output_tokens_details: {
+                                reasoning_tokens: number;
+                            };
+                            total_tokens: number;
+                        };
                     };
                 };
             };
@@ -22487,7 +23288,54 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        cancelled_at: number | null;
+                        cancelling_at: number | null;
+                        completed_at: number | null;
+                        completion_window: string;
+                        created_at: number;
+                        endpoint: string;
+                        engine: string | null;
+                        error_file_id: string | null;
+                        errors: {
+                            count: number;
+                            data: ({
+                                message: string;
+                            } & {
+                                [key: string]: unknown;
+                            })[];
+                            object: string;
+                        } | null;
+                        expired_at: number | null;
+                        expires_at: number | null;
+                        failed_at: number | null;
+                        finalizing_at: number | null;
+                        id: string;
+                        in_progress_at: number | null;
+                        input_file_id: string;
+                        metadata: {
+                            [key: string]: string;
+                        } | null;
+                        model: string | null;
+                        object: string;
+                        output_file_id: string | null;
+                        request_counts: {
+                            completed: number;
+                            failed: number;
+                            total: number;
+                        };
+                        /** @enum {string} */
+                        status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
+                        usage: {
+                            input_tokens: number;
+                            input_tokens_details: {
+                                cached_tokens: number;
+                            };
+                            output_tokens: number;
+                            output_tokens_details: {
+                                reasoning_tokens: number;
+                            };
+                            total_tokens: number;
+                        };
                     };
                 };
             };
@@ -23128,7 +23976,22 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        data: {
+                            bytes: number;
+                            created_at: number;
+                            expires_at: number | null;
+                            filename: string;
+                            id: string;
+                            object: string;
+                            purpose: string;
+                            sha256: string;
+                            status: string;
+                            status_details: string | null;
+                        }[];
+                        first_id: string | null;
+                        has_more: boolean;
+                        last_id: string | null;
+                        object: string;
                     };
                 };
             };
@@ -23224,7 +24087,16 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        bytes: number;
+                        created_at: number;
+                        expires_at: number | null;
+                        filename: string;
+                        id: string;
+                        object: string;
+                        purpose: string;
+                        sha256: string;
+                        status: string;
+                        status_details: string | null;
                     };
                 };
             };
@@ -23338,7 +24210,16 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        bytes: number;
+                        created_at: number;
+                        expires_at: number | null;
+                        filename: string;
+                        id: string;
+                        object: string;
+                        purpose: string;
+                        sha256: string;
+                        status: string;
+                        status_details: string | null;
                     };
                 };
             };
@@ -23418,7 +24299,9 @@ export interface operations {
                      *     }
                      */
                     "application/json": {
-                        [key: string]: unknown;
+                        deleted: boolean;
+                        id: string;
+                        object: string;
                     };
                 };
             };

@@ -93,7 +93,7 @@ class CompanyAdmin(Kept, HubAdmin):
         )
 
     def get_fields(self, request: HttpRequest, obj: Company | None = None) -> tuple[str, ...]:
-        asked = ("name", "slug", "timezone", "use_sandbox", "batch_engine", "is_active")
+        asked = ("name", "slug", "timezone", "language", "use_sandbox", "batch_engine", "is_active")
         return asked if obj is None else (*asked, "created_at", "rows")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

@@ -79,6 +79,7 @@ class UserAdmin(Kept, BaseUserAdmin, HubAdmin):  # type: ignore[misc]
     list_display = ("username", "email", "companies", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
     inlines = (CompaniesInline,)
+    fieldsets = (*BaseUserAdmin.fieldsets, (_("Mails"), {"fields": ("language",)}))  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)

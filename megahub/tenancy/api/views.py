@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from megahub.kernel import trail
+from megahub.kernel.shapes import refuse_unknown
 from megahub.tenancy import selectors, services, throttles, tokens
 from megahub.tenancy.api import serializers as shapes
 from megahub.tenancy.authentication import HasScope, caller_of
@@ -121,6 +122,7 @@ class KeysView(Idempotent, APIView):
     @extend_schema(responses=shapes.KeyShape(many=True), tags=["auth"])
     def get(self, request: Request) -> Response:
         """The company's API keys; those who do not manage credentials see their own."""
+        refuse_unknown(request.query_params, (), in_query=True)
         rows = ApiKey.objects.of(caller_of(request).company_id).select_related("created_by")
         if "credentials:manage" not in caller_of(request).scopes:
             rows = rows.filter(created_by=caller_of(request).user_id)

@@ -19,7 +19,9 @@ class Migration(migrations.Migration):
                     ("hub", "The hub's workers"),
                 ],
                 default="auto",
-                help_text="For batches that ask for none: the provider's batch API, or the hub's own workers.",
+                help_text=(
+                    "For batches that ask for none: the provider's batch API, or the hub's own workers."
+                ),
                 max_length=8,
             ),
         ),

@@ -1,0 +1,77 @@
+"""Indexes for lists of one model and by cost, made while the ledger is written to."""
+
+from typing import Any
+
+from django.db import migrations, models
+
+MAKE = (
+    "CREATE INDEX {how} ledger_by_model ON ai_usage_ledgerentry"
+    " (company_id, model, created_at DESC, id DESC)",
+    "CREATE INDEX {how} ledger_by_amount ON ai_usage_ledgerentry"
+    " (company_id, cost_nano_usd DESC NULLS LAST, id DESC) WHERE cost_nano_usd IS NOT NULL",
+    "CREATE INDEX {how} ledger_without_cost ON ai_usage_ledgerentry"
+    " (company_id, created_at DESC, id DESC) WHERE cost_nano_usd IS NULL",
+    "DROP INDEX {how} ledger_by_cost",
+)
+DROP = (
+    "CREATE INDEX {how} ledger_by_cost ON ai_usage_ledgerentry"
+    " (company_id, cost_nano_usd DESC) WHERE cost_nano_usd > 0",
+    "DROP INDEX {how} ledger_by_model",
+    "DROP INDEX {how} ledger_by_amount",
+    "DROP INDEX {how} ledger_without_cost",
+)
+
+
+def run(schema_editor: Any, statements: tuple[str, ...]) -> None:
+    how = "CONCURRENTLY" if schema_editor.connection.vendor == "postgresql" else ""
+    for statement in statements:
+        schema_editor.execute(statement.format(how=how), params=None)
+
+
+def forwards(apps: Any, schema_editor: Any) -> None:
+    run(schema_editor, MAKE)
+
+
+def backwards(apps: Any, schema_editor: Any) -> None:
+    run(schema_editor, DROP)
+
+
+def falling(name: str, **how: Any) -> models.OrderBy:
+    return models.OrderBy(models.F(name), descending=True, **how)
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("ai_usage", "0016_rollup_alert")]
+    operations = [
+        migrations.SeparateDatabaseAndState(
+            database_operations=[migrations.RunPython(forwards, backwards, elidable=False)],
+            state_operations=[
+                migrations.RemoveIndex(model_name="ledgerentry", name="ledger_by_cost"),
+                migrations.AddIndex(
+                    model_name="ledgerentry",
+                    index=models.Index(
+                        fields=["company", "model", "-created_at", "-id"], name="ledger_by_model"
+                    ),
+                ),
+                migrations.AddIndex(
+                    model_name="ledgerentry",
+                    index=models.Index(
+                        models.F("company"),
+                        falling("cost_nano_usd", nulls_last=True),
+                        falling("id"),
+                        condition=models.Q(("cost_nano_usd__isnull", False)),
+                        name="ledger_by_amount",
+                    ),
+                ),
+                migrations.AddIndex(
+                    model_name="ledgerentry",
+                    index=models.Index(
+                        fields=["company", "-created_at", "-id"],
+                        condition=models.Q(("cost_nano_usd", None)),
+                        name="ledger_without_cost",
+                    ),
+                ),
+            ],
+        )
+    ]
