@@ -18,6 +18,7 @@ from typing import Any
 from django.conf import settings
 
 from ai_core import selectors
+from ai_core.domain import retry
 from ai_core.models import AIJobType
 from ai_core.services import alternatives, calls, endings, gates, guarding, pacing
 from ai_core.services.accept import ACCEPT, Acceptance, acceptance
@@ -213,7 +214,7 @@ async def _work(job_pk: int, writer: journal.Writer) -> Job | Claimed | None:
 async def _opened(claimed: Claimed) -> Job | None:
     scope.enter(claimed.company_id)
     try:
-        return await _reopen(claimed)
+        return await reopen(claimed)
     except HubError as error:
         await endings.fail_claimed(claimed, error)
     except Exception:
@@ -261,7 +262,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _reopen(claimed: Claimed) -> Job:
+async def reopen(claimed: Claimed) -> Job:
     """A claimed job as ``submit`` had it. Raises what is wrong with it by now."""
     terms = await providers.terms(claimed.company_id, claimed.model)
     if terms.is_sandbox != claimed.sandbox:
@@ -339,7 +340,7 @@ async def _attempts(job: Job, emit: Emit) -> None:
                 await _call(job, emit)
             return
         except HubError as error:
-            if job.has_spoken or not error.retryable:
+            if job.has_spoken or not retry.may_move_on(error, job.call.params, job.unknown_attempts):
                 raise
             failed, job.is_excused = error, passing.excuses
     if failed is None:
@@ -356,6 +357,7 @@ async def _move_on(job: Job, access: Access, failed: HubError) -> bool:
     move = Move(job.pk, job.attempt_no, session_id, access.provider, access.source, phase, failed.code)
     moved = bool(await journal.write(NEXT_ATTEMPT, move))
     job.attempt_no += moved
+    job.unknown_attempts += moved and failed.outcome_unknown
     return moved
 
 

@@ -10,7 +10,7 @@ from celery import shared_task, signals
 from django.conf import settings
 
 from ai_core import pipeline
-from ai_core.services import forgetting, recovery, spooling
+from ai_core.services import forgetting, reconciling, recovery, spooling
 from ai_core.services.sessions import PROCESS
 from ai_core.services.watchdog import WATCHDOG
 from ai_providers.adapters import http
@@ -41,6 +41,12 @@ def relay() -> None:
 def reap() -> None:
     """Take back jobs whose process is gone."""
     recovery.reap()
+
+
+@shared_task(name="ai_core.reconcile")
+def reconcile() -> None:
+    """Ask providers that keep answers for those that were never heard."""
+    reconciling.look_again()
 
 
 @shared_task(name="ai_core.forget_due")

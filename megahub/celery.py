@@ -40,6 +40,7 @@ app.conf.beat_schedule = {
         "schedule": settings.HUB_REAP_SECONDS,
         "options": {"queue": SYSTEM_QUEUE},
     },
+    "reconcile": {"task": "ai_core.reconcile", "schedule": 300.0, "options": {"queue": SYSTEM_QUEUE}},
     "tell": {"task": "delivery.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
     "check-alerts": {
         "task": "ai_usage.check_alerts",

@@ -1,5 +1,6 @@
 """The surfaces that take JSON and answer JSON, for single calls and for the lines of a batch."""
 
+from collections import deque
 from collections.abc import Callable
 
 from sandbox import (
@@ -16,23 +17,36 @@ from sandbox.faults import Fault
 from sandbox.prompts import Body
 
 CHAT = "chat/completions"
+MOST_STORED = 1000
 RESPONSES = "responses"
 INFOMANIAK_MODELS = "infomaniak models"
 
 
 class Calls:
-    """Answers request bodies. Its only memory is the prompt cache."""
+    """Answers request bodies. Its only memory is the prompt cache, and the answers asked with ``store``."""
 
     def __init__(self) -> None:
         cache = PromptCache()
         self._cache = cache
+        self._stored: deque[Body] = deque(maxlen=MOST_STORED)
         self._surfaces: dict[str, Callable[[Body, int], Body]] = {
-            CHAT: lambda body, now: chat.answer(body, cache, now),
+            CHAT: self._chat,
             RESPONSES: lambda body, now: responses.answer(body, cache, now),
             "embeddings": lambda body, now: embeddings.answer(body),
             "completions": completions.answer,
             "moderations": lambda body, now: moderations.answer(body),
         }
+
+    def _chat(self, body: Body, now: int) -> Body:
+        answer = chat.answer(body, self._cache, now)
+        if body.get("store") is True:
+            self._stored.appendleft({**answer, "metadata": body.get("metadata") or {}})
+        return answer
+
+    def stored(self, wanted: dict[str, str], limit: int) -> Body:
+        """The kept completions, the latest first, whose metadata say all that is wanted."""
+        found = [each for each in self._stored if wanted.items() <= each["metadata"].items()]
+        return {"object": "list", "data": found[:limit], "has_more": len(found) > limit}
 
     def __contains__(self, surface: str) -> bool:
         return surface in self._surfaces

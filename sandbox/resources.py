@@ -11,17 +11,20 @@ from sandbox.batches import Batches
 from sandbox.files import FileStore
 from sandbox.wire import Call
 
+METADATA = re.compile(r"metadata\[(.+)\]")
 # A handler gets the call and the id in its path ("" if the path has none).
 Handler = Callable[[Call, str], Awaitable[web.StreamResponse]]
 
 
 class Resources:
-    def __init__(self, store: FileStore, batches: Batches) -> None:
+    def __init__(self, store: FileStore, batches: Batches, answers: calls.Calls) -> None:
         self._store = store
         self._batches = batches
+        self._answers = answers
         self._routes: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
             (method, re.compile(pattern), handler)
             for method, pattern, handler in (
+                ("GET", calls.CHAT, self._list_stored),
                 ("GET", r"models", self._list_models),
                 ("GET", calls.INFOMANIAK_MODELS, self._list_infomaniak),
                 ("GET", r"models/(.+)", self._get_model),
@@ -47,6 +50,15 @@ class Resources:
                 return handler, found[1] if pattern.groups else ""
             known = known or found is not None
         raise errors.wrong_method(method, path) if known else errors.unknown_url(method, path)
+
+    async def _list_stored(self, call: Call, _: str) -> web.StreamResponse:
+        query = call.request.query
+        pairs = ((METADATA.fullmatch(name), value) for name, value in query.items())
+        wanted = {found[1]: value for found, value in pairs if found}
+        limit = query.get("limit", "20")
+        return await wire.send_json(
+            call, self._answers.stored(wanted, int(limit) if limit.isdecimal() else 20)
+        )
 
     async def _list_models(self, call: Call, _: str) -> web.StreamResponse:
         return await wire.send_json(call, models.listing())

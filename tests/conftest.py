@@ -31,6 +31,7 @@ from django.test.utils import setup_databases, teardown_databases
 from ai_providers.adapters import http
 from ai_providers.adapters.registry import ADAPTERS
 from ai_usage.services import rate_script
+from megahub.kernel import scope
 from megahub.tenancy import guarding, protection
 from megahub.tenancy.models import Company
 from megahub.tenancy.scoping import Scoped
@@ -92,11 +93,15 @@ def no_network() -> Iterator[None]:
 def database(
     django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
 ) -> Iterator[None]:
-    """The test database, open to every thread; what holds connections is closed at the end."""
+    """The test database, open to every thread; what holds connections is closed at the end.
+
+    With PYTEST_KEEP_DATABASE=1 it stays, and the next run finds it migrated (tools/mutants.py).
+    """
+    keepdb = os.environ.get("PYTEST_KEEP_DATABASE") == "1"
     with django_db_blocker.unblock():
         # A pool that is there already leads into the developer's database, not the tests'.
         assert not hasattr(connection, "_connection_pools") or not connection._connection_pools
-        created = setup_databases(verbosity=0, interactive=False)
+        created = setup_databases(verbosity=0, interactive=False, keepdb=keepdb)
         take_a_net_away()
         owner = sign_in_as_application()
         yield
@@ -111,7 +116,7 @@ def database(
         loop.close_reader_connections()
         end_other_sessions()
         sign_in_as(owner)
-        teardown_databases(created, verbosity=0)
+        teardown_databases(created, verbosity=0, keepdb=keepdb)
 
 
 def take_a_net_away() -> None:
@@ -121,7 +126,14 @@ def take_a_net_away() -> None:
     """
     net = os.environ.get("PYTEST_NET")
     if net == "rows":
-        Scoped.of = lambda self, _: self.unscoped()  # type: ignore[method-assign]
+        real = Scoped.of
+
+        def of(self: Scoped[Any], company_id: int) -> Any:
+            """What tests look up themselves, and the hub's own work, has no other net."""
+            all_rows = scope.current() == scope.EVERYBODY
+            return real(self, company_id) if all_rows else self.unscoped()
+
+        Scoped.of = of  # type: ignore[method-assign]
     elif net == "managers":
         with connection.cursor() as cursor:
             for model in protection.tenants():

@@ -39,6 +39,7 @@ def test_it_works() -> None:
     assert {name: entry["schedule"] for name, entry in app.conf.beat_schedule.items()} == {
         "ring-again": 2.0,
         "take-back": 10.0,
+        "reconcile": 300.0,
         "tell": 2.0,
         "check-alerts": 60.0,
         "forget-told": 3600.0,

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
-
 from ai_core import pipeline
 from ai_core.models import AIJob
 from ai_core.services.job import Job, Order
@@ -141,14 +139,12 @@ def ledger(job: Job | int) -> list[LedgerEntry]:
 
 @contextmanager
 def session() -> Iterator[Session]:
-    """A session of the journal's on this thread's connection, which remembers no statement of it."""
+    """A session of the journal's on this thread's connection, closed with what was set on it."""
     opened = open_session()
     try:
         yield opened
     finally:
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("DEALLOCATE ALL")
+        opened.close()
 
 
 def window(budget: Budget, *, sandbox: bool = True) -> BudgetWindow | None:

@@ -23,23 +23,28 @@ sys.path.insert(0, str(ROOT))
 from tools import down  # noqa: E402
 from tools.report import Fault, reason, say  # noqa: E402
 
-USAGE = """usage: ./hub up | demo | test [pytest arguments] | check | chaos | client | contract | browser
-       | down
+USAGE = """usage: ./hub up | demo | test [pytest arguments] | check | chaos | hosts | mutants | client
+       | contract | browser | down
 
   up     start a hub here and keep it running
   demo   start it, run a job through it, print the job as JSON, end it
   test   run the tests beside a PostgreSQL and a Redis of their own
   check  formatting, lint, types, imports, migrations, deployment checks
-  chaos     break a hub of its own at random and judge what is left (--seed, --long)
+  chaos     break a hub of its own at random and judge what is left (--seed, --long, --scenario)
+  hosts     the same on several hosts (namespaces; root), of which one after another is cut off
+  mutants   take away one mechanism at a time, and see that a test goes red
   client    generate the TypeScript client and type-check it (--check: it must be that of the API)
   contract  schemathesis over every operation of a hub of its own (--cases N)
   browser   find or install the Chromium that tests/browser/ looks at pages with
   down   end what runs or was left behind
 
 docs/launching.md tells of HUB_PORT, HUB_VAR, DATABASE_URL, REDIS_URL and the rest."""
-COMMANDS = ("up", "demo", "test", "check", "chaos", "client", "contract", "browser", "down")
-WITH_ARGUMENTS = ("test", "chaos", "client", "contract")
-WITH_DEVELOPERS_PACKAGES = ("test", "check", "client", "contract")
+COMMANDS = (
+    *("up", "demo", "test", "check", "chaos", "hosts", "mutants", "client", "contract", "browser"),
+    "down",
+)
+WITH_ARGUMENTS = ("test", "chaos", "hosts", "mutants", "client", "contract")
+WITH_DEVELOPERS_PACKAGES = ("test", "check", "mutants", "client", "contract")
 HAS_EMBEDDED_REDIS = ("Linux", "x86_64")
 IS_SOUND = "import os, pip, sysconfig; assert os.path.isdir(sysconfig.get_path('purelib'))"
 ENVIRONMENT = {

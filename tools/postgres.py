@@ -95,15 +95,22 @@ def find_way(here: Places) -> Way:
     raise Fault("; ".join(reasons))
 
 
-def ways(here: Places) -> Iterator[Callable[[], Way]]:
-    """The ways to try, the best first. Raises Fault when there are no binaries for this machine."""
+def binaries() -> Path:
+    """Where PostgreSQL's programs are, pg_dump among them. Raises Fault when there are none."""
     spec = importlib.util.find_spec(PACKAGE)
     package = Path((spec and spec.origin) or "/nowhere").parent
-    binaries = package / INSTALLED / "bin"
-    if not (binaries / "postgres").exists():
+    found = package / INSTALLED / "bin"
+    if not (found / "postgres").exists():
         raise Fault("its package has no binaries for this machine")
+    return found
+
+
+def ways(here: Places) -> Iterator[Callable[[], Way]]:
+    """The ways to try, the best first. Raises Fault when there are no binaries for this machine."""
+    found = binaries()
+    package = found.parents[1]
     if os.geteuid() != 0:
-        yield lambda: Way("as this user", binaries, here.var, here.sockets)
+        yield lambda: Way("as this user", found, here.var, here.sockets)
         return
     nobody = pwd.getpwnam("nobody")
     prefix = (
@@ -113,7 +120,7 @@ def ways(here: Places) -> Iterator[Callable[[], Way]]:
         f"--map-group={nobody.pw_gid}",
     )
     words = "as nobody in a user namespace, since root may not"
-    yield lambda: Way(words, binaries, here.var, here.sockets, prefix)
+    yield lambda: Way(words, found, here.var, here.sockets, prefix)
     yield lambda: _way_by_copy(here, package, (nobody.pw_uid, nobody.pw_gid))
 
 
@@ -133,8 +140,8 @@ def _way_by_copy(here: Places, package: Path, account: tuple[int, int]) -> Way:
         raise Fault(f"{copy} is not ours: remove it")
     home = COMMON / f"megahub-{places.digest(here.var)}"
     places.make_private(home, account[0])
-    binaries = copy / package.name / INSTALLED / "bin"
-    return Way(f"as nobody, from a copy, data in {home}", binaries, home, home, (), account)
+    programs = copy / package.name / INSTALLED / "bin"
+    return Way(f"as nobody, from a copy, data in {home}", programs, home, home, (), account)
 
 
 def open_server(way: Way, supervisor: Supervisor, *, careless: bool) -> str:

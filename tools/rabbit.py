@@ -8,12 +8,26 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
+import kombu
+from amqp import AMQPError
+from kombu.exceptions import KombuError
+
 from tools import services
+from tools.places import Places
 from tools.processes import Program, environment_without_keys
+from tools.report import Fault, reason
+from tools.supervisor import Supervisor
 
 HOST = "127.0.0.1"
+START_SECONDS = 120.0
+CONNECT_SECONDS = 5.0
+LOOK_SECONDS = 0.2
+#: What a broker that is away, or that knows no such queue, is told by.
+ERRORS: tuple[type[Exception], ...] = (OSError, KombuError, AMQPError)
 PLACES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin")
 
 
@@ -48,7 +62,49 @@ def programs(found: tuple[str, str], folder: Path) -> tuple[list[Program], str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_CONF_ENV_FILE": os.devnull,
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbit.conf"),
+        # One process, without a shell before it: its pid is the node's.
+        "RUNNING_UNDER_SYSTEMD": "true",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
     }
-    names = Program("epmd", [mapper, "-port", str(mapped), "-address", HOST], env)
-    return [names, Program("rabbitmq", [server], env)], f"amqp://guest:guest@{HOST}:{port}//"
+    ends = ((int(signal.SIGTERM), 20.0),)
+    names = Program("epmd", [mapper, "-port", str(mapped), "-address", HOST], env, 2, ends)
+    node = Program("rabbitmq", [server], env, 1, ends)
+    return [names, node], f"amqp://guest:guest@{HOST}:{port}//"
+
+
+def open_broker(here: Places, supervisor: Supervisor) -> str:
+    """One of our own, until it answers; its URL. Raises Fault."""
+    found = find()
+    if found is None:
+        raise Fault("there is no rabbitmq-server here (Debian: the package rabbitmq-server)")
+    wanted, url = programs(found, here.var / "rabbit")
+    for program in wanted:
+        supervisor.start(program)
+    wait_for(url, "Our own RabbitMQ", START_SECONDS, supervisor)
+    return url
+
+
+def wait_for(url: str, name: str, seconds: float, supervisor: Supervisor) -> None:
+    """Wait until a broker takes connections. Raises Fault when it does not."""
+    until = time.monotonic() + seconds
+    while True:
+        supervisor.check()
+        try:
+            with _connection(url) as connection:
+                connection.connect()
+            return
+        except ERRORS as error:
+            if time.monotonic() >= until:
+                raise Fault(f"{name} does not answer: {reason(error)}.") from error
+        time.sleep(LOOK_SECONDS)
+
+
+def purge(url: str, queues: tuple[str, ...]) -> None:
+    """All bells are gone. Raises one of ``ERRORS``."""
+    with _connection(url) as connection:
+        for queue in queues:
+            connection.default_channel.queue_purge(queue)
+
+
+def _connection(url: str) -> kombu.Connection:
+    return kombu.Connection(url, connect_timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]

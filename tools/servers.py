@@ -15,7 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tools import postgres
+from tools import postgres, rabbit
 from tools.places import Places
 from tools.processes import Program, environment_without_keys
 from tools.report import Fault, reason, say
@@ -96,6 +96,8 @@ def open_broker(here: Places, supervisor: Supervisor) -> dict[str, str]:
     if given:
         wait_for_redis(given, "REDIS_URL", 0.0, supervisor)
     if broker:
+        if broker.startswith("amqp"):
+            rabbit.wait_for(broker, "CELERY_BROKER_URL", 0.0, supervisor)
         say(f"Broker: {without_password(broker)} (CELERY_BROKER_URL).")
     elif given:
         say(f"Broker: {without_password(given)} (REDIS_URL).")

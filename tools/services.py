@@ -13,6 +13,8 @@ from tools.processes import Program, environment_without_keys
 from tools.report import Fault
 
 PROVIDER_KEYS = ("OPENAI_API_KEY", "INFOMANIAK_API_KEY")
+#: What workers listen to (megahub/kernel/queue.py).
+QUEUES = ("system", "urgent", "high", "normal", "low")
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -49,7 +51,7 @@ def web(host: str, port: int, env: dict[str, str]) -> Program:
 
 def worker(env: dict[str, str]) -> Program:
     """The one worker process; a slot that waits for a provider costs no thread."""
-    how = "-P threads -c 4 -Q system,urgent,high,normal,low --without-gossip --without-mingle"
+    how = f"-P threads -c 4 -Q {','.join(QUEUES)} --without-gossip --without-mingle"
     arguments = ("celery", "-A", "megahub", "worker", *how.split(), "-l", "WARNING")
     return Program("worker", module(*arguments), env)
 

@@ -19,7 +19,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tools import browser, check, contract, demo, keys, places, processes, services, typescript
+from tools import (
+    browser,
+    check,
+    contract,
+    demo,
+    hosts,
+    keys,
+    mutants,
+    places,
+    processes,
+    services,
+    typescript,
+)
 from tools.chaos import run as chaos
 from tools.launch import Launch
 from tools.report import ROOT, Fault, Stopped, say
@@ -41,6 +53,10 @@ def main(arguments: list[str]) -> int:
             return chaos.main(rest)
         if command == "browser":
             return browser.run()
+        if command == "hosts":
+            return hosts.main(rest)
+        if command == "mutants":
+            return mutants.main(rest)
         if command == "client":
             return typescript.run(rest)
         if command == "contract":

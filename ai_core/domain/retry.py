@@ -29,9 +29,22 @@ def may_repeat(is_async: bool, params: Mapping[str, Any]) -> bool:
     """Whether a call whose outcome is unknown may be made again: nobody waits for it, and all that it
     can have done is to write an answer. Tools that the provider runs may have acted on the world.
     """
+    return is_async and _only_writes(params)
+
+
+def may_move_on(error: HubError, params: Mapping[str, Any], unknown_before: int) -> bool:
+    """Whether the next key is tried at once after ``error``, before anything was said. A call whose
+    outcome is unknown is repeated by that, too.
+    """
+    if not error.outcome_unknown:
+        return error.retryable
+    return error.retryable and unknown_before < MAX_UNKNOWN_REPEATS and _only_writes(params)
+
+
+def _only_writes(params: Mapping[str, Any]) -> bool:
     tools = params.get("tools") or ()
     kinds = {tool.get("type") for tool in tools if isinstance(tool, dict)}
-    return is_async and kinds <= WRITTEN_ONLY
+    return kinds <= WRITTEN_ONLY
 
 
 def run_at(

@@ -33,8 +33,8 @@ TAKE = (
     " keep, created_at"
 )
 NEXT = (
-    "UPDATE ai_core_aijob SET attempt_no = attempt_no + 1, revision = revision + 1"
-    " WHERE id = %s AND status = 'running' AND attempt_no = %s"
+    "UPDATE ai_core_aijob SET attempt_no = attempt_no + 1, unknown_attempts = unknown_attempts + %s,"
+    " revision = revision + 1 WHERE id = %s AND status = 'running' AND attempt_no = %s"
     " RETURNING company_id, sandbox, holds"
 )
 GIVE_BACK = (
@@ -196,7 +196,7 @@ class NextAttempt:
 
     @staticmethod
     def _move(session: Session, entry: Move, moment: datetime, unknown: list[Exposure]) -> bool:
-        rows = session.rows(NEXT, [entry.job_pk, entry.attempt_no])
+        rows = session.rows(NEXT, [int(entry.phase == "unknown"), entry.job_pk, entry.attempt_no])
         if not rows:
             return False
         unknown += _exposed(entry, rows[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -89,16 +90,42 @@ def _chunks(rows: QuerySet[AIJob]) -> Iterator[list[int]]:
         last = chunk[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose texts are meant: one of a company's own users, or one of its members (``member``)."""
+
+    company_id: int
+    end_user: str = ""
+    member: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As an erasure's digest knows them; no end user's name begins like a member's."""
+        return self.end_user if self.member is None else f"\0member {self.member}"
+
+    def jobs(self) -> QuerySet[AIJob]:
+        """What was sent for them, or by them."""
+        rows: QuerySet[AIJob] = AIJob.objects.of(self.company_id)
+        if self.member is not None:
+            return rows.filter(created_by_id=self.member)
+        return rows.filter(end_user=self.end_user)
+
+
 def erase(company_id: int, end_user: str, by: int | None) -> Erasure:
     """Forget everything that was sent for an end user; jobs that still run are forgotten when they end."""
-    theirs = AIJob.objects.of(company_id).filter(end_user=end_user)
+    return erase_person(Person(company_id, end_user), by)
+
+
+def erase_person(person: Person, by: int | None) -> Erasure:
+    """``erase``, of a member too: what they sent and rated. Their account and the trail stay."""
+    company_id, theirs = person.company_id, person.jobs()
     open_ones = theirs.exclude(status__in=ENDS)
     waiting = open_ones.update(keep="none", forget_at=clock.now(), end_user=None)
     refs = list(theirs.values_list("pk", flat=True))
     JobRating.objects.of(company_id).filter(job_id__in=refs).update(comment="")
     return Erasure.objects.unscoped().create(
         company_id=company_id,
-        end_user_digest=digest(company_id, end_user),
+        end_user_digest=digest(company_id, person.name),
         jobs=_empty(theirs),
         waiting=waiting,
         created_by_id=by,
@@ -113,12 +140,18 @@ def digest(company_id: int, end_user: str) -> str:
 
 def everything(company_id: int, end_user: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
     """What is kept of an end user, behind job ``after``: records, and where to go on (0: no further)."""
-    rows = AIJob.objects.of(company_id).filter(end_user=end_user, pk__gt=after)
+    return everything_of(Person(company_id, end_user), after)
+
+
+def everything_of(person: Person, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """``everything``, of a member too."""
+    company_id = person.company_id
+    rows = person.jobs().filter(pk__gt=after)
     found = list(rows.order_by("pk")[:CHUNK])
     records = [{"kind": "job", **_exported(row)} for row in found]
     if len(found) == CHUNK:
         return records, int(found[-1].pk)
-    known = digest(company_id, end_user)
+    known = digest(company_id, person.name)
     for erasure in Erasure.objects.of(company_id).filter(end_user_digest=known).order_by("pk"):
         records.append(
             {"kind": "erasure", "created_at": clock.iso(erasure.created_at), "jobs": erasure.jobs}

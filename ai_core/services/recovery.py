@@ -10,7 +10,7 @@ from django.db.models import F, Q
 
 from ai_core.domain import retry
 from ai_core.models import AIJob, Attempt, WorkerSession
-from ai_core.services import gates, spooling
+from ai_core.services import gates, reconciling, spooling
 from ai_core.services.claim import GIVE_BACK_JOB, Return
 from ai_core.services.closing import settlement
 from ai_core.services.sessions import silent_since
@@ -81,9 +81,12 @@ def take_back(attempt: Attempt) -> bool:
     """Run a lost job again, or end it; True unless its process was quicker after all.
 
     The provider may have been called and may have done the work: the attempt's outcome is unknown.
-    Only a job that nobody waits for on an open connection is repeated, and only once.
+    Only a job that nobody waits for on an open connection is repeated, and only once; none whose answer
+    the provider has kept.
     """
     job = attempt.job
+    if reconciling.settled(job, attempt.attempt_no):
+        return True
     if job.cancel_requested_at is not None:
         return _end(attempt, JobCancelled())
     error = OutcomeUnknown()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 
@@ -51,6 +52,8 @@ SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_WAIT_SECONDS = 86_400.0
 #: A longer number in a header is no number of requests or tokens.
 MAX_DIGITS = 19
+#: Under which key the attempt's name is kept with a stored completion; OpenAI takes so many keys.
+NAME, MOST_METADATA = "hub_attempt", 16
 #: Statuses after which another attempt may succeed (reliability.md, section 2).
 RETRYABLE = frozenset((408, 409, 425, 500, 502, 503, 504, 529))
 
@@ -84,7 +87,7 @@ class OpenAI:
         """Send the call once: a completion, or a stream's chunks in OpenAI's shape, its usage last."""
         url = self.url(access, spec, PATHS[call.endpoint])
         headers = self.headers(access, request_id)
-        content = orjson.dumps(self.to_wire(call, spec))
+        content = orjson.dumps(named(self.to_wire(call, spec), request_id))
         try:
             if not call.stream:
                 answer = await http.call(access, "POST", url, headers, content)
@@ -114,6 +117,19 @@ class OpenAI:
             began = True
         if not ended:
             raise ProviderDisconnected(provider=access.provider)
+
+    async def stored(self, call: Call, access: Access, request_id: str) -> Completion | None:
+        """What was answered to a chat call with ``store`` under this name; None when nothing was kept."""
+        query = urlencode({f"metadata[{NAME}]": request_id, "limit": 1})
+        url = self.url(access, None, f"{PATHS['chat']}?{query}")
+        try:
+            answer = await http.call(access, "GET", url, self.headers(access, f"{request_id}-stored"))
+        except http.Refusal as refusal:
+            raise self.error(access, refusal.answer, None) from None
+        listed = objects(answer.json, "data", access) if isinstance(answer.json, dict) else []
+        found = (each for each in listed if (each.get("metadata") or {}).get(NAME) == request_id)
+        completion = next(found, None)
+        return None if completion is None else from_wire(call, completion, answer.headers, access)
 
     async def models(self, access: Access) -> list[dict[str, Any]]:
         """The models that this access may use."""
@@ -162,6 +178,14 @@ class OpenAI:
         if call.stream:
             sent |= {"stream": True, "stream_options": {"include_usage": True}}
         return sent
+
+
+def named(body: dict[str, Any], request_id: str) -> dict[str, Any]:
+    """A request that the provider keeps bears the attempt's name, by which its answer is found again."""
+    metadata = body.get("metadata") or {}
+    if body.get("store") is not True or len(metadata) >= MOST_METADATA:
+        return body
+    return {**body, "metadata": {**metadata, NAME: request_id}}
 
 
 def from_wire(call: Call, json: Any, headers: dict[str, str], access: Access) -> Completion:

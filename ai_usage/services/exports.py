@@ -218,7 +218,9 @@ def _claim(export_id: int) -> Export | None:
 
 
 def _is_safe(export: Export) -> bool:
-    return export.created_at + LAG <= clock.now() and _transaction("xmin") >= export.seen_xid
+    """A number that this server never gave is of the one whose backup it was restored from."""
+    waits = _transaction("xmin") < export.seen_xid <= _transaction("xmax")
+    return export.created_at + LAG <= clock.now() and not waits
 
 
 def _own(export: Export) -> QuerySet[Export]:

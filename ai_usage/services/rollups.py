@@ -141,9 +141,12 @@ def _locked() -> RollupCursor | None:
 
 
 def _look(cursor: RollupCursor) -> None:
-    """Remember what is there now, unless what was seen before still waits."""
+    """Remember what is there now, unless what was seen before still waits.
+
+    What was seen by the server whose backup this is waits for a transaction that may never come.
+    """
     waits = cursor.seen_ledger_id > cursor.ledger_id or cursor.seen_rating_id > cursor.rating_id
-    if not waits:
+    if not waits or cursor.seen_xid > _transactions("xmax"):
         ledger = LedgerEntry.objects.unscoped().aggregate(last=Max("pk"))["last"]
         ratings = RatingChange.objects.unscoped().aggregate(last=Max("pk"))["last"]
         cursor.seen_ledger_id = max(cursor.seen_ledger_id, ledger or 0)

@@ -215,7 +215,11 @@ class PostgresSession:
             asked.rows = self._adapt.load_rows(0, result.ntuples, tuple)
 
     def _undo(self) -> None:
-        """Roll back and forget what was prepared, some of which may never have arrived."""
+        """Roll back and forget what was prepared, some of which may never have arrived.
+
+        Whoever was interrupted between a question and its answer (a signal, a test's timeout) leaves a
+        connection whose answers belong to nobody: it is closed, or everything after it would fail.
+        """
         try:
             if not self.committing:
                 with suppress(NotMet, psycopg.DatabaseError):
@@ -224,8 +228,9 @@ class PostgresSession:
             self._raw.execute("ROLLBACK")
             self._raw.execute("DEALLOCATE ALL")
             self._names.clear()
-        except psycopg.OperationalError:
-            self._put_down.clear()  # the connection is gone, and the transaction with it
+        except psycopg.Error:
+            self._put_down.clear()
+            self.close()
 
 
 def _numbered(statement: str) -> bytes:

@@ -99,6 +99,11 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"]["ENGINE"] = "megahub.kernel.postgresql"
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         connect_timeout=5,
+        # A host that is cut off refuses nothing: who waits for it must notice by itself.
+        tcp_user_timeout=15_000,
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
         pool={"min_size": 1, "max_size": env.integer("HUB_DB_POOL_SIZE", 12), "timeout": 5},
         options="-c lock_timeout=2s -c idle_in_transaction_session_timeout=30s",
     )

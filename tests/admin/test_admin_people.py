@@ -38,6 +38,7 @@ def company_form(name: str, **fields: str) -> dict[str, str]:
         "name": name,
         "slug": name.lower(),
         "timezone": "Europe/Zurich",
+        "language": "en",
         "is_active": "on",
         "brands-TOTAL_FORMS": "1",
         "brands-INITIAL_FORMS": "0",

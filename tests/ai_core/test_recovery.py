@@ -243,7 +243,7 @@ class TestFence:
         settled = world.row(job)
         spent = world.window(budget)
 
-        late = loop.run(pipeline._reopen(zombie))
+        late = loop.run(pipeline.reopen(zombie))
         late.completion = completion("second", prompt=1000, output=1000)
         loop.run(endings.end(late))
 
@@ -273,7 +273,7 @@ class TestFence:
         recovery.reap()
         claimed_by(dead_session(0), job.pk)
 
-        late = loop.run(pipeline._reopen(zombie))
+        late = loop.run(pipeline.reopen(zombie))
         late.completion = completion("late")
         loop.run(endings.end(late))
 
@@ -287,7 +287,7 @@ class TestFence:
         zombie = claimed_by(dead_session(), job.pk)
         recovery.reap()
         for _ in range(2):
-            late = loop.run(pipeline._reopen(zombie))
+            late = loop.run(pipeline.reopen(zombie))
             late.completion = completion("late")
             loop.run(endings.end(late))
 
@@ -301,7 +301,7 @@ class TestFence:
         recovery.reap()
         assert open_exposures(job.pk) == [""]
 
-        late = loop.run(pipeline._reopen(zombie))
+        late = loop.run(pipeline.reopen(zombie))
         late.error = NoApiKey(provider="openai")
         loop.run(endings.end(late))
 
@@ -327,7 +327,7 @@ def test_a_failure_that_was_heard_is_known_even_if_the_job_was_to_be_cancelled(
     job = world.submit(cast.alice, later=True)
     claimed = claimed_by(dead_session(0), job.pk)
     AIJob.objects.unscoped().filter(pk=job.pk).update(cancel_requested_at=clock.now())
-    running = loop.run(pipeline._reopen(claimed))
+    running = loop.run(pipeline.reopen(claimed))
     running.was_sent, running.error = True, ProviderError(provider="openai")
 
     loop.run(endings.end(running))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ai_core.domain.retry import may_retry, run_at
+from ai_core.domain.retry import may_move_on, may_retry, run_at
 from megahub.kernel import errors
 from megahub.kernel.errors import (
     HubError,
@@ -127,3 +127,14 @@ def test_always_within_an_hour(retry_after: float | None, attempt_no: int, share
 def test_jitter_is_there_by_default() -> None:
     """So that those who failed together do not come back together."""
     assert len({run_at(RateLimited(), 6, NOW) for _ in range(20)}) > 1
+
+
+def test_the_next_key_is_no_way_around_the_one_repeat() -> None:
+    known, unknown = ProviderUnavailable(provider="openai"), ProviderTimeout(provider="openai")
+    acts = {"tools": [{"type": "function"}, {"type": "mcp"}]}
+
+    assert may_move_on(known, acts, 1)
+    assert may_move_on(unknown, {"tools": [{"type": "function"}]}, 0)
+    assert not may_move_on(unknown, {}, 1)
+    assert not may_move_on(unknown, acts, 0)
+    assert not may_move_on(InvalidApiKey(provider="openai"), {}, 0)

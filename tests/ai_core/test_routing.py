@@ -17,6 +17,7 @@ from megahub.kernel.errors import (
     NoApiKey,
     ProviderError,
     ProviderRefused,
+    ProviderTimeout,
     RateLimited,
     ValidationFailed,
 )
@@ -181,6 +182,28 @@ class TestFallingOver:
 
         assert len(scripted.calls) == 2
         assert world.row(job).error["code"] == "PROVIDER_ERROR"
+
+    def test_a_call_that_may_have_been_done_is_repeated_once_in_all(
+        self, both: Cast, provider: Provider, rung: Any
+    ) -> None:
+        scripted = provider(*[ProviderTimeout(provider="openai")] * 4)
+
+        job = world.submit(both.alice, later=True)
+        loop.run(pipeline.work(job.pk))
+
+        assert len(scripted.calls) == 2
+        row = world.row(job)
+        assert (row.status, row.attempt_no, row.unknown_attempts) == ("timeout", 2, 1)
+
+    def test_not_where_tools_may_have_acted(self, both: Cast, provider: Provider) -> None:
+        scripted = provider(*[ProviderTimeout(provider="openai")] * 2)
+        job = world.submit(both.alice)
+        job.call.params["tools"] = [{"type": "mcp", "server_url": "x"}]
+
+        with pytest.raises(ProviderTimeout):
+            loop.run(pipeline.run(job))
+
+        assert len(scripted.calls) == 1
 
 
 def test_real_and_played_jobs_are_never_in_one_window(cast: Cast, provider: Provider) -> None:

@@ -51,7 +51,7 @@ def spooled_by(session: WorkerSession, job: Job, folder: Path, text: str = "hear
 
 
 def reopened(session: WorkerSession, job: Job) -> Job:
-    return loop.run(pipeline._reopen(claimed_by(session, job.pk)))
+    return loop.run(pipeline.reopen(claimed_by(session, job.pk)))
 
 
 class TestReplay:

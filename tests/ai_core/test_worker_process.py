@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
 from ai_core.models import AIJob, Attempt
@@ -75,6 +76,13 @@ def test_it_works(running: Running, cast: Cast) -> None:
     window = world.window(budget)
     assert window is not None
     assert (window.reserved, window.spent) == (0, entry.charged_nano_usd)
+
+
+def test_it_says_that_it_is_ready(running: Running) -> None:
+    answer = httpx2.get(f"{running.hub.url}/readyz", timeout=30, trust_env=False)
+
+    ready = {"status": "ok", "database": "ok", "broker": "ok", "workers": "ok"}
+    assert (answer.status_code, answer.json()) == (200, ready)
 
 
 @pytest.mark.parametrize("priority", ["low", "normal"])

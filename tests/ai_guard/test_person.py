@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from ai_core import pipeline
 from ai_core.models import AIJob
@@ -106,3 +108,50 @@ def test_a_job_that_has_not_ended_is_forgotten_when_it_does(
     assert kept["status"] == "completed"
     assert "anna" not in str(kept)
     assert kept["response"] is None
+
+
+class TestCommands:
+    """The same for an operator, and for a member of a company."""
+
+    @staticmethod
+    def run(name: str, cast: Cast, *who: str) -> str:
+        out = io.StringIO()
+        call_command(name, "--company", cast.company.slug, *who, stdout=out)
+        return out.getvalue()
+
+    def test_of_an_end_user(self, cast: Cast, said: None) -> None:
+        found = [
+            json.loads(line) for line in self.run("export_person", cast, "--end-user", "anna").splitlines()
+        ]
+        assert [record["end_user"] for record in found] == ["anna", "anna"]
+
+        told = self.run("erase_person", cast, "--end-user", "anna")
+
+        assert told == "2 jobs were emptied, 0 will be when they end.\n"
+        assert "prompt of anna" not in str(list(AIJob.objects.of(cast.company.pk).values()))
+        assert "prompt of ben" in str(list(AIJob.objects.of(cast.company.pk).values()))
+
+    def test_of_a_member(self, api: Api, cast: Cast, said: None) -> None:
+        assert api.as_(cast.bob).post("/v1/chat/completions", body("carla")).status_code == 200
+        bob, alice = ("--member", cast.bob.user.username), ("--member", cast.alice.user.username)
+        assert len(self.run("export_person", cast, *alice).splitlines()) == 3
+        assert "prompt of carla" in self.run("export_person", cast, *bob)
+
+        told = self.run("erase_person", cast, *bob)
+
+        assert told == "1 jobs were emptied, 0 will be when they end.\n"
+        after = self.run("export_person", cast, *bob)
+        assert "prompt of carla" not in after
+        assert json.loads(after.splitlines()[-1])["kind"] == "erasure"
+        assert "prompt of ben" in self.run("export_person", cast, *alice)
+
+    def test_a_stranger_is_no_member(self, cast: Cast) -> None:
+        with pytest.raises(CommandError, match="is no member of"):
+            self.run("erase_person", cast, "--member", cast.charlie.user.username)
+
+    def test_an_erasure_of_a_member_is_no_end_users(self, cast: Cast) -> None:
+        number = cast.bob.user.pk
+        self.run("erase_person", cast, "--member", cast.bob.user.username)
+
+        for name in (str(number), f"member {number}"):
+            assert self.run("export_person", cast, "--end-user", name) == ""

@@ -1,17 +1,15 @@
 """Budgets against a plain model: groups that ask, jobs that end, unknown outcomes, limits that are cut.
 
-Small by default; ``HUB_STATEFUL_EXAMPLES=2000 HUB_STATEFUL_STEPS=60`` for a night of it.
+How much is played: ``tests/machines.py``.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -27,15 +25,9 @@ from ai_usage.services import budgets
 from ai_usage.services.budgets import Charge, Request
 from megahub.kernel import clock, scope
 from tests import world
+from tests.machines import SCALE
 
 NUMBERS = itertools.count(600_000)
-SCALE = settings(
-    max_examples=int(os.environ.get("HUB_STATEFUL_EXAMPLES", "8")),
-    stateful_step_count=int(os.environ.get("HUB_STATEFUL_STEPS", "20")),
-    deadline=None,
-    derandomize="HUB_STATEFUL_EXAMPLES" not in os.environ,
-    suppress_health_check=list(HealthCheck),
-)
 AMOUNTS = st.lists(st.integers(0, 60), min_size=1, max_size=6)
 pick = st.integers(0, 10**6)
 

@@ -298,3 +298,15 @@ def test_the_outcome_is_in_the_ledger(cast: Cast, rung: Any, provider: Provider)
 
     assert [world.ledger(job)[0].outcome for job in (done, cancelled)] == ["completed", "cancelled"]
     assert LedgerEntry.objects.of(cast.company.pk).count() == 2
+
+
+def test_a_backup_of_another_server_is_folded_on(cast: Cast) -> None:
+    """What that one counted as its next transaction may be far ahead of this one's."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite counts no transactions")
+    fold()
+    entry(cast, MIDDAY)
+    rollups.fold(timedelta(hours=1))
+    RollupCursor.objects.update(seen_xid=2**60)
+    fold()
+    assert figures(cast, UsageRollup)["jobs"] == 1

@@ -106,3 +106,17 @@ async def test_latency_passes_on_later(folder: Path) -> None:
         with pytest.raises(TimeoutError):
             await answer(folder, 0.1)
         assert await answer(folder) == b"hello"
+
+
+@pytest.mark.asyncio
+async def test_down_answers_that_there_is_no_service(folder: Path) -> None:
+    async with proxied(folder) as proxy:
+        proxy.change("down")
+        for _ in range(2):
+            reader, writer = await asyncio.open_unix_connection(folder / "here")
+            writer.write(b"POST /v1 HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello")
+            assert (await reader.read(100)).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+            await close(writer)
+        assert proxy.refused == 2
+        proxy.change(None)
+        assert await answer(folder) == b"hello"

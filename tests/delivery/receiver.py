@@ -38,7 +38,7 @@ class Receiver:
 
 
 @contextmanager
-def listening(**given: Any) -> Iterator[Receiver]:
+def listening(port: int = 0, **given: Any) -> Iterator[Receiver]:
     receiver = Receiver(**given)
 
     class Handler(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ def listening(**given: Any) -> Iterator[Receiver]:
         def log_message(self, *args: Any) -> None:
             """Nothing to the console."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -176,6 +176,26 @@ class TestPlans:
         plans: dict[str, Any] = dict(rows)
         assert plans["INSERT INTO hub_item (id, text) VALUES ($1, $2)"] == 3
 
+    def test_who_is_interrupted_leaves_no_answers_behind(self, postgres: PostgresSession) -> None:
+        """Between a question and its answer: what comes next must not find them."""
+        with postgres.transaction():
+            wait = postgres._raw.wait
+
+        def interrupted(trip: Any) -> Any:
+            postgres._raw.wait = wait
+            next(trip)
+            raise KeyboardInterrupt
+
+        postgres._raw.wait = interrupted
+        with pytest.raises(KeyboardInterrupt), postgres.transaction():
+            postgres.rows("SELECT 1")
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 2")
+            assert cursor.fetchone() == (2,)
+        with postgres.transaction():
+            assert postgres.rows("SELECT 3") == [(3,)]
+
     def test_they_are_planned_anew_as_tables_grow(self, postgres: PostgresSession) -> None:
         grow = "INSERT INTO hub_item SELECT n, 'x' FROM generate_series(1, 20000) n"
         plans = []

@@ -71,7 +71,6 @@ def test_an_unknown_address(provider: Any, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/v1/chat/completions"),
         ("POST", "/v1/models"),
         ("PUT", "/v1/files"),
         ("POST", "/v1/files/file-1"),

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["kill", "stop", "go on", "flush", "restart", "misbehave", "behave"]
-Weather = Literal["reset", "black hole", "latency"]
+Weather = Literal["reset", "black hole", "latency", "down"]
 WEATHERS: tuple[Weather, ...] = ("reset", "black hole", "latency")
 
 #: The hub's processes: which are killed how often, and which are stopped (SIGSTOP).
-KILLED = {"web": 4, "worker": 3, "worker-2": 3, "beat": 1}
+KILLED = {"web": 2, "worker": 3, "worker-2": 3, "beat": 2}
 STOPPED = {"web": 1, "worker": 3, "worker-2": 3}
 #: Nothing goes wrong in the first and in the last part of a run.
 QUIET_BEFORE, QUIET_AFTER = 0.03, 0.05

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,8 @@ from tools.chaos.plan import Weather
 
 LATENCY_SECONDS = 5.0
 PIECE_BYTES = 64 * 1024
+LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
+NO_SERVICE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 Address = Path | tuple[str, int]
 
 
@@ -20,13 +24,15 @@ class Proxy:
 
     ``weather`` None passes everything on. ``reset`` ends connections and refuses new ones as a
     firewall would; ``black hole`` accepts and holds everything back until it is over; ``latency``
-    delays every piece.
+    delays every piece; ``down`` answers each request over HTTP that there is no service (``refused``
+    counts them).
     """
 
     here: Address
     there: Address
     weather: Weather | None = None
     latency_seconds: float = LATENCY_SECONDS
+    refused: int = 0
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
     _flowing: asyncio.Event = field(default_factory=asyncio.Event)
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
@@ -54,7 +60,7 @@ class Proxy:
             self._flowing.clear()
         else:
             self._flowing.set()
-        if weather == "reset":
+        if weather in ("reset", "down"):
             for writer in list(self._open):
                 writer.transport.abort()
 
@@ -67,7 +73,9 @@ class Proxy:
 
     async def _between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if self.weather == "reset":
+            if self.weather == "down":
+                await self._refuse(reader, writer)
+            if self.weather in ("reset", "down"):
                 raise ConnectionError
             if isinstance(self.there, Path):
                 back, forth = await asyncio.open_unix_connection(self.there)
@@ -83,6 +91,19 @@ class Proxy:
             self._open -= {writer, forth}
             await _cut(forth)
             await _cut(writer)
+
+    async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        with suppress(asyncio.IncompleteReadError, OSError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = LENGTH.search(head)
+            await reader.readexactly(int(length[1]) if length else 0)
+            self.refused += 1
+            writer.write(NO_SERVICE)
+            await writer.drain()
+            writer.write_eof()
+            await reader.read()
+        self._open.discard(writer)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -101,3 +122,16 @@ async def _cut(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
     with suppress(OSError):
         await writer.wait_closed()
+
+
+async def serve(pairs: list[str]) -> None:
+    """``host:port=/socket`` each: what comes there is passed on, until this process is ended."""
+    for pair in pairs:
+        here, _, there = pair.partition("=")
+        host, _, port = here.rpartition(":")
+        await Proxy((host, int(port)), Path(there)).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1:]))

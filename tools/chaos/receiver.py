@@ -30,11 +30,11 @@ class Receiver:
         return web.Response(status=204)
 
 
-async def listen(receiver: Receiver, port: int) -> web.AppRunner:
-    """Listen on loopback; end it with ``cleanup``."""
+async def listen(receiver: Receiver, port: int, host: str = "127.0.0.1") -> web.AppRunner:
+    """Listen there; end it with ``cleanup``."""
     app = web.Application()
     app.router.add_post("/hook/{tenant}", receiver.take)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, host, port).start()
     return runner

@@ -17,28 +17,17 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from tools import places
-from tools.chaos import blows, callers, evidence, judge, stage
+from tools.chaos import blows, callers, calm, evidence, judge, scenarios, stage
 from tools.chaos.callers import Callers
 from tools.chaos.plan import Amounts, plan
 from tools.chaos.stage import Stage
 from tools.launch import Launch
 from tools.report import say
 
-#: The reaper may take so much longer than a lease.
-REAPED_WITHIN_SECONDS = 30.0
-JOBS_PER_SECOND = 20.0
 SHOWN = 5
-ENDS = "('completed', 'failed', 'cancelled', 'timeout')"
-OPEN_JOBS = f"SELECT count(*) AS n FROM ai_core_aijob WHERE status NOT IN {ENDS}"
-UNTOLD = (
-    "SELECT (SELECT count(*) FROM delivery_outbox WHERE relayed_at IS NULL)"
-    " + (SELECT count(*) FROM delivery_webhookdelivery WHERE state = 'pending') AS n"
-)
-#: Nobody waits for three days: a delivery that failed is due again at once.
-TIME_PASSES = "UPDATE delivery_webhookdelivery SET next_at = created_at, tries = 0 WHERE state = 'pending'"
 #: The short run is in CI; the long one has the figures of the promises.
 SHORT_RUN = {"seconds": 30.0, "jobs": 200, "lease": 8.0}
-LONG_RUN = {"seconds": 1200.0, "jobs": 10_000, "lease": 45.0}
+LONG_RUN = {"seconds": 500.0, "jobs": 10_000, "lease": 45.0}
 SHORT = Amounts(
     kills=10, stops=3, long_stops=1, flushes=2, broker_restarts=1, database_restarts=1, weathers=3
 )
@@ -51,15 +40,18 @@ def main(arguments: list[str]) -> int:
     """The exit code: 0 when no rule was broken."""
     options = _parse(arguments)
     stage.check_environment()
+    if options.scenario:
+        return scenarios.main(options)
     amounts = Amounts(**{f.name: getattr(options, f.name) for f in fields(Amounts)})
     folder = places.var_folder() / "chaos"
     say(f"Seed {options.seed}: {options.jobs} jobs in {options.seconds:g} s (play it again with --seed).")
     shutil.rmtree(folder, ignore_errors=True)
     with Launch(folder) as launch:
-        built = stage.build(launch, options.seed, options.jobs // 4, _leases(options.lease))
+        ground = stage.Ground(options.broker)
+        built = stage.build(launch, options.seed, options.jobs // 4, stage.leases(options.lease), ground)
         with closing(built):
             hand, history = _break(built, options, amounts)
-            _calm_down(built, hand, options)
+            calm.calm_down(built, options.lease, options.jobs)
             log, taken = built.provider_log, built.receiver.taken
             found = evidence.gather(built.judges_url, history, log, taken)
     offences = judge.judge(found)
@@ -69,19 +61,11 @@ def main(arguments: list[str]) -> int:
     return int(any(offences.values()))
 
 
-def _leases(seconds: float) -> dict[str, str]:
-    """The settings that make a process be given up after so long (megahub/settings/reliability.py)."""
-    beats = min(10.0, seconds / 4.5)
-    return {
-        "HUB_STALE_SECONDS": str(seconds),
-        "HUB_BEAT_SECONDS": str(beats),
-        "HUB_REAP_SECONDS": str(beats),
-    }
-
-
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="hub chaos", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="200 kills, 10,000 jobs, 20 minutes")
+    parser.add_argument("--broker", choices=["redis", "rabbitmq", "files"])
+    scenarios.add_options(parser)
+    parser.add_argument("--long", action="store_true", help="200 kills, 10,000 jobs, 8 minutes")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--jobs", type=int)
@@ -89,6 +73,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     for each in fields(Amounts):
         parser.add_argument(f"--{each.name.replace('_', '-')}", type=int)
     options = parser.parse_args(arguments)
+    if options.scenario:
+        return options
     for name, value in (
         {**LONG_RUN, **asdict(LONG)} if options.long else {**SHORT_RUN, **asdict(SHORT)}
     ).items():
@@ -103,7 +89,7 @@ def _break(
     """The callers and the blows side by side; what was done, and what the callers saw."""
     calling = Callers(built.url, options.seed, built.tokens, options.lease + callers.PATIENCE_SECONDS)
     asked = list(callers.operations(options.seed, options.jobs, sorted(built.tokens)))
-    hand = blows.Hand(built.launch.supervisor, built.change_weather, built.broker_url)
+    hand = blows.Hand(built.supervisor, built.change_weather, built.broker_url)
     servers = frozenset(built.proxies)
     struck = plan(options.seed, options.seconds, amounts, servers, options.lease)
     built.receiver.fails = 0.7
@@ -112,26 +98,9 @@ def _break(
     began = time.monotonic()
     hand.strike(struck, lambda: done.done() or time.monotonic() - began > options.seconds)
     built.receiver.fails = 0.0
-    hand.watch_until(done.done, calling.patience_seconds + callers.ANSWER_SECONDS)
+    built.watch_until(done.done, calling.patience_seconds + callers.ANSWER_SECONDS)
     done.result(timeout=1)
     return hand, calling.history
-
-
-def _calm_down(built: Stage, hand: blows.Hand, options: argparse.Namespace) -> None:
-    """Wait until every job has ended and was told of, for as long as the promise allows."""
-    url = built.judges_url
-    patience = options.lease + REAPED_WITHIN_SECONDS + options.jobs / JOBS_PER_SECOND
-    began = time.monotonic()
-    if hand.watch_until(lambda: not _count(url, OPEN_JOBS), patience):
-        say(f"All jobs have ended, {time.monotonic() - began:.0f} s after the callers.")
-    evidence.execute(url, TIME_PASSES)
-    if hand.watch_until(lambda: not _count(url, UNTOLD), patience):
-        say("Everything was told.")
-
-
-def _count(url: str, query: str) -> int:
-    (row,) = evidence.rows(url, query)
-    return int(row["n"])
 
 
 def _report(

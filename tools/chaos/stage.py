@@ -9,16 +9,17 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from tools import keys, postgres, services
+from tools import keys, postgres, rabbit, services
 from tools.chaos import receiver
 from tools.chaos.blows import Tireless
 from tools.chaos.plan import Weather
@@ -59,6 +60,17 @@ class Background:
         self._thread.join(timeout=5)
 
 
+@dataclass(frozen=True)
+class Ground:
+    """On which servers, with how many workers. ``broker`` None: Redis where there is one, else files."""
+
+    broker: str | None = None
+    workers: int = 2
+
+
+USUAL = Ground()
+
+
 @dataclass
 class Stage:
     """``database_url`` and ``broker_url`` lead around the proxies; ``proxies`` are by server."""
@@ -66,6 +78,7 @@ class Stage:
     launch: Launch
     background: Background
     receiver: Receiver
+    supervisor: Tireless
     url: str = ""
     database_url: str = ""
     broker_url: str = ""
@@ -79,10 +92,25 @@ class Stage:
         """The database as its administrator: past whatever keeps rows from the hub's own role."""
         return self.database_url.replace("postgres://hub@", "postgres://postgres@", 1)
 
+    @property
+    def broker_program(self) -> str:
+        """What the broker's process is called; empty for files."""
+        if self.broker_url.startswith("amqp"):
+            return "rabbitmq"
+        return "redis" if self.broker_url else ""
+
     def change_weather(self, server: str, weather: Weather | None) -> None:
         """Tell a server's proxy, if it has one."""
         if (proxy := self.proxies.get(server)) is not None:
             self.background.loop.call_soon_threadsafe(proxy.change, weather)
+
+    def watch_until(self, is_over: Callable[[], bool], seconds: float) -> bool:
+        """Only start again what dies; whether it was over in time."""
+        until = time.monotonic() + seconds
+        while not (over := is_over()) and time.monotonic() < until:
+            self.supervisor.mend()
+            time.sleep(0.5)
+        return over
 
     def close(self) -> None:
         """The proxies and the receiver; the launch ends the processes."""
@@ -98,6 +126,16 @@ class Stage:
         self.background.stop()
 
 
+def leases(seconds: float) -> dict[str, str]:
+    """The settings that make a process be given up after so long (megahub/settings/reliability.py)."""
+    beats = min(10.0, seconds / 4.5)
+    return {
+        "HUB_STALE_SECONDS": str(seconds),
+        "HUB_BEAT_SECONDS": str(beats),
+        "HUB_REAP_SECONDS": str(beats),
+    }
+
+
 def check_environment() -> None:
     """Chaos breaks only what is its own. Raises Fault."""
     for name, own in (("DATABASE_URL", "sqlite"), ("REDIS_URL", ""), ("CELERY_BROKER_URL", "filesystem")):
@@ -106,16 +144,14 @@ def check_environment() -> None:
             raise Fault(f"chaos breaks its servers and so uses its own: unset {name}.")
 
 
-def build(launch: Launch, seed: int, tight_jobs: int, more: dict[str, str]) -> Stage:
+def build(launch: Launch, seed: int, tight_jobs: int, more: dict[str, str], how: Ground = USUAL) -> Stage:
     """Everything started and ready; ``more`` is told to the hub's processes. Raises Fault.
 
     Elsewhere may run no more than ``tight_jobs``: its callers meet a full budget.
     """
-    launch.supervisor = Tireless(launch.places)
-    stage = Stage(launch, Background(), Receiver(random.Random(seed)))
-    if os.environ.get("DATABASE_URL", "").startswith("sqlite"):
-        os.environ["DATABASE_URL"] = f"sqlite:///{launch.places.var / 'hub.sqlite3'}"
-    launch.open_servers()
+    launch.supervisor = supervisor = Tireless(launch.places)
+    stage = Stage(launch, Background(), Receiver(random.Random(seed)), supervisor)
+    _open_servers(stage, how)
     _open_provider(stage)
     port, hook_port = services.free_port(HOST), services.free_port(HOST)
     password = secrets.token_urlsafe(12)
@@ -132,12 +168,25 @@ def build(launch: Launch, seed: int, tight_jobs: int, more: dict[str, str]) -> S
     _tighten(launch, tight_jobs)
     _put_proxies(stage)
     launch.open_hub(HOST, port)
-    second = services.worker(launch.env)
-    launch.supervisor.start(replace(second, name="worker-2", command=[*second.command, "-n", "second@%h"]))
+    for number in range(2, how.workers + 1):
+        more_of = services.worker(launch.env)
+        command = [*more_of.command, "-n", f"worker-{number}@%h"]
+        launch.supervisor.start(replace(more_of, name=f"worker-{number}", command=command))
     stage.url = f"http://{services.address(HOST, port)}"
     stage._runner = stage.background.run(receiver.listen(stage.receiver, hook_port))
-    _introduce(stage, password, hook_port)
+    introduce(stage, password, hook_port)
     return stage
+
+
+def _open_servers(stage: Stage, how: Ground) -> None:
+    launch = stage.launch
+    if os.environ.get("DATABASE_URL", "").startswith("sqlite"):
+        os.environ["DATABASE_URL"] = f"sqlite:///{launch.places.var / 'hub.sqlite3'}"
+    if how.broker in ("rabbitmq", "files"):
+        os.environ["REDIS_URL"] = ""
+    if how.broker == "rabbitmq":
+        os.environ["CELERY_BROKER_URL"] = rabbit.open_broker(launch.places, launch.supervisor)
+    launch.open_servers()
 
 
 def _tighten(launch: Launch, limit: int) -> None:
@@ -168,7 +217,13 @@ def _put_proxies(stage: Stage) -> None:
         name = f".s.PGSQL.{postgres.PORT}"
         stage.proxies["database"] = Proxy(folder / name, sockets / name)
         env["DATABASE_URL"] = stage.launch.database = postgres.url_of(folder)
-    if env["REDIS_URL"]:
+    if env["CELERY_BROKER_URL"].startswith("amqp"):
+        stage.broker_url, front = env["CELERY_BROKER_URL"], services.free_port(HOST)
+        there = urlsplit(stage.broker_url)
+        assert there.port is not None
+        stage.proxies["broker"] = Proxy((HOST, front), (HOST, there.port))
+        env["CELERY_BROKER_URL"] = stage.broker_url.replace(f":{there.port}/", f":{front}/")
+    elif env["REDIS_URL"]:
         stage.broker_url = env["REDIS_URL"]
         stage.proxies["broker"] = Proxy(folder / "redis.sock", sockets / "redis.sock")
         env["REDIS_URL"] = f"unix://{quote(str(folder / 'redis.sock'))}"
@@ -178,7 +233,7 @@ def _put_proxies(stage: Stage) -> None:
         stage.background.run(proxy.start())
 
 
-def _introduce(stage: Stage, password: str, hook_port: int) -> None:
+def introduce(stage: Stage, password: str, hook_port: int, host: str = HOST) -> None:
     """Sign everyone in, and let their companies hear of their jobs. Raises Fault."""
     address = stage.url.removeprefix("http://")
     for tenant, who in TENANTS.items():
@@ -186,7 +241,7 @@ def _introduce(stage: Stage, password: str, hook_port: int) -> None:
         if status != 200:
             raise Fault(f"{who} cannot sign in: {pair}")
         stage.tokens[tenant] = pair["access"]
-        hook = {"url": f"http://{HOST}:{hook_port}/hook/{tenant}", "events": EVENTS}
+        hook = {"url": f"http://{host}:{hook_port}/hook/{tenant}", "events": EVENTS}
         status, told = Client(address, pair["access"]).post("/ai/webhooks/", hook)
         if status != 201:
             raise Fault(f"{tenant} cannot register a webhook: {told}")

@@ -6,7 +6,7 @@ LANGUAGES = [("en", "English"), ("fr", "Français")]
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenancy", "0005_members")]
+    dependencies = [("tenancy", "0003_throttle")]
     operations = [
         migrations.AddField(
             model_name="company",

@@ -49,5 +49,5 @@ def backwards(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ai_usage", "0017_ledger_by_model_and_cost")]
+    dependencies = [("ai_usage", "0014_ledger_by_model_and_cost")]
     operations = [migrations.RunPython(forwards, backwards, elidable=False)]

@@ -42,7 +42,7 @@ def falling(name: str, **how: Any) -> models.OrderBy:
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("ai_usage", "0016_rollup_alert")]
+    dependencies = [("ai_usage", "0013_rollup_alert")]
     operations = [
         migrations.SeparateDatabaseAndState(
             database_operations=[migrations.RunPython(forwards, backwards, elidable=False)],

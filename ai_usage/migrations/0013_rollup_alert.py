@@ -26,7 +26,7 @@ TYPES = [
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ai_usage", "0015_earlier_changes"),
+        ("ai_usage", "0012_audit_alert"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenancy", "0003_throttle"),
+        ("tenancy", "0004_languages"),
     ]
 
     operations = [
