@@ -284,8 +284,7 @@ async def reopen(claimed: Claimed) -> Job:
         attempt_no=claimed.attempt_no,
         unknown_attempts=claimed.unknown_attempts,
     )
-    await pacing.remember(job, claimed.accepted_ms)
-    return job
+    return await pacing.remember(job, claimed.accepted_ms)
 
 
 async def _produce(job: Job, emit: Emit) -> None:

@@ -21,13 +21,14 @@ def give_back(job: Job) -> None:
         rates.put_right(job.taken, 0)
 
 
-async def remember(job: Job, accepted_ms: int) -> None:
-    """The same for a job that another process has let in."""
+async def remember(job: Job, accepted_ms: int) -> Job:
+    """A job that another process has let in, with what it took."""
     spec, params = job.terms.spec, job.call.params
     if await rates.limits(job.company_id):
         bounds = pricing.input_bound(spec, params), pricing.output_bound(spec, params)
         tokens = rules.estimate(params, *bounds)
         job.taken = await rates.taken_before(job.order.caller, job.model, tokens, accepted_ms)
+    return job
 
 
 def put_right(job: Job) -> None:

@@ -26,3 +26,10 @@ def hung_up(*, otherwise: bool) -> bool:
     """Whether the client of this code's stream has gone; ``otherwise`` where there is no such stream."""
     connection = _current.get()
     return otherwise if connection is None else connection.hung_up
+
+
+def let_go() -> None:
+    """The reader of this code's stream may read no more: to its job it is as though they had gone."""
+    connection = _current.get()
+    if connection is not None:
+        connection.hung_up = True

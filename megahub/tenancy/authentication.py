@@ -19,7 +19,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from megahub.kernel import body, scope
+from megahub.kernel import body, connection, scope
 from megahub.kernel.errors import (
     HubError,
     InvalidToken,
@@ -136,6 +136,7 @@ async def _while_allowed(
             looked = time.monotonic()
             if (refusal := await _refusal(request, needed)) is not None:
                 yield b"data: " + body.dumps(error_body(request, refusal)) + b"\n\n"
+                connection.let_go()
                 return
 
 

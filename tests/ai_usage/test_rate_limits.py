@@ -235,7 +235,14 @@ class TestRefusals:
             ("/ai/openai/chat/", {**HELLO, "async": True}),
             ("/ai/openai/jobs/", HELLO),
             ("/ai/jobs/", JOB),
-            ("/api/batch/create", {"endpoint": "/v1/chat/completions", "input_file_id": "file-x"}),
+            (
+                "/api/batch/create",
+                {
+                    "endpoint": "/v1/chat/completions",
+                    "input_file_id": "file-x",
+                    "completion_window": "24h",
+                },
+            ),
             (
                 "/v1/batches",
                 {

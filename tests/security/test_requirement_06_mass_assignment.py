@@ -58,7 +58,11 @@ DOORS: dict[str, Any] = {
         "endpoint": "/v1/chat/completions",
         "completion_window": "24h",
     },
-    "/api/batch/create": {"input_file_id": "file-x", "endpoint": "/v1/chat/completions"},
+    "/api/batch/create": {
+        "input_file_id": "file-x",
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+    },
 }
 
 

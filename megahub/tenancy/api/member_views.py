@@ -97,7 +97,7 @@ class InvitationsView(Idempotent, Managing):
 
 @extend_schema(tags=["members"])
 class InvitationView(Managing):
-    @extend_schema(responses=shapes.InvitationShape)
+    @extend_schema(responses={200: shapes.InvitationShape})
     def delete(self, request: Request, pk: int) -> Response:
         """Revoke an invitation; it stays listed with the moment of its end."""
         row = members.invitation_of(self.manager(request), pk)

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenancy", "0004_languages"),
+        ("tenancy", "0005_members"),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ import megahub.kernel.clock
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenancy", "0005_engine_of_batches"),
+        ("tenancy", "0004_languages"),
     ]
 
     operations = [
