@@ -1,5 +1,6 @@
 """Every path of the hub. The fast ones are answered on the hot lane (``asgi.py``)."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
@@ -40,5 +41,11 @@ urlpatterns = [
     ),
     path("admin/", admin.site.urls),
 ]
+if settings.HUB_ACCOUNTS:
+    to_accounts = RedirectView.as_view(pattern_name="account_login", query_string=True)
+    urlpatterns[:0] = [
+        path("admin/login/", to_accounts),
+        path("accounts/", include("megahub.tenancy.signing_in_urls")),
+    ]
 handler404 = "megahub.kernel.drf.not_found"
 handler500 = "megahub.kernel.drf.server_error"
