@@ -89,8 +89,9 @@ class Batch(CompanyOwned):
     ``checkpoint_line`` and ``checkpoint_byte``: how far its file has been read into lines. The budgets'
     windows in ``windows`` (``[budget id, start, unit]``) hold the estimates of the lines that have not
     ended, of the first ``reserved_slices`` slices; a line that has ended holds nothing by construction.
-    ``stop`` says why no more lines are begun. Whoever validates or finishes it keeps ``lease_until``
-    in the future. The counters are written with each line's end.
+    ``provider_round`` counts how often lines were handed to the provider again; such lines have as many
+    ``tries``. ``stop`` says why no more lines are begun. Whoever validates or finishes it keeps
+    ``lease_until`` in the future. The counters are written with each line's end.
     """
 
     class Status(models.TextChoices):
@@ -132,6 +133,7 @@ class Batch(CompanyOwned):
     sandbox = models.BooleanField(default=False)
     max_attempts = models.PositiveSmallIntegerField(default=4)
     backoff_seconds = models.PositiveIntegerField(default=1)
+    notify = models.BooleanField(default=False)
     schedule = models.ForeignKey(
         BatchSchedule, null=True, on_delete=models.SET_NULL, related_name="batches"
     )
@@ -166,6 +168,7 @@ class Batch(CompanyOwned):
     provider_status = models.CharField(max_length=20, blank=True)
     poll_at = models.DateTimeField(null=True)
     polls = models.PositiveIntegerField(default=0)
+    provider_round = models.PositiveSmallIntegerField(default=0)
 
     created_at = models.DateTimeField(default=clock.now)
     in_progress_at = models.DateTimeField(null=True)

@@ -10,6 +10,7 @@ from ai_batch.domain.refusals import NoSuchBatch, NoSuchFile, NoSuchSchedule
 from ai_batch.models import Batch, BatchSchedule, StoredFile, of_brand
 from megahub.kernel import clock, money
 from megahub.kernel.errors import ValidationFailed
+from megahub.tenancy.models import Company
 from megahub.tenancy.selectors import Caller
 
 MAX_ID = 80
@@ -34,6 +35,20 @@ def batches_of(caller: Caller) -> QuerySet[Batch]:
     """The batches of a caller's brand, the newest first."""
     rows = of_brand(Batch.objects.of(caller.company_id), caller.require_brand())
     return rows.select_related("input_file", "output_file", "error_file", "parent")
+
+
+def filtered(rows: QuerySet[Batch], wanted: dict[str, Any]) -> QuerySet[Batch]:
+    """Batches of these fields, made between two moments, whose id or file's name holds a text."""
+    same = {name: wanted[name] for name in ("status", "endpoint", "engine") if name in wanted}
+    rows = rows.filter(**same)
+    if "created_after" in wanted:
+        rows = rows.filter(created_at__gte=wanted["created_after"])
+    if "created_before" in wanted:
+        rows = rows.filter(created_at__lt=wanted["created_before"])
+    if "search" in wanted:
+        text = wanted["search"]
+        rows = rows.filter(Q(batch_id__icontains=text) | Q(input_file__filename__icontains=text))
+    return rows
 
 
 def batch_of(caller: Caller, batch_id: str) -> Batch:
@@ -72,6 +87,11 @@ def schedule_of(caller: Caller, schedule_id: str) -> BatchSchedule:
     if found is None:
         raise NoSuchSchedule(param="id")
     return found
+
+
+def policy_of(company_id: int) -> str:
+    """Which engine a company wants for batches that ask for none."""
+    return str(Company.objects.values_list("batch_engine", flat=True).get(pk=company_id))
 
 
 def statistics(caller: Caller) -> dict[str, Any]:

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from typing import Any
 
-from ai_batch.services import chores, engine, files, finishing, ingest, recurring, remote, verification
+from celery import shared_task, signals
+
+from ai_batch.services import (
+    chores,
+    engine,
+    files,
+    finishing,
+    ingest,
+    line_spool,
+    recurring,
+    remote,
+    verification,
+)
 from megahub.kernel import loop
+
+
+@signals.worker_shutdown.connect
+def let_go(**_: Any) -> None:
+    """The worker ends: what it heard of lines and did not settle is others' to settle."""
+    line_spool.close()
 
 
 @shared_task(name="ai_batch.validate")

@@ -20,7 +20,7 @@ class GuardPolicyAdmin(HubAdmin):
     list_display = ("company", "prompts", "keep_days", "content_filter", "updated_at")
     list_filter = (OF_COMPANY, "prompts", "content_filter")
     list_select_related = ("company",)
-    fields = ("company", "prompts", "keep_days", "content_filter", "words", "forgotten_until")
+    fields = ("company", "prompts", "keep_days", "content_filter", "words", "moderation", "forgotten_until")
     readonly_fields = ("forgotten_until",)
     autocomplete_fields = ("company",)
 

@@ -43,7 +43,7 @@ class GuardPolicy(CompanyOwned):
         FLAG = "flag", _("Flag")
         BLOCK = "block", _("Block")
 
-    audited = ("prompts", "keep_days", "content_filter", "words")
+    audited = ("prompts", "keep_days", "content_filter", "words", "moderation")
 
     company = models.OneToOneField("tenancy.Company", on_delete=models.CASCADE, related_name="+")
     prompts = models.CharField(max_length=6, choices=Prompts.choices, default=Prompts.ALL)
@@ -52,6 +52,8 @@ class GuardPolicy(CompanyOwned):
     )
     content_filter = models.CharField(max_length=5, choices=Filter.choices, default=Filter.OFF)
     words = models.JSONField(default=list, blank=True, validators=[check_words])
+    #: Whether the provider's moderation looks at texts, too, through the company's own key.
+    moderation = models.BooleanField(default=False, db_default=False)
     forgotten_until = models.DateTimeField(null=True, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -76,7 +78,7 @@ class Finding(CompanyOwned):
     brand = models.ForeignKey("tenancy.Brand", on_delete=models.CASCADE, related_name="+")
     direction = models.CharField(max_length=6, choices=Direction.choices)
     action = models.CharField(max_length=7, choices=Action.choices)
-    #: How many of the company's words were found.
+    #: How many of the company's words, and of the provider's categories, were found.
     hits = models.PositiveIntegerField()
     #: The job; empty for a request that was blocked before it became one.
     job_ref = models.CharField(max_length=40, blank=True)

@@ -21,6 +21,7 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402
 from django.db import DatabaseError  # noqa: E402
 
+from ai_batch.services import line_spool  # noqa: E402
 from ai_core import pipeline  # noqa: E402
 from ai_core.services import spooling  # noqa: E402
 from ai_core.services.sessions import PROCESS  # noqa: E402
@@ -84,6 +85,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await loop.in_thread(journal.stop)
     await loop.in_thread(PROCESS.end)
     spooling.close()
+    line_spool.close()
     await http.close()
     await rate_script.close()
     await send({"type": "lifespan.shutdown.complete"})

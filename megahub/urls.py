@@ -1,5 +1,6 @@
 """Every path of the hub. The fast ones are answered on the hot lane (``asgi.py``)."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
@@ -32,6 +33,7 @@ urlpatterns = [
     path("ai/", include("ai_usage.api.alert_urls")),
     path("ai/", include("ai_usage.api.urls")),
     path("", include(openai.urlpatterns)),
+    path("", include(batches.urlpatterns)),
     path("", RedirectView.as_view(url="/docs/"), name="home"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path(
@@ -39,5 +41,11 @@ urlpatterns = [
     ),
     path("admin/", admin.site.urls),
 ]
+if settings.HUB_ACCOUNTS:
+    to_accounts = RedirectView.as_view(pattern_name="account_login", query_string=True)
+    urlpatterns[:0] = [
+        path("admin/login/", to_accounts),
+        path("accounts/", include("megahub.tenancy.signing_in_urls")),
+    ]
 handler404 = "megahub.kernel.drf.not_found"
 handler500 = "megahub.kernel.drf.server_error"

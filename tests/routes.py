@@ -9,7 +9,16 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 
 #: Not the API's: for machines that watch, for people, and for those who read about it.
-ELSEWHERE = ("/healthz", "/readyz", "/metrics", "/schema/", "/docs/", "/admin/")
+ELSEWHERE = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/schema/",
+    "/docs/",
+    "/admin/",
+    "/console/",
+    "/batch-api.html",
+)
 PARAMETER = re.compile(r"\(\?P<(\w+)>[^)]+\)|<(?:\w+:)?(\w+)>")
 
 

@@ -31,16 +31,11 @@ NO_KEY = {
     "/auth/token/verify/": "only looks",
     "/auth/token/revoke/": "revoked twice is revoked",
 }
-#: Batches' own, on the hot lane: what makes one takes no key yet (docs/progress.md).
+#: Batches' own, on the hot lane, that take none; the others are in tests/ai_batch/test_once.py.
 BATCHES = {
-    "/v1/files": "a file costs nothing and is deleted by itself",
-    "/v1/batches": "open",
     "/v1/batches/{batch_id}/cancel": "one that has ended stays as it was",
-    "/api/batch/create": "open",
-    "/api/batch/schedules": "open",
-    "/api/batch/upload": "open",
+    "/api/batch/validate": "only looks",
     "/api/batch/{batch_id}/cancel": "one that has ended stays as it was",
-    "/api/batch/{batch_id}/retry_failed": "open",
 }
 #: POSTs that claim their key where their job is accepted (tests/ai_core/test_idempotency.py and batches').
 KEY_OF_ITS_OWN = {
@@ -50,6 +45,12 @@ KEY_OF_ITS_OWN = {
     "/v1/chat/completions",
     "/v1/embeddings",
     "/ai/batch-analysis/",
+    "/v1/files",
+    "/v1/batches",
+    "/api/batch/create",
+    "/api/batch/schedules",
+    "/api/batch/upload",
+    "/api/batch/{batch_id}/retry_failed",
 }
 MAX_FILE_LINES = 400
 

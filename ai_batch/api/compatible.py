@@ -9,7 +9,7 @@ from typing import IO, Any
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
 from ai_batch import selectors
-from ai_batch.api import documents, forms, shapes, uploads
+from ai_batch.api import documents, forms, once, shapes, uploads
 from ai_batch.api.uploads import Upload
 from ai_batch.domain.refusals import NoSuchFile
 from ai_batch.models import StoredFile
@@ -36,21 +36,22 @@ async def all_files(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     if request.method == "GET":
         return json_response(await loop.in_thread(_files, caller, request.GET.dict()))
     upload = await uploads.read(request)
-    return json_response(shapes.file(await kept(caller, upload)))
-
-
-async def kept(caller: Caller, upload: Upload) -> StoredFile:
-    """An upload as a file. Raises what is wrong with its form; then nothing is left of it."""
     try:
         forms.check_upload(upload)
-        expires_at = forms.expiry_of(upload.texts)
-    except BaseException:
+        return await once.answered(
+            request, caller, upload.sent, lambda: shapes.dumps(shapes.file(keep(caller, upload))), 200
+        )
+    finally:
         await upload.drop()
-        raise
+
+
+def keep(caller: Caller, upload: Upload) -> StoredFile:
+    """An upload that was checked as a file. Raises ValidationFailed, StorageFull."""
+    expires_at = forms.expiry_of(upload.texts)
     assert upload.file is not None
     owner = Owner(caller.company_id, caller.require_brand(), caller.user_id)
     name, purpose = forms.filename_of(upload), upload.texts["purpose"]
-    return await loop.in_thread(upload.file.keep, owner, name, purpose, expires_at)
+    return upload.file.keep(owner, name, purpose, expires_at)
 
 
 def _files(caller: Caller, query: dict[str, str]) -> dict[str, Any]:
@@ -120,7 +121,13 @@ async def all_batches(request: HttpRequest, caller: Caller) -> HttpResponseBase:
         return json_response(await loop.in_thread(listed, caller, request.GET.dict()))
     fields = forms.batch_of(body.json_object(request.body))
     taken = await rates.take(caller, None, 0)
-    response = json_response(shapes.batch(await loop.in_thread(batches.create, caller, fields)))
+    response = await once.answered(
+        request,
+        caller,
+        request.body,
+        lambda: shapes.dumps(shapes.batch(batches.create(caller, fields))),
+        200,
+    )
     return with_headers(response, rates.headers(taken))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ai_batch.api import schemas
 from ai_batch.api.forms import ENGINES
 from ai_openai.api.shapes import nullable
-from megahub.kernel.openapi import operation
+from megahub.kernel.openapi import KEY, operation
 
 JSON = "application/json"
 OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
@@ -90,6 +90,7 @@ ORDER: dict[str, Any] = {
         "engine": nullable({"type": "string", "enum": [*ENGINES, None]}),
         "max_attempts": nullable(whole(1, 10)),
         "backoff_seconds": nullable(whole(0, 3600)),
+        "notify": nullable({"type": "boolean", "description": "Mail its maker at the end."}),
     },
 }
 ORDER_EXAMPLE = {
@@ -117,7 +118,7 @@ UPLOAD = operation(
     operationId="v1_files_upload",
     tags=["v1"],
     description="Upload a file of requests (JSONL, 200 MB at most).",
-    parameters=[BRAND],
+    parameters=[BRAND, KEY],
     requestBody=FORM,
     responses=told("The File object.", schemas.FILE, "415", "507"),
 )
@@ -168,7 +169,7 @@ NEW_BATCH = operation(
     operationId="v1_batches_create",
     tags=["v1"],
     description="Create a batch of an uploaded file; what is wrong in it is told later.",
-    parameters=[BRAND],
+    parameters=[BRAND, KEY],
     requestBody={"required": True, "content": {JSON: {"schema": ORDER, "example": ORDER_EXAMPLE}}},
     responses=told("The Batch object, about to be validated.", schemas.BATCH, "413", "429"),
 )

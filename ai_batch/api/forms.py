@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import Any
 
 from ai_batch.api.uploads import Upload
 from ai_batch.domain.lines import ENDPOINTS
 from ai_batch.domain.refusals import InvalidFileFormat
+from ai_batch.models import Batch
 from megahub.kernel import clock
 from megahub.kernel.errors import ValidationFailed
 
@@ -124,7 +125,7 @@ BATCH_KEYS = (
     "output_expires_after",
     "engine",
 )
-MORE_KEYS = ("max_attempts", "backoff_seconds")
+MORE_KEYS = ("max_attempts", "backoff_seconds", "notify")
 ENGINES = ("auto", "provider", "hub")
 
 
@@ -152,6 +153,10 @@ def batch_of(body: dict[str, Any]) -> dict[str, Any]:
         "engine_asked": engine,
         "output_expires_seconds": None if policy is None else lifetime(policy, "output_expires_after"),
     }
+    if body.get("notify") is not None:
+        if not isinstance(body["notify"], bool):
+            raise wrong_type("notify", "a boolean", body["notify"])
+        found["notify"] = body["notify"]
     for name, low, high in (("max_attempts", 1, 10), ("backoff_seconds", 0, 3600)):
         if body.get(name) is not None:
             found[name] = _number(name, body[name], low, high)
@@ -190,3 +195,37 @@ def offset_of(query: Mapping[str, str]) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise wrong_type("offset", "an integer", text)
     return int(text)
+
+
+FILTERS = ("status", "endpoint", "engine", "created_after", "created_before", "search")
+MAX_SEARCH = 80
+
+
+def filters_of(query: Mapping[str, str]) -> dict[str, Any]:
+    """What a list of batches is narrowed to. Raises ValidationFailed."""
+    found: dict[str, Any] = {}
+    for name, choices in (
+        ("status", Batch.Status.values),
+        ("endpoint", tuple(ENDPOINTS)),
+        ("engine", ENGINES[1:]),
+    ):
+        if name in query:
+            if query[name] not in choices:
+                raise wrong_value(name, query[name], choices)
+            found[name] = query[name]
+    for name in ("created_after", "created_before"):
+        if name in query:
+            found[name] = _moment(name, query[name])
+    if "search" in query:
+        if not 1 <= len(query["search"]) <= MAX_SEARCH or "\x00" in query["search"]:
+            message = "Invalid value for 'search': expected 1 to {most} characters."
+            raise ValidationFailed(message, param="search", words={"most": MAX_SEARCH})
+        found["search"] = query["search"]
+    return found
+
+
+def _moment(name: str, text: str) -> datetime:
+    """Seconds since 1970, as batches tell theirs."""
+    if not text.isdecimal() or len(text) > 11:
+        raise wrong_type(name, "an integer", text)
+    return datetime.fromtimestamp(int(text), UTC)

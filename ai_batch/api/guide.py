@@ -11,10 +11,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from ai_batch import selectors
-from ai_batch.api import forms, guide_documents, orders, shapes
+from ai_batch.api import forms, guide_documents, once, orders, shapes
 from ai_batch.domain import progress, tables
 from ai_batch.models import Batch
-from ai_batch.services import batches
+from ai_batch.services import batches, remote
 from ai_usage.services import rates
 from megahub.kernel import clock, fastlane, loop, money, trail
 from megahub.kernel.requests import json_response, with_headers
@@ -35,6 +35,7 @@ def shape(row: Batch) -> dict[str, Any]:
         **shapes.batch(row),
         "progress": progress_of(row),
         "engine_asked": row.engine_asked,
+        "notify": row.notify,
         "sandbox": row.sandbox,
         "parent_id": row.parent.batch_id if row.parent else None,
         "input_filename": row.input_file.filename if row.input_file else None,
@@ -55,9 +56,9 @@ def progress_of(row: Batch) -> dict[str, Any]:
     )
 
 
-def said(batch: Batch, status: int = 200) -> HttpResponse:
+def said(batch: Batch) -> bytes:
     """``{success, batch}``."""
-    return json_response({"success": True, "batch": shape(batch)}, status)
+    return shapes.dumps({"success": True, "batch": shape(batch)})
 
 
 @guide_documents.CREATE
@@ -67,7 +68,7 @@ async def create(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """``POST /api/batch/create``: of a list, of a file uploaded before, or of one sent along."""
     caller.require_brand()
     taken = await rates.take(caller, None, 0)
-    return with_headers(said(await orders.create(request, caller), 201), rates.headers(taken))
+    return with_headers(await orders.create(request, caller, said), rates.headers(taken))
 
 
 @guide_documents.UPLOAD
@@ -76,8 +77,9 @@ async def create(request: HttpRequest, caller: Caller) -> HttpResponseBase:
 async def upload(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """``POST /api/batch/upload``."""
     caller.require_brand()
-    file = await orders.upload(request, caller)
-    return json_response({"success": True, "file": shapes.file(file)}, 201)
+    return await orders.upload(
+        request, caller, lambda file: shapes.dumps({"success": True, "file": shapes.file(file)})
+    )
 
 
 @guide_documents.LIST
@@ -94,21 +96,18 @@ async def listed(request: HttpRequest, caller: Caller) -> HttpResponseBase:
 
 
 def _by_cursor(caller: Caller, query: dict[str, str]) -> dict[str, Any]:
-    forms.refuse_unknown(query, ("limit", "after"))
+    forms.refuse_unknown(query, ("limit", "after", *forms.FILTERS))
     limit = forms.limit_of(query, 20, 100)
-    found = selectors.page(selectors.batches_of(caller), query.get("after"), limit, "batch_id")
+    rows = selectors.filtered(selectors.batches_of(caller), forms.filters_of(query))
+    found = selectors.page(rows, query.get("after"), limit, "batch_id")
     return shapes.listing(found, limit, shape)
 
 
 def _by_offset(caller: Caller, query: dict[str, str]) -> dict[str, Any]:
-    forms.refuse_unknown(query, ("limit", "offset", "status"))
+    forms.refuse_unknown(query, ("limit", "offset", *forms.FILTERS))
     limit = forms.limit_of(query, 20, 100)
     offset = forms.offset_of(query)
-    rows = selectors.batches_of(caller)
-    if "status" in query:
-        if query["status"] not in Batch.Status.values:
-            raise forms.wrong_value("status", query["status"], Batch.Status.values)
-        rows = rows.filter(status=query["status"])
+    rows = selectors.filtered(selectors.batches_of(caller), forms.filters_of(query))
     page = shapes.listing(list(rows[offset : offset + limit + 1]), limit, shape)
     return {**page, "total": rows.count(), "offset": offset}
 
@@ -156,9 +155,13 @@ async def one(request: HttpRequest, caller: Caller, batch_id: str) -> HttpRespon
     """``GET /api/batch/{id}``; ``refresh`` asks the provider first, where one runs it."""
     query = request.GET.dict()
     forms.refuse_unknown(query, ("refresh",))
-    if query.get("refresh", "true").lower() not in ("true", "false", "1", "0"):
+    refresh = query.get("refresh", "true").lower()
+    if refresh not in ("true", "false", "1", "0"):
         raise forms.wrong_value("refresh", query["refresh"], ("true", "false"))
-    return said(await loop.in_thread(selectors.batch_of, caller, batch_id))
+    batch = await loop.in_thread(selectors.batch_of, caller, batch_id)
+    if refresh in ("true", "1") and await asyncio.to_thread(remote.refresh, batch.pk):
+        batch = await loop.in_thread(selectors.batch_of, caller, batch_id)
+    return json_response(said(batch))
 
 
 @guide_documents.CANCEL
@@ -169,7 +172,7 @@ async def cancel(request: HttpRequest, caller: Caller, batch_id: str) -> HttpRes
     found = await loop.in_thread(
         trail.within, who, "batch.cancel", "ai_batch.batch", batch_id, batches.cancel, caller, batch_id
     )
-    return said(found)
+    return json_response(await loop.in_thread(said, found))
 
 
 @guide_documents.RETRY
@@ -177,8 +180,8 @@ async def cancel(request: HttpRequest, caller: Caller, batch_id: str) -> HttpRes
 async def retry_failed(request: HttpRequest, caller: Caller, batch_id: str) -> HttpResponseBase:
     """``POST /api/batch/{id}/retry_failed``."""
     taken = await rates.take(caller, None, 0)
-    made = await loop.in_thread(batches.retry_failed, caller, batch_id)
-    return with_headers(said(made, 201), rates.headers(taken))
+    made = await once.answered(request, caller, b"", lambda: said(batches.retry_failed(caller, batch_id)))
+    return with_headers(made, rates.headers(taken))
 
 
 @guide_documents.EVENTS

@@ -16,8 +16,9 @@ from ai_batch.api.documents import (
     told,
     whole,
 )
+from ai_batch.domain.lines import ENDPOINTS
 from ai_openai.api.shapes import nullable
-from megahub.kernel.openapi import operation
+from megahub.kernel.openapi import KEY, operation
 
 TAG = ["batch"]
 BATCH = schemas.enveloped(batch=schemas.GUIDE_BATCH)
@@ -71,7 +72,7 @@ CREATE = operation(
     operationId="batch_create",
     tags=TAG,
     description="Create a batch of a list of requests, of an uploaded file, or of a file sent along.",
-    parameters=[BRAND],
+    parameters=[BRAND, KEY],
     requestBody={
         "required": True,
         "content": {
@@ -89,7 +90,7 @@ UPLOAD = operation(
     operationId="batch_upload",
     tags=TAG,
     description="Upload JSONL, CSV or a workbook; a table becomes a file of requests.",
-    parameters=[BRAND],
+    parameters=[BRAND, KEY],
     requestBody={
         "required": True,
         "content": {
@@ -110,6 +111,34 @@ UPLOAD = operation(
     },
     responses=created("`{success, file}`.", schemas.enveloped(file=schemas.FILE), "415", "507"),
 )
+VALIDATE = operation(
+    "POST",
+    operationId="batch_validate",
+    tags=TAG,
+    description=(
+        "What would become of a batch: errors by line (the first 100 and a count), tokens and cost at most,"
+        " what each budget has left. Takes what `create` takes; nothing is kept, held or spent."
+    ),
+    parameters=[BRAND],
+    requestBody={
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {"type": "object", "required": ["endpoint"], "properties": PROPERTIES},
+                "example": EXAMPLE,
+            },
+            "multipart/form-data": {"schema": FORM},
+        },
+    },
+    responses=told(
+        "`{success, valid, fits, total, model, engine, sandbox, errors, estimate, budgets}`.",
+        schemas.enveloped(**schemas.TRIAL),
+        "404",
+        "413",
+        "415",
+        "507",
+    ),
+)
 LIST = operation(
     "GET",
     operationId="batch_list",
@@ -121,7 +150,12 @@ LIST = operation(
         of_query("limit", "How many.", whole(1, 100)),
         of_query("after", "source=api: the batch behind which to go on."),
         of_query("offset", "source=local: how many to skip.", whole(0, 999_999_999)),
-        of_query("status", "source=local: only batches of this status."),
+        of_query("status", "Only batches of this status."),
+        of_query("endpoint", "Only batches of this endpoint.", one_of(*ENDPOINTS)),
+        of_query("engine", "Only batches that this engine runs.", one_of("provider", "hub")),
+        of_query("created_after", "Made at or after (seconds since 1970).", whole(0, 99_999_999_999)),
+        of_query("created_before", "Made before (seconds since 1970).", whole(0, 99_999_999_999)),
+        of_query("search", "A part of the id or of the file's name."),
     ],
     responses=told(
         "`{success, object, data, first_id, last_id, has_more}`; by offset also `total` and `offset`.",
@@ -169,7 +203,7 @@ RETRY = operation(
     operationId="batch_retry_failed",
     tags=TAG,
     description="A new batch of the lines that did not succeed, linked to this one.",
-    parameters=[BRAND, of_path("batch_id")],
+    parameters=[BRAND, KEY, of_path("batch_id")],
     responses=created("`{success, batch}` of the new batch.", BATCH, "404", "409", "429", "507"),
 )
 EVENTS = operation(

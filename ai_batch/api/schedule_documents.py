@@ -7,7 +7,7 @@ from typing import Any
 from ai_batch.api import schemas
 from ai_batch.api.documents import BRAND, JSON, of_path, told
 from ai_batch.api.guide_documents import PROPERTIES, REQUEST, TAG, created
-from megahub.kernel.openapi import operation
+from megahub.kernel.openapi import KEY, operation
 
 SCHEDULE = schemas.enveloped(schedule=schemas.SCHEDULE)
 PATH = [BRAND, of_path("schedule_id")]
@@ -40,7 +40,7 @@ CREATE = operation(
     operationId="batch_schedules_create",
     tags=TAG,
     description="A batch that comes again; `{{date}}` and its like in the requests are the day's.",
-    parameters=[BRAND],
+    parameters=[BRAND, KEY],
     requestBody={"required": True, "content": {JSON: {"schema": NEW, "example": EXAMPLE}}},
     responses=created("`{success, schedule}`.", SCHEDULE, "404", "413", "507"),
 )

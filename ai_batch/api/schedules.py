@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 
 from ai_batch import selectors
-from ai_batch.api import forms, guide, schedule_documents, shapes
+from ai_batch.api import forms, guide, once, schedule_documents, shapes
 from ai_batch.domain import recurring as rules
 from ai_batch.domain.lines import MAX_REQUESTS
 from ai_batch.models import BatchSchedule
@@ -53,8 +53,12 @@ async def all_schedules(request: HttpRequest, caller: Caller) -> HttpResponseBas
         rows = await loop.in_thread(lambda: list(selectors.schedules_of(caller)))
         return json_response({"success": True, "object": "list", "data": [shape(row) for row in rows]})
     who = trail.origin_of(request, caller)
-    made = await loop.in_thread(_create, caller, body.json_object(request.body), who)
-    return json_response({"success": True, "schedule": shape(made)}, 201)
+    asked = body.json_object(request.body)
+
+    def make() -> bytes:
+        return shapes.dumps({"success": True, "schedule": shape(_create(caller, asked, who))})
+
+    return await once.answered(request, caller, request.body, make)
 
 
 def _create(caller: Caller, asked: dict[str, Any], who: trail.Origin) -> BatchSchedule:

@@ -7,6 +7,8 @@ from ai_batch.models import Batch
 from ai_openai.api.shapes import NUMBER, TEXT, WHOLE, YES_NO, Schema, array, nullable, opened, record
 
 TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
+#: USD are decimal strings, tokens and jobs whole numbers.
+TEXT_OR_WHOLE: Schema = {"type": ["string", "integer"]}
 MAYBE_TEXT, MAYBE_WHOLE = nullable(TEXT), nullable(WHOLE)
 DELETED = record({"id": TEXT, "object": TEXT, "deleted": YES_NO})
 FILE = record(
@@ -67,6 +69,7 @@ GUIDE_FIELDS: dict[str, Schema] = {
     **BATCH_FIELDS,
     "progress": PROGRESS,
     "engine_asked": TEXT,
+    "notify": YES_NO,
     "sandbox": YES_NO,
     "parent_id": MAYBE_TEXT,
     "input_filename": MAYBE_TEXT,
@@ -100,6 +103,36 @@ STATISTICS = record(
         "total_cost": MAYBE_TEXT,
     }
 )
+TRIAL: dict[str, Schema] = {
+    "valid": YES_NO,
+    "fits": nullable(YES_NO),
+    "total": WHOLE,
+    "model": MAYBE_TEXT,
+    "engine": MAYBE_TEXT,
+    "sandbox": nullable(YES_NO),
+    "errors": ERRORS,
+    "estimate": nullable(
+        record(
+            {
+                "input_tokens": WHOLE,
+                "most_tokens": WHOLE,
+                "most_cost_usd": MAYBE_TEXT,
+                "most_cost_without_batch_usd": MAYBE_TEXT,
+                "held_usd": TEXT,
+            }
+        )
+    ),
+    "budgets": array(
+        record(
+            {
+                **dict.fromkeys(("scope", "period", "unit"), TEXT),
+                "scope_value": MAYBE_TEXT,
+                **dict.fromkeys(("is_hard", "fits"), YES_NO),
+                **dict.fromkeys(("limit", "spent", "reserved", "remaining", "requested"), TEXT_OR_WHOLE),
+            }
+        )
+    ),
+}
 SUCCESS: Schema = {"type": "boolean", "enum": [True]}
 
 

@@ -29,6 +29,12 @@ class Upload:
     filename: str = ""
     file: Incoming | None = None
 
+    @property
+    def sent(self) -> bytes:
+        """What stands for the form where it is compared with another one."""
+        digest = self.file.digest if self.file is not None else ""
+        return repr((sorted(self.texts.items()), self.filename, digest)).encode()
+
     async def drop(self) -> None:
         """Leave nothing of it."""
         if self.file is not None:

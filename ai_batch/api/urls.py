@@ -1,6 +1,7 @@
 from django.urls import URLPattern, URLResolver, path
+from django.views.generic import RedirectView
 
-from ai_batch.api import compatible, guide, results, schedules
+from ai_batch.api import compatible, console, guide, policies, results, schedules, trials
 
 fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/files", compatible.all_files, name="v1-files"),
@@ -11,9 +12,11 @@ fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/batches/<str:batch_id>/cancel", compatible.cancel_batch, name="v1-batch-cancel"),
     path("api/batch/create", guide.create, name="batch-create"),
     path("api/batch/upload", guide.upload, name="batch-upload"),
+    path("api/batch/validate", trials.validate, name="batch-validate"),
     path("api/batch/list", guide.listed, name="batch-list"),
     path("api/batch/stats", guide.stats, name="batch-stats"),
     path("api/batch/template", guide.template, name="batch-template"),
+    path("api/batch/policy", policies.policy, name="batch-policy"),
     path("api/batch/schedules", schedules.all_schedules, name="batch-schedules"),
     path("api/batch/schedules/<str:schedule_id>", schedules.one, name="batch-schedule"),
     path("api/batch/schedules/<str:schedule_id>/history", schedules.history, name="batch-schedule-history"),
@@ -23,4 +26,8 @@ fast_urlpatterns: list[URLPattern | URLResolver] = [
     path("api/batch/<str:batch_id>/events", guide.events, name="batch-events"),
     path("api/batch/<str:batch_id>/results", results.results_of, name="batch-results"),
 ]
-urlpatterns: list[URLPattern | URLResolver] = [*fast_urlpatterns]
+#: For people.
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("console/batches/", console.page, name="console-batches"),
+    path("batch-api.html", RedirectView.as_view(pattern_name="console-batches"), name="console-guide"),
+]

@@ -9,8 +9,11 @@ from megahub.kernel.errors import ModelNotSupportedHere
 WITH_BATCHES = frozenset(("openai",))
 
 
-def choose(asked: str, spec: ModelSpec, endpoint: str) -> str:
-    """``provider`` or ``hub``. Raises ModelNotSupportedHere when the provider was asked for and cannot."""
+def choose(asked: str, spec: ModelSpec, endpoint: str, policy: str = "auto") -> str:
+    """``provider`` or ``hub``. Raises ModelNotSupportedHere when the provider was asked for and cannot.
+
+    A company's ``policy`` holds for batches that ask for none; it is a wish where the provider cannot.
+    """
     able = spec.provider in WITH_BATCHES and spec.batch_eligible
     if asked == "provider" and not able:
         message = "{provider} has no batch API for {model}; choose the engine 'hub' or 'auto'."
@@ -18,5 +21,5 @@ def choose(asked: str, spec: ModelSpec, endpoint: str) -> str:
             message, param="model", model=spec.id, words={"provider": spec.provider}, endpoint=endpoint
         )
     if asked == "auto":
-        return "provider" if able else "hub"
+        return "provider" if able and policy != "hub" else "hub"
     return asked

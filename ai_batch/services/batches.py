@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from ai_batch import selectors
 from ai_batch.domain.refusals import NoSuchFile, NotCancellable, NotOver
@@ -14,14 +16,16 @@ from ai_batch.models import Batch, StoredFile
 from ai_batch.services import making
 from ai_batch.services.files import Owner
 from ai_batch.services.reserving import RING_AGAIN
-from megahub.kernel import clock, queue
+from megahub.kernel import clock, queue, trail
+from megahub.tenancy.models import Company
 from megahub.tenancy.selectors import Caller
 
 
 def create(caller: Caller, fields: dict[str, Any], file: StoredFile | None = None) -> Batch:
     """A new batch, about to be validated. What is wrong with its file is told by its status later."""
     fields = dict(fields)
-    asked = fields.pop("input_file_id", None) if file is None else file.file_id
+    asked = fields.pop("input_file_id", "")
+    asked = asked if file is None else file.file_id
     with suppress(NoSuchFile):
         file = file or selectors.file_of(caller, asked)
     now = clock.now()
@@ -37,7 +41,7 @@ def create(caller: Caller, fields: dict[str, Any], file: StoredFile | None = Non
         ring_at=now + RING_AGAIN,
         **{"max_attempts": settings.HUB_BATCH_MAX_ATTEMPTS, **fields},
     )
-    queue.ring("ai_batch.validate", batch.pk, queue="normal")
+    transaction.on_commit(partial(ring_for, batch))
     return batch
 
 
@@ -56,6 +60,14 @@ def cancel(caller: Caller, batch_id: str) -> Batch:
     if batch.status not in ("cancelling", "cancelled"):
         raise NotCancellable(words={"current_status": batch.status})
     return batch
+
+
+def set_policy(company_id: int, engine: str, who: trail.Origin) -> None:
+    """Change which engine runs a company's batches that ask for none."""
+    company = Company.objects.get(pk=company_id)
+    with trail.change(who, "batch_policy.change", company, company_id=company_id):
+        company.batch_engine = engine
+        company.save(update_fields=["batch_engine"])
 
 
 def owner_of(caller: Caller) -> Owner:
@@ -77,6 +89,7 @@ def retry_failed(caller: Caller, batch_id: str) -> Batch:
         "engine_asked": batch.engine_asked,
         "max_attempts": batch.max_attempts,
         "backoff_seconds": batch.backoff_seconds,
+        "notify": batch.notify,
         "parent": batch,
     }
     return create(caller, fields, file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from ai_batch.domain import results
 from ai_batch.domain.lines import ENDPOINTS
 from ai_batch.models import Batch, Line
 from ai_batch.services import leases
+from ai_batch.services.claim import GIVE_BACK_LINES, Back
 from ai_batch.services.running import Work
 from ai_batch.services.settle import SETTLE_LINES, LineEnd
 from ai_core.services.sessions import PROCESS
@@ -24,6 +26,8 @@ from megahub.kernel import body as bodies
 from megahub.kernel import clock, journal, loop
 
 AT_ONCE = 200
+#: What the provider answers when it could not serve a line for now.
+FOR_NOW = frozenset((408, 409, 429, *range(500, 600)))
 
 
 async def fetch(batch: Batch, terms: Terms, pieces: AsyncIterator[bytes]) -> None:
@@ -53,14 +57,28 @@ async def _settle(work: Work, terms: Terms, raws: list[bytes]) -> None:
             told[found["custom_id"]] = found
     known = PROCESS.session_id
     session_id = await loop.in_thread(PROCESS.begin) if known is None else known
-    lines = await loop.in_thread(_taken, work.running.pk, list(told), session_id)
-    ends = [_end(work, terms, line, told[line.custom_id]) for line in lines]
-    await asyncio.gather(*(journal.write(SETTLE_LINES, end) for end in ends))
+    lines = await loop.in_thread(_taken, work.running.pk, work.round, list(told), session_id)
+    again = {line.pk: at for line in lines if (at := _again_at(work, line, told[line.custom_id]))}
+    ends = [_end(work, terms, line, told[line.custom_id]) for line in lines if line.pk not in again]
+    backs = [Back(line.pk, line.attempt_no, again[line.pk]) for line in lines if line.pk in again]
+    await asyncio.gather(
+        *(journal.write(SETTLE_LINES, end) for end in ends),
+        *(journal.write(GIVE_BACK_LINES, back) for back in backs),
+    )
 
 
-def _taken(batch_pk: int, custom_ids: list[str], session_id: int) -> list[Line]:
-    """The lines of these names that have not been settled yet, now this process's to settle."""
-    rows = Line.objects.filter(batch_id=batch_pk, custom_id__in=custom_ids)
+def _again_at(work: Work, line: Line, told: dict[str, Any]) -> datetime | None:
+    """When a line that the provider could not serve for now is handed over again; None when it is not."""
+    response = told.get("response")
+    status = int(response.get("status_code") or 0) if isinstance(response, dict) else 0
+    if status not in FOR_NOW or work.is_stopped or line.tries + 1 >= work.max_attempts:
+        return None
+    return clock.now() + timedelta(seconds=work.backoff_seconds * 2 ** min(line.tries, 10))
+
+
+def _taken(batch_pk: int, round_no: int, custom_ids: list[str], session_id: int) -> list[Line]:
+    """The lines of these names and of this round that have not been settled yet, now this process's."""
+    rows = Line.objects.filter(batch_id=batch_pk, custom_id__in=custom_ids, tries=round_no)
     rows.filter(status="pending").update(
         status="running", attempt_no=F("attempt_no") + 1, session_id=session_id
     )

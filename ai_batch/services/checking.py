@@ -45,8 +45,9 @@ def _mark(body: dict[str, Any]) -> bytes:
 class Checker:
     """Checks the requests of one batch; what is known of the model is looked up once."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, policy: str) -> None:
         self.batch = batch
+        self.policy = policy
         self.endpoint = ENDPOINTS[batch.endpoint]
         self.terms: Terms | None = None
         self.spec: ModelSpec | None = None
@@ -101,7 +102,7 @@ class Checker:
         spec = spec_for(terms.spec, self.endpoint, loading.responses_rules())
         if spec is None:
             raise ModelNotSupportedHere(param="model", model=model, endpoint=self.batch.endpoint)
-        self.engine = engines.choose(self.batch.engine_asked, terms.spec, self.batch.endpoint)
+        self.engine = engines.choose(self.batch.engine_asked, terms.spec, self.batch.endpoint, self.policy)
         self._estimator = Estimator(
             spec, terms.price, terms.rate, priced=terms.priced, batch=self.engine == "provider"
         )

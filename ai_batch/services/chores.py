@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
+from django.db.models import Q
+
 from ai_batch.domain import results
 from ai_batch.models import Batch, Line
-from ai_batch.services import ending
+from ai_batch.services import ending, line_spool, telling
 from ai_batch.services.claim import GIVE_BACK_LINES, Back
 from ai_batch.services.running import Work
 from ai_batch.services.settle import SETTLE_LINES, LineEnd
@@ -22,19 +24,32 @@ log = logging.getLogger(__name__)
 
 RING_AGAIN = timedelta(seconds=10)
 TAKE_BACK_AT_ONCE = 1000
+#: A batch that failed before it began is looked at for so long; its mail is written once.
+MAILED_WITHIN = timedelta(hours=1)
 UNENDED = ("validating", "in_progress", "finalizing", "cancelling")
 
 
 def tend() -> int:
     """Look after every batch that has not ended; how many."""
+    line_spool.replay()
     rows = Batch.objects.unscoped().filter(status__in=UNENDED).order_by("created_at")
     batches = list(rows)
+    mail_failures()
     for batch in batches:
         try:
             tend_one(batch)
         except HubError:
             log.exception("batch %s could not be looked after", batch.batch_id)
     return len(batches)
+
+
+def mail_failures() -> None:
+    """Write the mails of batches that never began: the journal, which ends those, writes none."""
+    lately = Q(failed_at__gte=clock.now() - MAILED_WITHIN) | Q(
+        cancelled_at__gte=clock.now() - MAILED_WITHIN
+    )
+    for batch in Batch.objects.unscoped().filter(lately, notify=True, in_progress_at=None):
+        telling.mail(batch)
 
 
 def tend_one(batch: Batch) -> None:
@@ -49,6 +64,7 @@ def tend_one(batch: Batch) -> None:
         stop(batch.pk)
     if batch.in_progress_at is not None:
         take_back(batch)
+        telling.progress(batch)
     if batch.lease_until is not None and batch.lease_until > now:
         return
     if batch.ring_at is None or batch.ring_at > now:

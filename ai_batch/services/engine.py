@@ -20,7 +20,7 @@ from django.db.models import Exists, OuterRef
 
 from ai_batch.domain import grouping
 from ai_batch.models import Batch, Line
-from ai_batch.services import running
+from ai_batch.services import line_spool, running
 from ai_batch.services.claim import TAKE_LINES, Take, Taken
 from ai_batch.services.running import Run, Work
 from ai_batch.services.settle import SETTLE_LINES, LineEnd
@@ -218,8 +218,10 @@ class Engine:
         self._tell(work, through)
 
     async def _settle(self, work: Work, ended: LineEnd) -> None:
+        mark = line_spool.keep(ended) if ended.usage is not None else None
         try:
             through = await journal.write(SETTLE_LINES, ended)
+            line_spool.done(mark)
         finally:
             self._settled()
         self._tell(work, through)

@@ -88,6 +88,11 @@ class Incoming:
             self.drop()
         return row
 
+    @property
+    def digest(self) -> str:
+        """The hash of what was written so far."""
+        return self._hash.hexdigest()
+
     def close(self) -> None:
         """It is whole; whoever closes it removes it."""
         self._file.close()

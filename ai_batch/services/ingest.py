@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from ai_batch import selectors
 from ai_batch.domain.lines import (
     MAX_REQUESTS,
     Inspection,
@@ -153,7 +154,7 @@ class Reading:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.inspection = Inspection(batch.endpoint)
-        self.checker = Checker(batch)
+        self.checker = Checker(batch, selectors.policy_of(batch.company_id))
         self._written = batch.checkpoint_line
         self._requests = 0
         self._rows: list[dict[str, Any]] = []

@@ -40,6 +40,20 @@ def of_lines(owner: Owner, filename: str, lines: Iterable[bytes]) -> StoredFile:
         raise
 
 
+def of_blocks(owner: Owner, filename: str, blocks: Iterable[bytes]) -> StoredFile:
+    """A file as it is. Raises FileTooLarge, StorageFull."""
+    incoming = Incoming()
+    try:
+        for block in blocks:
+            incoming.write(block)
+            if incoming.bytes > MAX_FILE_BYTES:
+                raise FileTooLarge(param="file")
+        return incoming.keep(owner, filename, "batch", clock.now() + KEPT)
+    except BaseException:
+        incoming.drop()
+        raise
+
+
 def of_requests(requests: list[Any]) -> Iterator[bytes]:
     """A list of requests as JSONL."""
     return (orjson.dumps(each, option=orjson.OPT_APPEND_NEWLINE) for each in requests)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from django.db.models import F
+from django.db.models import F, Max, Q
 
 from ai_batch.domain.lines import ENDPOINTS, Place, Problem, request_of
 from ai_batch.models import Batch
@@ -36,6 +36,8 @@ OVER = frozenset(("completed", "failed", "expired", "cancelled"))
 #: A failure is tried again so often, at growing pauses, before the batch is given up.
 MAX_FAILURES = 20
 FIRST_PAUSE_SECONDS = 2.0
+#: A caller who asks for a fresh look is the first to get one for so long.
+REFRESH_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 300.0
 
 
@@ -52,6 +54,38 @@ def advance(batch_pk: int) -> bool:
     finally:
         leases.release(batch_pk)
     return True
+
+
+def refresh(batch_pk: int) -> bool:
+    """Ask the provider now how far its batch is, at most every REFRESH_SECONDS; whether it was asked.
+
+    What has ended there is brought home by a worker, whose bell is rung.
+    """
+    now = clock.now()
+    rested = Q(poll_at=None) | Q(poll_at__lte=now - timedelta(seconds=REFRESH_SECONDS))
+    rows = Batch.objects.unscoped().filter(
+        rested, pk=batch_pk, engine="provider", status__in=("in_progress", "cancelling")
+    )
+    if not rows.exclude(provider_batch_id="").update(poll_at=now):
+        return False
+    batch: Batch = Batch.objects.unscoped().get(pk=batch_pk)
+    try:
+        status = loop.run(_looked_at(batch))
+    except HubError as error:
+        log.info("batch %s could not be refreshed: %s", batch.batch_id, error.code)
+        return False
+    Batch.objects.unscoped().filter(pk=batch_pk).update(provider_status=status)
+    if status in OVER:
+        queue.ring("ai_batch.remote", batch_pk, queue="normal")
+    return True
+
+
+async def _looked_at(batch: Batch) -> str:
+    terms = await providers.terms(batch.company_id, batch.model)
+    if terms.is_sandbox != batch.sandbox:
+        raise CredentialsChanged
+    told = await wire.get(terms.accesses[0], batch.provider_batch_id)
+    return str(told.get("status"))
 
 
 async def _advance(batch: Batch) -> None:
@@ -79,14 +113,14 @@ async def _handed_over(batch: Batch, terms: Terms, access: Access) -> dict[str, 
     if not batch.provider_file_id:
         path = await asyncio.to_thread(_as_sent, batch, terms)
         try:
-            file_id = await wire.upload(access, path, f"{batch.batch_id}.jsonl")
+            file_id = await wire.upload(access, path, f"{_name(batch)}.jsonl")
         finally:
             await asyncio.to_thread(path.unlink)
         await _write(batch, provider_file_id=file_id)
-    told = await wire.made_before(access, batch.batch_id) if batch.provider_status == "creating" else None
+    told = await wire.made_before(access, _name(batch)) if batch.provider_status == "creating" else None
     if told is None:
         await _write(batch, provider_status="creating")
-        told = await wire.create(access, batch.provider_file_id, batch.endpoint, batch.batch_id)
+        told = await wire.create(access, batch.provider_file_id, batch.endpoint, _name(batch))
     await _write(batch, provider_batch_id=str(told.get("id")))
     return told
 
@@ -99,7 +133,8 @@ def _as_sent(batch: Batch, terms: Terms) -> Path:
     incoming = files.Incoming()
     try:
         with files.open_content(batch.input_file) as content:
-            for line in batch.lines.order_by("line_no").iterator(chunk_size=1000):
+            wanted = batch.lines.filter(tries=batch.provider_round).order_by("line_no")
+            for line in wanted.iterator(chunk_size=1000):
                 content.seek(line.offset)
                 request = request_of(
                     Place(line.line_no, line.offset, content.read(line.length)), batch.endpoint
@@ -126,8 +161,37 @@ async def _bring_home(batch: Batch, terms: Terms, access: Access, told: dict[str
     if status == "failed":
         found = (told.get("errors") or {}).get("data") or []
         await _write(batch, errors=found[:100], error_count=len(found))
+    if status == "completed" and not batch.stop and await loop.in_thread(_again, batch):
+        return
     why = {"completed": "lost", "failed": "failed"}.get(status, status)
     await _stop(batch, why)
+
+
+def _name(batch: Batch) -> str:
+    """How the provider knows what was handed over: each round has a name of its own."""
+    return f"{batch.batch_id}-{batch.provider_round}" if batch.provider_round else batch.batch_id
+
+
+def _again(batch: Batch) -> bool:
+    """Hand the lines that were given back to the provider once more; False when there are none."""
+    earlier, later = batch.provider_round, batch.provider_round + 1
+    pending = batch.lines.filter(status="pending")
+    if not pending.filter(tries=later).exists():
+        return False
+    pending.filter(tries=earlier).update(tries=later)  # in none of its files: not run
+    due = pending.filter(tries=later).aggregate(due=Max("run_at"))["due"]
+    return bool(
+        Batch.objects.unscoped()
+        .filter(pk=batch.pk, provider_round=earlier, status="in_progress")
+        .update(
+            provider_round=later,
+            provider_file_id="",
+            provider_batch_id="",
+            provider_status="",
+            polls=0,
+            ring_at=due or clock.now(),
+        )
+    )
 
 
 async def _stop(batch: Batch, why: str) -> None:

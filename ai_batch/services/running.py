@@ -47,6 +47,8 @@ class Work:
     file: Any
     max_attempts: int
     backoff_seconds: int
+    round: int = 0
+    is_stopped: bool = False
 
     @classmethod
     def of(cls, batch: Batch) -> Work:
@@ -67,6 +69,8 @@ class Work:
             batch.input_file,
             batch.max_attempts,
             batch.backoff_seconds,
+            batch.provider_round,
+            bool(batch.stop),
         )
 
 

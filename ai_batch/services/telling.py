@@ -5,10 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+from django.db import transaction
+
 from ai_batch.models import Batch
 from megahub.delivery.domain import events
-from megahub.delivery.services import outbox
+from megahub.delivery.services import mails, outbox
 from megahub.kernel import clock, money
+from megahub.tenancy.selectors import email_of
+
+#: A running batch is told of at most once per so many percent.
+STEP_PERCENT = 10
 
 OF_STATUS = {
     "completed": events.BATCH_COMPLETED,
@@ -43,8 +50,48 @@ def row(
 
 
 def ended(batch: Batch) -> None:
-    """Write a batch's end in Django's open transaction, when some endpoint wants it."""
+    """Write a batch's end in Django's open transaction: for endpoints that want it, and for its maker."""
     outbox.tell(batch.company_id, OF_STATUS[batch.status], told(batch))
+    mail(batch)
+
+
+def mail(batch: Batch) -> None:
+    """Write the mail of a batch's end, once, if its maker asked for it and has an address."""
+    to = email_of(batch.created_by_id) if batch.notify else ""
+    if not to:
+        return
+    name = (batch.metadata or {}).get("name") or batch.batch_id
+    subject = f"[MEGAHUB] Batch {name}: {batch.status}"
+    mails.write(batch.company_id, f"batch:{batch.pk}", [to], subject, _letter(batch, name))
+
+
+def _letter(batch: Batch, name: str) -> str:
+    """What the mail says: figures, where the results are, the first of its errors."""
+    lines = [
+        f"Your batch {name} ({batch.batch_id}) has ended: {batch.status}.",
+        "",
+        f"Requests: {batch.total}, of which {batch.completed} succeeded and {batch.failed} did not.",
+        f"Tokens: {batch.input_tokens + batch.output_tokens}. Cost: {money.show(batch.cost_nano_usd)} USD.",
+    ]
+    lines += [f"Error: {each['message']}" for each in batch.errors[:1]]
+    return "\n".join([*lines, "", f"Results: {settings.HUB_PUBLIC_URL}/console/batches/", ""])
+
+
+def progress(batch: Batch) -> bool:
+    """Tell how far a running batch has come, at most once every STEP_PERCENT; whether it was told.
+
+    Beat asks, so that a fast batch is not told more often than beat looks.
+    """
+    percent = 100 * (batch.completed + batch.failed) // batch.total if batch.total else 0
+    step = percent - percent % STEP_PERCENT
+    if step <= batch.told_percent or percent >= 100:
+        return False
+    rows = Batch.objects.unscoped().filter(pk=batch.pk, told_percent=batch.told_percent)
+    with transaction.atomic():
+        if not rows.update(told_percent=step):
+            return False
+        outbox.tell(batch.company_id, events.BATCH_PROGRESS, {**told(batch), "percent": percent})
+    return True
 
 
 def told(batch: Batch) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
 import orjson
 
+from ai_core.services import moderating
 from ai_core.services.job import Job
 from ai_guard.domain import keeping, rules
-from ai_guard.domain.refusals import ContentBlocked
+from ai_guard.domain.refusals import ContentBlocked, ContentUnchecked
 from ai_guard.services import findings
 from megahub.kernel import clock, loop
 from megahub.kernel.errors import HubError
+
+log = logging.getLogger(__name__)
 
 #: A job for later is asked for its answer after it has run: so long it is there, whatever is kept.
 FETCHED_WITHIN = timedelta(hours=1)
@@ -20,24 +24,35 @@ FETCHED_WITHIN = timedelta(hours=1)
 
 async def check_input(job: Job) -> None:
     """Look at a request before it is accepted. Raises ContentBlocked: then nothing was written or paid."""
-    if not job.policy.words:
+    if not job.policy.looks:
         return
-    hits = _hits(job, job.call.params)
+    hits = await _hits(job, "input", job.call.params)
     if hits:
         await _found(job, "input", hits)
 
 
 async def check_output(job: Job) -> None:
     """Look at an answer before it is told. Raises ContentBlocked; what it used is paid for."""
-    if not job.policy.words or job.completion is None:
+    if not job.policy.looks or job.completion is None:
         return
-    hits = _hits(job, job.completion.body)
+    hits = await _hits(job, "output", job.completion.body)
     if hits:
         await _found(job, "output", hits)
 
 
-def _hits(job: Job, value: Any) -> int:
-    return len(rules.hits(job.policy.words, rules.texts(value)))
+async def _hits(job: Job, direction: str, value: Any) -> int:
+    """How many of the company's words stand there, else how many categories the provider flags."""
+    text = rules.texts(value)
+    found = len(rules.hits(job.policy.words, text))
+    if found or not job.policy.moderation or not text.strip():
+        return found
+    try:
+        return len(await moderating.categories(job.company_id, text, f"{job.job_ref}-{direction}"))
+    except (HubError, TimeoutError) as error:
+        if job.policy.content_filter == "block":
+            raise ContentUnchecked from error
+        log.warning("moderation of %s was not answered: %s", direction, type(error).__name__)
+        return 0
 
 
 async def _found(job: Job, direction: str, hits: int) -> None:

@@ -135,7 +135,7 @@ def unpack(content: bytes) -> Settlement:
     if facts["forget_at"] is not None:
         facts["forget_at"] = datetime.fromisoformat(facts["forget_at"])
     facts["usage"] = Usage(**facts["usage"]) if facts["usage"] else None
-    facts["cost"] = _cost(facts["cost"]) if facts["cost"] else None
+    facts["cost"] = cost_of(facts["cost"]) if facts["cost"] else None
     return Settlement(**{**facts, "wanted": frozenset()})
 
 
@@ -145,7 +145,8 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _cost(facts: dict[str, Any]) -> Cost:
+def cost_of(facts: dict[str, Any]) -> Cost:
+    """A cost as ``pack`` writes it."""
     rate = facts["rate"]
     told = Rate(rate["currency"], Decimal(rate["usd"]), date.fromisoformat(rate["day"]))
     since = date.fromisoformat(facts["price_since"])

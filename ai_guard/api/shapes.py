@@ -28,6 +28,9 @@ class PolicyShape(Strict):
     words = serializers.ListField(
         child=Word(max_length=rules.MAX_LENGTH), max_length=rules.MAX_WORDS, required=False
     )
+    moderation = serializers.BooleanField(
+        required=False, help_text="The provider's moderation looks at texts, too, through your own key."
+    )
 
 
 class Counted(serializers.Serializer[Any]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from megahub.kernel.errors import BadRequest, Conflict
+from megahub.kernel.errors import BadRequest, Conflict, ServerError
 
 
 class ContentBlocked(BadRequest):
@@ -10,6 +10,14 @@ class ContentBlocked(BadRequest):
 
     code = "CONTENT_BLOCKED"
     message = "Your company's content rules do not allow this {direction}."
+
+
+class ContentUnchecked(ServerError):
+    """The provider's moderation did not answer; where texts are blocked, none passes unseen."""
+
+    status = 503
+    code = "CONTENT_UNCHECKED"
+    message = "Your company's content rules ask the provider's moderation, which does not answer now."
 
 
 class AnswerNotKept(Conflict):

@@ -17,16 +17,22 @@ TTL_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What of a policy a running job needs: ``words`` are folded, none while the filter is off."""
+    """What of a policy a running job needs: ``words`` are folded; all that looks is off with the filter."""
 
     keep: str = "all"
     content_filter: str = "off"
     words: tuple[str, ...] = ()
+    moderation: bool = False
+
+    @property
+    def looks(self) -> bool:
+        """Whether texts are looked at."""
+        return bool(self.words) or self.moderation
 
     @property
     def holds_back(self) -> bool:
         """Whether an answer is told only after it was checked."""
-        return self.content_filter == "block" and bool(self.words)
+        return self.content_filter == "block" and self.looks
 
 
 NOTHING = Policy()
@@ -55,7 +61,10 @@ def _load(company_id: int) -> Policy:
     if row is None:
         return NOTHING
     off = row.content_filter == GuardPolicy.Filter.OFF
-    return Policy(row.prompts, row.content_filter, () if off else tuple(map(rules.folded, row.words)))
+    if off:
+        return Policy(row.prompts, row.content_filter)
+    words = tuple(map(rules.folded, row.words))
+    return Policy(row.prompts, row.content_filter, words, row.moderation)
 
 
 _policies: ShortLived[int, Policy] = ShortLived(_load, TTL_SECONDS)

@@ -186,7 +186,10 @@ class Estimator:
 
     def of(self, params: dict[str, Any]) -> Estimate:
         """The most that a cleaned request may cost."""
-        incoming, outgoing = input_bound(self._spec, params), output_bound(self._spec, params)
+        return self.at(input_bound(self._spec, params), output_bound(self._spec, params))
+
+    def at(self, incoming: int, outgoing: int) -> Estimate:
+        """The most that so many tokens may cost."""
         each = self._flat or _dearest(rates_for(self._price, incoming, batch=self._batch))
         most = each[0] * incoming + each[1] * outgoing
         return Estimate(_usd_ceiling(most, self._rate), incoming, outgoing, self._priced)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -94,14 +94,8 @@ class LedgerEntry(CompanyOwned):
         indexes = [
             models.Index(fields=["company", "created_at"], name="ledger_by_company"),
             models.Index(fields=["company", "model", "-created_at", "-id"], name="ledger_by_model"),
-            models.Index(
-                F("company"),
-                F("cost_nano_usd").desc(nulls_last=True),
-                F("id").desc(),
-                condition=Q(cost_nano_usd__isnull=False),
-                name="ledger_by_amount",
-            ),
-            # The other half of the view of usage: what has no cost of its own.
+            # Lists by cost go by ledger_by_amount (migration 0014). This is the other half of the view of
+            # usage: what has no cost of its own.
             models.Index(
                 fields=["company", "-created_at", "-id"],
                 condition=Q(cost_nano_usd=None),

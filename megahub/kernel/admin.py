@@ -74,7 +74,8 @@ class HubAdmin(ModelAdmin):
                 asked.add_error(None, gettext(ASKED))
             return cleaned
 
-        return type(form.__name__, (form,), {"clean": clean})
+        kept: Any = type(form.__name__, (form,), {"clean": clean})
+        return kept
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """Nothing is deleted without a reason."""

@@ -26,6 +26,7 @@ FIELDS: dict[str, Any] = {
     "attempt": _("attempts"),
     "attempt_no": _("attempt"),
     "base_url": _("address"),
+    "batch_engine": _("engine of batches"),
     "batch_id": _("batch"),
     "beat_at": _("last sign of life"),
     "body": _("body"),

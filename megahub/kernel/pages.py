@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -20,7 +21,7 @@ NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 PAGE = (
     "default-src 'none'; script-src 'self' 'nonce-{nonce}'{script}; style-src 'self' {style};"
     " img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    " form-action 'self'{forms}; base-uri 'none'; frame-ancestors 'none'"
 )
 PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 HEADERS = {
@@ -65,19 +66,18 @@ def policy(request: HttpRequest, response: HttpResponse) -> str:
     """The Content-Security-Policy of an answer."""
     if not response.get("Content-Type", "").startswith("text/html"):
         return NO_PAGE
-    nonce = nonce_of(request)
+    nonce, forms = nonce_of(request), settings.HUB_OIDC_ORIGIN and f" {settings.HUB_OIDC_ORIGIN}"
     if request.path.startswith(reverse("admin:index")):
-        return PAGE.format(nonce=nonce, script=" 'unsafe-eval'", style="'unsafe-inline'")
-    return PAGE.format(nonce=nonce, script="", style=f"'nonce-{nonce}'")
+        return PAGE.format(nonce=nonce, script=" 'unsafe-eval'", style="'unsafe-inline'", forms=forms)
+    return PAGE.format(nonce=nonce, script="", style=f"'nonce-{nonce}'", forms=forms)
 
 
 def nonce_of(request: HttpRequest) -> str:
     """The request's own nonce, made when first asked for."""
-    plain: Any = getattr(request, "_request", request)  # of DRF's, the one that everybody shares
-    found: str | None = getattr(plain, "hub_nonce", None)
+    shared: Any = getattr(request, "_request", request)  # of DRF's, the one that everybody has
+    found: str | None = getattr(shared, "hub_nonce", None)
     if found is None:
-        found = secrets.token_urlsafe(16)
-        plain.hub_nonce = found
+        found = shared.hub_nonce = secrets.token_urlsafe(16)
     return found
 
 

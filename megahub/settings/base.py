@@ -15,6 +15,8 @@ import dj_database_url
 from megahub.settings import env
 from megahub.settings.reliability import *  # noqa: F403
 from megahub.settings.sidebar import UNFOLD  # noqa: F401 - a setting
+from megahub.settings.sign_in import *  # noqa: F403
+from megahub.settings.sign_in import ACCOUNT_APPS, ACCOUNT_MIDDLEWARE, HUB_ACCOUNTS
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = Path(env.text("HUB_VAR", str(BASE_DIR / "var"))).resolve()
@@ -330,3 +332,7 @@ LOGGING = {
 # A message may hold a new API key: it travels in the answer's own cookie, never in the database.
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 LOGIN_REDIRECT_URL = "admin:index"
+if HUB_ACCOUNTS:
+    INSTALLED_APPS += ACCOUNT_APPS
+    MIDDLEWARE += ACCOUNT_MIDDLEWARE
+    LOGIN_URL = "account_login"

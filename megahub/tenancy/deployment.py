@@ -22,7 +22,10 @@ FROM pg_roles r WHERE r.rolname = current_user
 
 
 def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """hub.E005 debug, E006 /metrics, E007 webhooks, W008 sandbox, E009 CORS, W010 hosts, W011 rows."""
+    """hub.E005 debug, E006 /metrics, E007 webhooks, W008 sandbox, E009 CORS, W010 hosts, W011 rows.
+
+    hub.E014 OIDC without TLS.
+    """
     return list(_of_settings())
 
 
@@ -49,6 +52,8 @@ def _of_settings() -> Iterator[CheckMessage]:
             yield Error(
                 f"HUB_CORS_ORIGINS: {origin!r} is no origin of https without a wildcard.", id="hub.E009"
             )
+    if settings.HUB_OIDC_URL and not settings.HUB_OIDC_URL.startswith("https://"):
+        yield Error("HUB_OIDC_URL is not https: anybody between could sign in.", id="hub.E014")
     if any(host.startswith(("*", ".")) for host in settings.ALLOWED_HOSTS):
         yield Warning("HUB_ALLOWED_HOSTS lets in names that you did not write down.", id="hub.W010")
     if _is_postgres() and not settings.HUB_ROW_SECURITY:

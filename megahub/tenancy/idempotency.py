@@ -78,20 +78,26 @@ def of(request: HttpRequest, caller: Caller, route: str) -> Claim | None:
     return _claim(request, caller.company_id, route, str(caller.brand_id or ""))
 
 
-def of_person(request: HttpRequest, caller: Caller, route: str) -> Claim | None:
-    """``of`` for answers that are the caller's own: somebody else's request is another one too."""
+def of_person(request: HttpRequest, caller: Caller, route: str, sent: bytes | None = None) -> Claim | None:
+    """``of`` for answers that are the caller's own: somebody else's request is another one too.
+
+    ``sent`` stands for a body that is in no memory.
+    """
     asked = (caller.brand_id, caller.user_id, caller.api_key_id, request.get_full_path())
-    return _claim(request, caller.company_id, route, repr(asked))
+    return _claim(request, caller.company_id, route, repr(asked), sent)
 
 
-def _claim(request: HttpRequest, company_id: int, route: str, asked: str) -> Claim | None:
+def _claim(
+    request: HttpRequest, company_id: int, route: str, asked: str, sent: bytes | None = None
+) -> Claim | None:
     key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None
     if not FORM.fullmatch(key):
         message = Text("1 to 255 visible ASCII characters.")
         raise ValidationFailed(field_errors={"Idempotency-Key": [message]}, param="Idempotency-Key")
-    digest = hashlib.sha256(f"{asked}\n".encode() + request.body).hexdigest()
+    body = request.body if sent is None else sent
+    digest = hashlib.sha256(f"{asked}\n".encode() + body).hexdigest()
     return Claim(company_id, route, key, digest)
 
 

@@ -25,6 +25,14 @@ def check_zone(name: str) -> None:
         raise ValidationError(_("Unknown time zone.")) from error
 
 
+class BatchEngine(models.TextChoices):
+    """Who runs the lines of batches."""
+
+    AUTO = "auto", _("Automatic")
+    PROVIDER = "provider", _("The provider's batch API")
+    HUB = "hub", _("The hub's workers")
+
+
 class Company(models.Model):
     """A tenant. Its budgets' calendar windows begin in its own ``timezone``."""
 
@@ -43,9 +51,15 @@ class Company(models.Model):
         default=False,
         help_text=_("Answer from the sandbox provider as long as no real key is stored."),
     )
+    batch_engine = models.CharField(
+        max_length=8,
+        default=BatchEngine.AUTO,
+        choices=BatchEngine.choices,
+        help_text=_("For batches that ask for none: the provider's batch API, or the hub's own workers."),
+    )
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
-    audited = ("name", "slug", "timezone", "language", "is_active", "use_sandbox")
+    audited = ("name", "slug", "timezone", "language", "is_active", "use_sandbox", "batch_engine")
 
     class Meta:
         verbose_name_plural = "companies"

@@ -104,6 +104,17 @@ def caller_for(token: str, brand: str | None) -> Caller:
     return _callers.get((token, brand))
 
 
+def caller_named(username: str, brand: str | None) -> Caller:
+    """A person as who runs the hub may call for them at its own terminal. Raises as ``caller_for`` does."""
+    with scope.everybody():
+        user = User.objects.filter(username=username, is_active=True).first()
+        if user is None:
+            raise NotAuthenticated("There is no active user '{name}'.", words={"name": username[:150]})
+        standing = Standing(user, None, None)
+        memberships = _memberships(standing)
+    return _choose(standing, memberships, brand)
+
+
 async def acaller_for(token: str, brand: str | None) -> Caller:
     """``caller_for`` on the event loop."""
     _forms(token)

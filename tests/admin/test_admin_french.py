@@ -16,7 +16,8 @@ NOT_OURS = {"hub-document", "material-symbols-outlined"}
 #: The same in both languages.
 ALIKE = set(
     """MEGAHUB API OpenAI USD Infomaniak Anthropic Google Type Message Description Score Action Tokens
-    Minute Image Total Agent Code Note Budget Budgets Source Phase Route Format Position Notes Jobs""".split()
+    Minute Image Total Agent Code Note Budget Budgets Source Phase Route Format Position Notes
+    Jobs""".split()
 )
 #: Names, numbers, ids: nobody's language.
 NAMES = re.compile(r"[\d_/@.]|^\W*$|^[A-Z]{2,}$")

@@ -51,9 +51,8 @@ def address(model: Any, page: str, *args: Any) -> str:
 def test_every_model_has_a_page() -> None:
     ours = {model for model in apps.get_models() if model._meta.app_label in APPS}
     # Refresh tokens are shown with their sign-in, a batch's jobs with the batch; days are rollups, a
-    # rating's changes are in it; buckets are limits'; a throttle counts tries
-    # under a digest. Lines are a batch's
-    # own, and their results its company's.
+    # rating's changes are in it; a throttle counts somebody's tries under a digest, and a
+    # bucket a limit's. Lines are a batch's own, and their results its company's.
     inside = {
         RefreshToken,
         BatchJob,

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from django.core.files.storage import default_storage
 
 from ai_batch.domain import lines as rules
 from ai_batch.domain.lines import MAX_LINE_BYTES, Inspection, places
+from ai_batch.domain.refusals import StorageFull
 from ai_batch.models import Batch, Line, StoredFile
-from ai_batch.services import files, ingest
+from ai_batch.services import files, finishing, ingest
 from tests import world
 from tests.ai_batch.conftest import jsonl, line, work
 from tests.conftest import Api
@@ -170,3 +172,75 @@ def test_places_know_where_lines_lie() -> None:
         (5, b"{}"),
     ]
     assert all(content[p.offset :].startswith(p.raw) for p in found if p.raw is not None)
+
+
+def test_a_content_that_vanishes_while_it_runs(api: Api, cast: Cast) -> None:
+    """Nobody deleted it: the storage lost it. Each line says so, and nothing is spent."""
+    alice = api.as_(cast.alice)
+    budget = world.make_budget(cast.company, "5")
+    upload = {"file": ("b.jsonl", jsonl(line("a"), line("b")))}
+    made = alice.post("/api/batch/create", data={"endpoint": CHAT, "engine": "hub"}, files=upload).json()[
+        "batch"
+    ]
+    batch = Batch.objects.unscoped().get(batch_id=made["id"])
+    ingest.validate(batch.pk)
+    default_storage.delete(StoredFile.objects.of(cast.company.pk).get().name)
+    done = work(batch)
+    assert (done.status, done.completed, done.failed) == ("completed", 0, 2)
+    errors = alice.get(f"/api/batch/{batch.batch_id}/results?type=error").text.splitlines()
+    said = [json.loads(each)["response"]["body"]["error"]["message"] for each in errors]
+    assert said == ["The content of the batch's file is gone."] * 2
+    window = world.window(budget)
+    assert window is not None
+    assert (window.reserved, window.spent) == (0, 0)
+
+
+def test_a_disk_that_is_full_when_the_results_are_written(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch waits for room; then all of it is there, once."""
+    alice = api.as_(cast.alice)
+    upload = {"file": ("b.jsonl", jsonl(line("a"), line("b")))}
+    made = alice.post("/api/batch/create", data={"endpoint": CHAT, "engine": "hub"}, files=upload).json()[
+        "batch"
+    ]
+    batch = Batch.objects.unscoped().get(batch_id=made["id"])
+
+    def full(self: Any, block: bytes) -> None:
+        raise StorageFull
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.Incoming, "write", full)
+        with pytest.raises(StorageFull):
+            work(batch)
+    batch.refresh_from_db()
+    assert (batch.status, batch.output_file, batch.lease_until) == ("finalizing", None, None)
+    assert finishing.finish(batch.pk) is True
+    told = alice.get(f"/api/batch/{batch.batch_id}/results").text.splitlines()
+    assert [json.loads(each)["custom_id"] for each in told] == ["a", "b"]
+
+
+def test_limits_are_the_providers() -> None:
+    assert (rules.MAX_REQUESTS, rules.MAX_FILE_BYTES) == (50_000, 200 * 1024 * 1024)
+    assert rules.MAX_EMBEDDING_INPUTS == 50_000
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/batch/create", "/api/batch/validate", "/api/batch/upload", "/v1/files"]
+)
+def test_201_mb_are_refused_before_they_are_sent(api: Api, cast: Cast, path: str) -> None:
+    """By what the client declares: nothing of it is read."""
+    headers = {
+        "Authorization": f"Bearer {cast.alice.token}",
+        "Content-Type": "multipart/form-data; boundary=x",
+        "Content-Length": str(201 * 1024 * 1024),
+    }
+    connection = HTTPConnection(api.url.removeprefix("http://"), timeout=10)
+    connection.putrequest("POST", path)
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, "too large" in answer.read().decode()) == (400, True)
+    connection.close()
+    assert not StoredFile.objects.of(cast.company.pk).exists()

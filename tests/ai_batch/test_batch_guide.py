@@ -208,9 +208,34 @@ class TestList:
         told = alice.get("/api/batch/list?source=local&status=failed").json()
         assert [each["id"] for each in told["data"]] == [ids[0]]
 
+    def test_filters(self, alice: Api) -> None:
+        ids = [made(alice, line("a")).batch_id for _ in range(3)]
+        rows = Batch.objects.unscoped()
+        rows.filter(batch_id=ids[0]).update(status="expired", created_at="2026-01-02T00:00:00Z")
+        rows.filter(batch_id=ids[1]).update(endpoint="/v1/embeddings", engine="hub")
+
+        def found(query: str, source: str = "api") -> list[str]:
+            answer = alice.get(f"/api/batch/list?source={source}&{query}")
+            return [each["id"] for each in answer.json()["data"]]
+
+        for source in ("api", "local"):
+            assert found("status=expired", source) == [ids[0]]
+            assert found("endpoint=/v1/embeddings", source) == [ids[1]]
+            assert found("engine=hub", source) == [ids[1]]
+            assert found("created_before=1767400000", source) == [ids[0]]
+            assert found("created_after=1767400000", source) == [ids[2], ids[1]]
+            assert found(f"search={ids[2][-8:].upper()}", source) == [ids[2]]
+            assert found("search=REQUESTS.json&status=validating", source) == [ids[2], ids[1]]
+
     @pytest.mark.parametrize(
         "query",
         [
+            "engine=auto",
+            "endpoint=chat",
+            "created_after=yesterday",
+            "created_before=-1",
+            "search=",
+            f"search={'x' * 81}",
             "source=moon",
             "limit=0",
             "source=local&after=x",

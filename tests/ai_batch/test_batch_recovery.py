@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ai_batch.domain import results
 from ai_batch.models import Batch, Line
-from ai_batch.services import chores, finishing, ingest, leases
+from ai_batch.services import chores, finishing, ingest, leases, line_spool, running
 from ai_batch.services.claim import TAKE_LINES, Take
+from ai_batch.services.settle import LineEnd
 from ai_core.models import WorkerSession
+from ai_providers.domain import pricing
+from ai_providers.domain.wire import Usage
 from ai_usage.models import LedgerEntry
-from megahub.kernel import clock, journal
+from megahub.kernel import clock, journal, spool
+from megahub.kernel.spool import Spool
 from tests import world
 from tests.ai_batch.conftest import line, work
 from tests.conftest import Api
@@ -97,6 +103,56 @@ def test_lines_of_a_lost_process_are_run_again_once(api: Api, cast: Cast) -> Non
     assert (lost.status, lost.error_code) == ("failed", "outcome_unknown")
     done = work(batch)
     assert (done.completed, done.failed) == (2, 1)
+    window = world.window(budget)
+    assert window is not None
+    assert (window.reserved, window.spent) == (0, done.cost_nano_usd)
+
+
+def test_an_answer_that_was_heard_is_not_paid_again(api: Api, cast: Cast) -> None:
+    """The process was killed between the answer and its settlement: beat finds it in its spool."""
+    budget = world.make_budget(cast.company, "5")
+    batch = made(api.as_(cast.alice), 2)
+    ingest.validate(batch.pk)
+    session_id = dead_session()
+    (taken,) = journal.write_and_wait(TAKE_LINES, Take(batch.pk, session_id, 0, 1))
+    terms = world.terms(cast.company, "gpt-4o-mini")
+    usage = Usage(input=11, output=7)
+    cost = pricing.cost(terms.price, usage, terms.rate)
+    heard = LineEnd(
+        batch=running.Work.of(
+            Batch.objects.unscoped().select_related("input_file").get(pk=batch.pk)
+        ).running,
+        pk=taken.pk,
+        line_no=1,
+        attempt_no=1,
+        held_nano_usd=taken.nano_usd,
+        held_tokens=taken.tokens,
+        status="completed",
+        status_code=200,
+        body=results.answered(taken.pk, "c0", 200, "x", {"said": "é"}),
+        ended_at=clock.now(),
+        usage=usage,
+        cost=cost,
+        charged_nano_usd=cost.usd_nano,
+    )
+    assert line_spool.unpack(line_spool.pack(heard)) == heard
+    dead = Spool(line_spool.folder(), {"session": session_id, "host": "x"})
+    dead.put(line_spool.pack(heard))
+    dead.put(line_spool.pack(replace(heard, attempt_no=9)))  # of an attempt that nobody knows
+    dead.close()
+
+    chores.tend()
+    first = batch.lines.get(line_no=1)
+    assert (first.status, first.attempt_no, first.unknown, first.cost_nano_usd) == (
+        "completed",
+        1,
+        0,
+        cost.usd_nano,
+    )
+    assert spool.found(line_spool.folder()) == []
+    done = work(batch)
+    assert (done.completed, done.failed) == (2, 0)
+    assert LedgerEntry.objects.of(cast.company.pk).filter(kind="settle").count() == 2
     window = world.window(budget)
     assert window is not None
     assert (window.reserved, window.spent) == (0, done.cost_nano_usd)

@@ -120,3 +120,82 @@ def test_a_model_without_a_batch_api_runs_here(api: Api, cast: Cast) -> None:
     assert work(made(alice, line("a", model=model))).engine == "hub"
     refused = work(made(alice, line("a", model=model), engine="provider"))
     assert (refused.status, refused.errors[0]["param"]) == ("failed", "body.model")
+
+
+def test_what_the_provider_could_not_serve_is_handed_over_again(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Line b is a 503 in the first round and answered in the second; a is charged once."""
+    alice = api.as_(cast.alice)
+    budget = world.make_budget(cast.company, "5")
+    batch = made(alice, line("a"), line("b"), backoff_seconds=0)
+    real, rounds = wire.content, []
+
+    async def overloaded(access: Any, file_id: str) -> Any:
+        rounds.append(file_id)
+        async for piece in real(access, file_id):
+            told = [json.loads(raw) for raw in piece.splitlines()]
+            for each in told:
+                if each["custom_id"] == "b" and len(rounds) == 1:
+                    each["response"] = {
+                        "status_code": 503,
+                        "request_id": "x",
+                        "body": {"error": {"code": "overloaded"}},
+                    }
+            yield b"".join(json.dumps(each).encode() + b"\n" for each in told)
+
+    monkeypatch.setattr(wire, "content", overloaded)
+    done = work(batch)
+    assert (done.status, done.completed, done.failed, done.provider_round) == ("completed", 2, 0, 1)
+    assert list(done.lines.order_by("line_no").values_list("tries", flat=True)) == [0, 1]
+    assert LedgerEntry.objects.of(cast.company.pk).filter(kind="settle").count() == 2
+    window = world.window(budget)
+    assert window is not None
+    assert (window.reserved, window.spent) == (0, done.cost_nano_usd)
+
+
+def test_not_more_often_than_the_batch_allows(api: Api, cast: Cast) -> None:
+    lines = [
+        line("a"),
+        line("b", "x [sandbox: status=503]"),
+        line("c", "x [sandbox: refuse_param=max_tokens]"),
+    ]
+    done = work(made(api.as_(cast.alice), *lines, max_attempts=3, backoff_seconds=0))
+    assert (done.status, done.completed, done.failed, done.provider_round) == ("completed", 1, 2, 2)
+    assert list(done.lines.order_by("line_no").values_list("tries", "status_code")) == [
+        (0, 200),
+        (2, 503),
+        (0, 400),
+    ]
+
+
+def test_refresh_asks_the_provider_but_not_all_the_time(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch, rung: list[Any]
+) -> None:
+    alice = api.as_(cast.alice)
+    batch = made(alice, line("a"))
+    ingest.validate(batch.pk)
+    remote.advance(batch.pk)
+    asked = []
+    real = wire.get
+
+    async def counted(*args: Any) -> Any:
+        asked.append(args)
+        return {**await real(*args), "status": "completed"}
+
+    monkeypatch.setattr(wire, "get", counted)
+    path = f"/api/batch/{batch.batch_id}"
+    assert alice.get(f"{path}?refresh=false").status_code == 200
+    assert asked == []
+    rung.clear()
+    for _ in range(3):
+        assert alice.get(path).status_code == 200
+    assert len(asked) == 1
+    assert ("ai_batch.remote", (batch.pk,), "normal") in rung
+    Batch.objects.unscoped().filter(pk=batch.pk).update(poll_at=None)
+
+    async def broken(*args: Any) -> Any:
+        raise ProviderDisconnected(provider="openai")
+
+    monkeypatch.setattr(wire, "get", broken)
+    assert alice.get(path).json()["batch"]["status"] == "in_progress"

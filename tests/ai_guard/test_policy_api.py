@@ -11,7 +11,7 @@ from tests.conftest import Api
 from tests.world import Cast
 
 URL = "/ai/privacy/policy/"
-DEFAULTS = {"prompts": "all", "keep_days": None, "content_filter": "off", "words": []}
+DEFAULTS = {"prompts": "all", "keep_days": None, "content_filter": "off", "words": [], "moderation": False}
 
 
 def test_it_works(api: Api, cast: Cast) -> None:
@@ -23,7 +23,13 @@ def test_it_works(api: Api, cast: Cast) -> None:
     patched = caller.request("PATCH", URL, json={"content_filter": "flag", "words": ["Secret plan"]})
 
     assert put.json() == {**DEFAULTS, "prompts": "masked", "keep_days": 30}
-    whole = {"prompts": "masked", "keep_days": 30, "content_filter": "flag", "words": ["Secret plan"]}
+    whole = {
+        "prompts": "masked",
+        "keep_days": 30,
+        "content_filter": "flag",
+        "words": ["Secret plan"],
+        "moderation": False,
+    }
     assert (patched.status_code, patched.json()) == (200, whole)
     assert caller.get(URL).json() == whole
     assert api.as_(cast.charlie).get(URL).json() == DEFAULTS

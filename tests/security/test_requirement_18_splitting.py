@@ -9,7 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.core import mail
 
+from megahub.delivery.services import mails
 from tests.conftest import Api
 from tests.stubs import Scripted, chunk
 from tests.world import Cast
@@ -87,3 +89,32 @@ def test_a_request_that_is_two(live_url: str) -> None:
         "Host: localhost",
     )
     assert both.count(b"HTTP/1.1 ") <= 1 or b"HTTP/1.1 400" in both
+
+
+@pytest.mark.parametrize(
+    "name", ["a\r\nX-Evil: 1.jsonl", 'a"; filename="evil.exe', "a\nSet-Cookie: evil=1", "é.jsonl"]
+)
+def test_a_files_name_reaches_no_header(api: Api, cast: Cast, name: str) -> None:
+    alice = api.as_(cast.alice)
+    made = alice.post("/v1/files", data={"purpose": "batch"}, files={"file": (name, b'{"a": 1}\n')})
+    if made.status_code == 400:
+        return  # refused by name is fine, too
+    number = made.json()["id"]
+
+    content = alice.get(f"/v1/files/{number}/content")
+
+    assert content.headers["content-disposition"] == f'attachment; filename="{number}"'
+    assert "x-evil" not in content.headers
+    assert "set-cookie" not in content.headers
+
+
+def test_a_mails_subject_is_one_line(cast: Cast) -> None:
+    mail.outbox.clear()
+    mails.write(cast.company.pk, "of-18", ["split@example.com"], "Hi\r\nBcc: evil@example.com\n\nX", "text")
+
+    mails.send_due()
+
+    (sent,) = [each for each in mail.outbox if each.to == ["split@example.com"]]
+    assert sent.subject == "Hi Bcc: evil@example.com X"
+    assert sent.recipients() == ["split@example.com"]
+    assert sent.message()["Bcc"] is None

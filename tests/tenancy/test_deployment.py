@@ -21,6 +21,7 @@ SOUND = {
     "HUB_CORS_ORIGINS": ["https://app.example.com"],
     "ALLOWED_HOSTS": ["hub.example.com"],
     "HUB_ROW_SECURITY": True,
+    "HUB_OIDC_URL": "https://login.example.com",
 }
 postgres_only = pytest.mark.skipif(not on_postgres(), reason="roles are PostgreSQL's")
 
@@ -52,6 +53,7 @@ def test_a_sound_installation(settings: Any) -> None:
         ("HUB_CORS_ORIGINS", ["*"], "hub.E009"),
         ("HUB_CORS_ORIGINS", ["https://*.example.com"], "hub.E009"),
         ("ALLOWED_HOSTS", ["*"], "hub.W010"),
+        ("HUB_OIDC_URL", "http://login.example.com", "hub.E014"),
         ("ALLOWED_HOSTS", [".example.com"], "hub.W010"),
     ],
 )

@@ -3847,6 +3847,8 @@ export interface components {
         PatchedPolicyShapeRequest: {
             content_filter?: components["schemas"]["ContentFilterEnum"];
             keep_days?: number | null;
+            /** @description The provider's moderation looks at texts, too, through your own key. */
+            moderation?: boolean;
             prompts?: components["schemas"]["PromptsEnum"];
             words?: string[];
         };
@@ -3970,6 +3972,8 @@ export interface components {
         PolicyShape: {
             content_filter?: components["schemas"]["ContentFilterEnum"];
             keep_days?: number | null;
+            /** @description The provider's moderation looks at texts, too, through your own key. */
+            moderation?: boolean;
             prompts?: components["schemas"]["PromptsEnum"];
             words?: string[];
         };
@@ -3981,6 +3985,8 @@ export interface components {
         PolicyShapeRequest: {
             content_filter?: components["schemas"]["ContentFilterEnum"];
             keep_days?: number | null;
+            /** @description The provider's moderation looks at texts, too, through your own key. */
+            moderation?: boolean;
             prompts?: components["schemas"]["PromptsEnum"];
             words?: string[];
         };
@@ -13153,7 +13159,8 @@ export interface operations {
                      *       "content_filter": "flag",
                      *       "words": [
                      *         "Secret plan"
-                     *       ]
+                     *       ],
+                     *       "moderation": false
                      *     }
                      */
                     "application/json": components["schemas"]["PolicyShape"];
@@ -13247,7 +13254,8 @@ export interface operations {
                      *       "prompts": "masked",
                      *       "keep_days": 30,
                      *       "content_filter": "off",
-                     *       "words": []
+                     *       "words": [],
+                     *       "moderation": false
                      *     }
                      */
                     "application/json": components["schemas"]["PolicyShape"];
@@ -13363,7 +13371,8 @@ export interface operations {
                      *       "content_filter": "flag",
                      *       "words": [
                      *         "Secret plan"
-                     *       ]
+                     *       ],
+                     *       "moderation": false
                      *     }
                      */
                     "application/json": components["schemas"]["PolicyShape"];

@@ -94,7 +94,7 @@ class CompanyAdmin(Kept, HubAdmin):
         )
 
     def get_fields(self, request: HttpRequest, obj: Company | None = None) -> tuple[str, ...]:
-        asked = ("name", "slug", "timezone", "language", "use_sandbox", "is_active")
+        asked = ("name", "slug", "timezone", "language", "use_sandbox", "batch_engine", "is_active")
         return asked if obj is None else (*asked, "created_at", "rows")
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type[TabularInline], ...]:

@@ -1,0 +1,251 @@
+"""The admin's door with a second factor and a provider of identities.
+
+They are settings of an installation, so these tests run in a process of their own that has them:
+tests/tenancy/test_signing_in.py starts it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from megahub.tenancy.models import User
+from tests.accounts import identities
+from tests.accounts.identities import Provider
+
+pytestmark = pytest.mark.skipif(
+    not settings.HUB_ACCOUNTS, reason="tests/tenancy/test_signing_in.py runs them"
+)
+if settings.HUB_ACCOUNTS:
+    from allauth.mfa.models import Authenticator
+    from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+    from allauth.socialaccount.models import SocialAccount
+
+    from megahub.tenancy.signing_in import SecondFactors
+
+PASSWORD = "correct horse battery"
+numbers = itertools.count(1)
+
+
+@pytest.fixture
+def root() -> User:
+    number = next(numbers)
+    return User.objects.create_superuser(
+        f"root{number}", email=f"root{number}@example.com", password=PASSWORD
+    )
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with identities.serving(settings.HUB_OIDC_URL) as found:
+        yield found
+
+
+def secret_of(row: Any) -> str:
+    return str(SecondFactors().decrypt(row.data["secret"]))
+
+
+def code_for(secret: str) -> str:
+    """What the app on their phone shows."""
+    return str(format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time())))))
+
+
+def sign_in(user: User, password: str = PASSWORD) -> tuple[Client, Any]:
+    client = Client()
+    return client, client.post(
+        "/accounts/login/?next=/admin/", {"login": user.username, "password": password}
+    )
+
+
+def activated(client: Client) -> str:
+    """Set a second factor up, which asks for the password once more: its secret."""
+    again = client.get("/accounts/2fa/totp/activate/")
+    assert again["Location"].startswith("/accounts/reauthenticate/")
+    assert client.post("/accounts/reauthenticate/", {"password": "wrong"}).status_code == 200
+    assert client.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code == 302
+    page = client.get("/accounts/2fa/totp/activate/")
+    assert page.status_code == 200, page["Location"]
+    secret = re.search(r"secret=([A-Z2-7]{16,})", unquote(page.content.decode())) or re.search(
+        r'value="([A-Z2-7]{16,})"', page.content.decode()
+    )
+    assert secret is not None
+    done = client.post("/accounts/2fa/totp/activate/", {"code": code_for(secret[1])})
+    assert done.status_code == 302, done.content
+    return secret[1]
+
+
+class TestSecondFactor:
+    def test_staff_without_one_is_led_to_it(self, root: User) -> None:
+        client, answer = sign_in(root)
+
+        assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+        led = client.get("/admin/")
+        assert (led.status_code, led["Location"]) == (302, "/accounts/2fa/totp/activate/")
+        activated(client)
+        assert client.get("/admin/").status_code == 200
+
+    def test_from_then_on_a_password_is_not_enough(self, root: User) -> None:
+        secret = activated(sign_in(root)[0])
+
+        client, answer = sign_in(root)
+
+        assert answer["Location"].startswith("/accounts/2fa/authenticate/")
+        assert client.get("/admin/")["Location"].startswith("/admin/login/")
+        wrong = client.post("/accounts/2fa/authenticate/", {"code": "000000"})
+        assert wrong.status_code == 200
+        assert client.get("/admin/").status_code == 302
+        Authenticator.objects.filter(user=root).update(last_used_at=None)
+        right = client.post("/accounts/2fa/authenticate/", {"code": code_for(secret)})
+        assert right.status_code in (200, 302)
+
+    def test_codes_are_not_guessed(self, root: User) -> None:
+        settings.HUB_SIGN_IN_LIMIT, before = 5, settings.HUB_SIGN_IN_LIMIT
+        try:
+            activated(sign_in(root)[0])
+            client, _ = sign_in(root)
+            said = [
+                client.post("/accounts/2fa/authenticate/", {"code": f"{n:06}"}).content.decode()
+                for n in range(8)
+            ]
+        finally:
+            settings.HUB_SIGN_IN_LIMIT = before
+        assert ["Too many tries" in each for each in said] == [False] * 5 + [True] * 3
+
+    def test_its_secret_is_sealed(self, root: User) -> None:
+        secret = activated(sign_in(root)[0])
+
+        stored = Authenticator.objects.get(user=root, type="totp").data
+
+        assert secret not in str(stored)
+        assert secret_of(Authenticator.objects.get(user=root, type="totp")) == secret
+
+
+class TestIdentities:
+    @staticmethod
+    def arrive(provider: Provider, **lies: Any) -> tuple[Client, Any]:
+        """Through the button, to the provider and back."""
+        client = Client()
+        provider.lies = lies
+        led = client.post("/accounts/oidc/sso/login/?process=login&next=/admin/")
+        assert led.status_code == 302
+        where = urlsplit(led["Location"])
+        assert f"{where.scheme}://{where.netloc}{where.path}" == f"{settings.HUB_OIDC_URL}/authorize"
+        asked = {name: values[0] for name, values in parse_qs(where.query).items()}
+        back = urlsplit(provider.authorize(asked))
+        return client, client.get(f"{back.path}?{back.query}")
+
+    def test_it_works(self, root: User, provider: Provider) -> None:
+        provider.person = {"sub": f"s-{root.pk}", "email": root.email.upper(), "email_verified": True}
+
+        client, answer = self.arrive(provider)
+
+        assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+        assert client.get("/admin/").status_code == 200  # its own second factor is the provider's affair
+        assert SocialAccount.objects.get(user=root).uid == f"s-{root.pk}"
+        # Known from now on, whatever address they have.
+        provider.person = {"sub": f"s-{root.pk}", "email": "other@example.com", "email_verified": False}
+        assert self.arrive(provider)[0].get("/admin/").status_code == 200
+
+    @pytest.mark.parametrize(
+        "person",
+        [
+            {"email": "nobody@example.com", "email_verified": True},
+            {"email": "{root}", "email_verified": False},
+            {"email": "{root}", "email_verified": "true"},
+            {"email": "{root}"},
+            {"email": "", "email_verified": True},
+        ],
+    )
+    def test_who_is_unknown_gets_no_account(
+        self, root: User, provider: Provider, person: dict[str, Any]
+    ) -> None:
+        people = User.objects.count()
+        provider.person = {
+            "sub": f"x-{root.pk}",
+            **person,
+            "email": person["email"].format(root=root.email),
+        }
+
+        client, answer = self.arrive(provider)
+
+        assert answer.status_code == 403
+        assert client.get("/admin/").status_code == 302
+        assert User.objects.count() == people
+        assert not SocialAccount.objects.filter(uid=f"x-{root.pk}").exists()
+
+    def test_an_address_of_two_is_nobodys(self, root: User, provider: Provider) -> None:
+        User.objects.create_superuser(f"{root.username}-twin", email=root.email, password=PASSWORD)
+        provider.person = {"sub": f"t-{root.pk}", "email": root.email, "email_verified": True}
+
+        assert self.arrive(provider)[1].status_code == 403
+
+    def test_who_is_no_staff_or_disabled_stays_out(self, root: User, provider: Provider) -> None:
+        provider.person = {"sub": f"d-{root.pk}", "email": root.email, "email_verified": True}
+        assert self.arrive(provider)[1].status_code == 302
+        User.objects.filter(pk=root.pk).update(is_staff=False)
+
+        assert self.arrive(provider)[1].status_code == 403
+
+    @pytest.mark.parametrize("lie", [{"aud": "another"}, {"iss": "http://evil.example"}, {"exp": 1}])
+    def test_a_token_for_another_is_refused(
+        self, root: User, provider: Provider, lie: dict[str, Any]
+    ) -> None:
+        provider.person = {"sub": f"l-{root.pk}", "email": root.email, "email_verified": True}
+
+        client, answer = self.arrive(provider, **lie)
+
+        assert answer.status_code != 302 or "/admin/" not in answer["Location"]
+        assert client.get("/admin/").status_code == 302
+
+    def test_a_callback_of_nobodys_asking(self, provider: Provider) -> None:
+        before = provider.exchanged
+
+        answer = Client().get("/accounts/oidc/sso/login/callback/?code=stolen&state=forged")
+
+        assert answer.status_code == 401
+        assert provider.exchanged == before
+
+    def test_a_get_leads_nowhere_by_itself(self) -> None:
+        assert Client().get("/accounts/oidc/sso/login/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["signup", "password/reset", "password/change", "email", "3rdparty"])
+def test_what_is_closed(root: User, path: str) -> None:
+    client, _ = sign_in(root)
+
+    assert client.get(f"/accounts/{path}/").status_code in (302, 403)
+    assert client.post(f"/accounts/{path}/", {"email": "x@example.com"}).status_code in (302, 403)
+    assert Client().get(f"/accounts/{path}/").status_code in (302, 403)
+
+
+def test_the_admins_own_door_leads_here() -> None:
+    answer = Client().get("/admin/login/?next=/admin/tenancy/")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/login/?next=/admin/tenancy/")
+
+
+def test_its_pages_keep_their_policy(root: User) -> None:
+    client, _ = sign_in(root)
+    for answer in (Client().get("/accounts/login/"), client.get("/accounts/2fa/totp/activate/")):
+        policy = answer["Content-Security-Policy"]
+        text = answer.content.decode()
+        assert f"form-action 'self' {settings.HUB_OIDC_URL}" in policy
+        assert "unsafe" not in policy
+        assert not re.search(r"<script(?![^>]*src=)(?![^>]*application/json)|\sstyle=|\son\w+=", text)
+
+
+def test_passwords_are_throttled_here_too(root: User) -> None:
+    settings.HUB_SIGN_IN_LIMIT, before = 3, settings.HUB_SIGN_IN_LIMIT
+    try:
+        for _ in range(4):
+            sign_in(root, "wrong")
+        assert sign_in(root)[1].status_code == 200  # the right one is told like a wrong one
+    finally:
+        settings.HUB_SIGN_IN_LIMIT = before

@@ -1,0 +1,152 @@
+"""Batches from a terminal: ``manage.py batch``, and ``clients/python`` over the API with a key."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from ai_batch.models import Batch, StoredFile
+from tests.ai_batch.conftest import jsonl, line, work
+from tests.conftest import Api
+from tests.world import Cast
+
+pytestmark = pytest.mark.usefixtures("rung", "live_url")
+CLIENT = Path(__file__).resolve().parent.parent.parent / "clients" / "python"
+BAD = "no [sandbox: refuse_param=max_tokens]"
+
+
+def said(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("batch", *arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+@contextmanager
+def a_worker(cast: Cast) -> Iterator[None]:
+    """Somebody who works on the company's batches as they come."""
+    done = threading.Event()
+
+    def go_on() -> None:
+        while not done.is_set():
+            for batch in Batch.objects.of(cast.company.pk).filter(status="validating"):
+                work(batch)
+            time.sleep(0.05)
+        connection.close()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
+def test_it_works(cast: Cast, tmp_path: Path) -> None:
+    name = cast.alice.user.username
+    file = tmp_path / "b.jsonl"
+    file.write_bytes(jsonl(line("a"), line("b")))
+    with a_worker(cast):
+        told = said("submit", str(file), "--user", name, "--engine", "hub", "--name", "Mine", "--watch")
+    batch = Batch.objects.of(cast.company.pk).get()
+    assert (
+        told.split()
+        == f"{batch.batch_id} completed 2 of 2, 0 failed 0.000000 USD Mine".replace(
+            "0.000000", told.split()[-3]
+        ).split()
+    )
+    assert (batch.created_by_id, batch.brand_id) == (cast.alice.user.pk, cast.brand.pk)
+    assert batch.batch_id in said("list", "--user", name)
+    assert said("list", "--user", name, "--status", "failed") == ""
+    assert said("get", batch.batch_id, "--user", name) == told
+    to = tmp_path / "out.jsonl"
+    assert said("download", batch.batch_id, "--user", name, "--to", str(to)).startswith(f"{to}: ")
+    assert [json.loads(each)["custom_id"] for each in to.read_text().splitlines()] == ["a", "b"]
+    said("download", batch.batch_id, "--user", name, "--to", str(to), "--format", "xlsx")
+    assert to.read_bytes().startswith(b"PK")
+
+
+def test_a_batch_that_goes_badly_fails_the_command(cast: Cast, tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text(f"prompt\nHello\n{BAD}\n")
+    order = ["submit", str(file), "--user", cast.alice.user.username, "--engine", "hub", "--watch"]
+    with a_worker(cast), pytest.raises(CommandError, match="Not every request"):
+        said(*order, "--model", "gpt-4o-mini")
+    assert Batch.objects.of(cast.company.pk).get().total == 2
+
+
+def test_cancel(cast: Cast, tmp_path: Path) -> None:
+    file = tmp_path / "b.jsonl"
+    file.write_bytes(jsonl(line("a")))
+    name = cast.alice.user.username
+    ref = said("submit", str(file), "--user", name).split()[0]
+    assert said("cancel", ref, "--user", name).split()[:2] == [ref, "cancelling"]
+    with pytest.raises(CommandError, match="No batch found"):
+        said("get", ref, "--user", cast.charlie.user.username)
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        (["list", "--user", "nobody"], "no active user 'nobody'"),
+        (["list", "--user", "{alice}", "--brand", "1x"], "rand"),
+        (["submit", "nowhere.jsonl", "--user", "{alice}"], "No such file"),
+        (["submit", __file__, "--user", "{alice}", "--template", __file__], "JSON"),
+    ],
+)
+def test_bad_orders(cast: Cast, order: list[str], reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        said(*(each.format(alice=cast.alice.user.username) for each in order))
+    assert not StoredFile.objects.of(cast.company.pk).exists()
+
+
+def run(api: Api, key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "megahub_batch", "--url", api.url, "--every", "0.1", *arguments]
+    environment: dict[str, Any] = {"MEGAHUB_API_KEY": key, "PYTHONPATH": str(CLIENT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_client_over_the_api(api: Api, cast: Cast, tmp_path: Path) -> None:
+    file, out = tmp_path / "b.jsonl", tmp_path / "out.jsonl"
+    file.write_bytes(jsonl(line("a"), line("b", BAD)))
+    key = cast.alice.api_key()
+    tried = run(api, key, "validate", str(file))
+    assert (tried.returncode, tried.stdout.split(" at most ")[0]) == (0, "2 requests,"), tried.stderr
+    with a_worker(cast):
+        order = ["submit", str(file), "--engine", "hub", "--name", "Mine", "--watch", "--to", str(out)]
+        done = run(api, key, *order)
+    batch = Batch.objects.of(cast.company.pk).get()
+    assert (done.returncode, done.stdout.split()[:2]) == (1, [batch.batch_id, "completed"]), done.stderr
+    assert "completed" in done.stderr  # the bar
+    assert [json.loads(each)["custom_id"] for each in out.read_text().splitlines()] == ["a"]
+    assert batch.batch_id in run(api, key, "list").stdout
+    errors = tmp_path / "errors.csv"
+    order = ["download", batch.batch_id, "--type", "error", "--format", "csv", "--to", str(errors)]
+    assert run(api, key, *order).returncode == 0
+    assert "max_tokens" in errors.read_text()
+    again = run(api, key, "retry", batch.batch_id)
+    assert (again.returncode, Batch.objects.of(cast.company.pk).count()) == (0, 2), again.stderr
+    assert "cancelling" in run(api, key, "cancel", again.stdout.split()[0]).stdout
+
+
+def test_the_client_says_what_is_wrong(api: Api, cast: Cast, tmp_path: Path) -> None:
+    file = tmp_path / "b.jsonl"
+    file.write_bytes(jsonl(line("a", temperature=9)) + b"{oops\n")
+    tried = run(api, cast.alice.api_key(), "validate", str(file))
+    assert (tried.returncode, tried.stdout.splitlines()[-1]) == (1, "2 errors")
+    assert tried.stdout.startswith("line 1: body.temperature ")
+    refused = run(api, "mh_wrong", "list")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert run(api, "", "list").stderr == "No key: set MEGAHUB_API_KEY, or pass --key.\n"
+    dead = run(Api("http://127.0.0.1:9"), "mh_x", "list")
+    assert (dead.returncode, "does not answer" in dead.stderr) == (2, True)
