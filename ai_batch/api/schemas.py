@@ -8,7 +8,7 @@ from ai_openai.api.shapes import NUMBER, TEXT, WHOLE, YES_NO, Schema, array, nul
 
 TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
 #: USD are decimal strings, tokens and jobs whole numbers.
-TEXT_OR_WHOLE: Schema = {"type": ["string", "integer"]}
+TEXT_OR_WHOLE: Schema = {"oneOf": [{"type": "string"}, {"type": "integer"}]}
 MAYBE_TEXT, MAYBE_WHOLE = nullable(TEXT), nullable(WHOLE)
 DELETED = record({"id": TEXT, "object": TEXT, "deleted": YES_NO})
 FILE = record(

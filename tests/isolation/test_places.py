@@ -36,6 +36,10 @@ NAMED: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {
     ("POST", "/v1/batches", "input_file_id"): ("file", {**CHAT, "completion_window": "24h"}),
     ("POST", "/api/batch/create", "input_file_id"): ("file", {**CHAT, "completion_window": "24h"}),
     ("POST", "/api/batch/schedules", "input_file_id"): ("file", {**CHAT, "cron": "0 0 1 1 *", "name": "n"}),
+    ("POST", "/api/batch/validate", "input_file_id"): ("file", CHAT),
+    ("POST", "/auth/invitations/", "brands"): ("brand", {"email": "new@example.com", "role": "member"}),
+    ("PATCH", "/auth/members/{id}/", "brands"): ("brand", {}),
+    ("PATCH", "/auth/members/{id}/", "default_brand"): ("brand", {}),
     ("POST", "/ai/usage/export-schedules/", "brand_id"): (
         "brand",
         {"period": "daily", "format": "csv", "emails": ["c@example.com"]},
@@ -87,9 +91,15 @@ def test_a_foreign_id_in_a_body_is_an_absent_one(
         (owned.file.file_id, ABSENT_FILE) if kind == "file" else (cast.brand.pk, int(ABSENT_NUMBER))
     )
     before = owned.now()
+    name, company = f"{cast.charlie.user.username}-other", cast.charlie.company
+    other = world.make_person(name, company, cast.charlie.brand, "member")
+    row = Membership.objects.of(company.pk).get(user=other.user)
+    path = path.replace("{id}", str(row.pk))
 
     foreign, random = (
-        api.as_(cast.charlie).request(method, path, json={**around, field: each})
+        api.as_(cast.charlie).request(
+            method, path, json={**around, field: [each] if field == "brands" else each}
+        )
         for each in (theirs, absent)
     )
 

@@ -136,6 +136,18 @@ def test_everything_else(api: Api, path: str) -> None:
     check(api.get(path))
 
 
+def test_the_console_has_a_policy_of_its_own(api: Api) -> None:
+    """Nothing of it is inline: it needs no nonce."""
+    answer = api.get("/console/batches/")
+
+    assert answer.status_code == 200
+    for name, value in pages.HEADERS.items():
+        assert answer.headers[name.lower()] == value
+    assert answer.headers[POLICY].startswith("default-src 'self'; base-uri 'none'")
+    assert "unsafe" not in answer.headers[POLICY]
+    assert Page(answer.text, "", styles=True).refused == []
+
+
 def test_pages_outside_of_the_admin_are_registered() -> None:
     """A new page's path joins ANYWHERE: it would be an answer in HTML that nobody looked at."""
     views = {path: pattern.callback for path, pattern in routes.walk(get_resolver().url_patterns, "/")}
@@ -146,7 +158,7 @@ def test_pages_outside_of_the_admin_are_registered() -> None:
         if not path.startswith("/admin/") and not any(hasattr(view, name) for name in apis)
     }
 
-    assert plain == {"/", "/readyz", "/metrics"}
+    assert plain == {"/", "/readyz", "/metrics", "/console/batches/", "/batch-api.html"}
 
 
 def test_the_hot_lane(api: Api, cast: Cast) -> None:
