@@ -103,7 +103,7 @@ def batches(cast: Cast) -> None:
     facts = {"filename": "a.jsonl", "purpose": "batch", "bytes": 7, "sha256": "0" * 64, "name": "gone"}
     file = StoredFile.objects.unscoped().create(**own, file_id=f"file-{cast.company.pk}", **facts)
     schedule = BatchSchedule.objects.unscoped().create(
-        **own, schedule_id=f"sched_{cast.company.pk}", name="Each day", cron="0 6 * * *", template=file
+        **own, schedule_id=f"sched_{cast.company.pk}", name="Day 1", cron="0 6 * * *", template=file
     )
     Batch.objects.unscoped().create(
         **own, batch_id=f"batch_{cast.company.pk}", endpoint="/v1/chat/completions", input_file=file,

@@ -42,6 +42,7 @@ FIELDS: dict[str, Any] = {
     "cached_tokens": _("cached tokens"),
     "cancel_requested_at": _("cancellation asked for"),
     "cancelled_at": _("cancelled"),
+    "cancelling_at": _("being cancelled since"),
     "category": _("category"),
     "chain": _("chain"),
     "comment": _("comment"),

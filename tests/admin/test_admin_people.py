@@ -39,6 +39,7 @@ def company_form(name: str, **fields: str) -> dict[str, str]:
         "slug": name.lower(),
         "timezone": "Europe/Zurich",
         "language": "en",
+        "batch_engine": "auto",
         "is_active": "on",
         "brands-TOTAL_FORMS": "1",
         "brands-INITIAL_FORMS": "0",
@@ -130,7 +131,7 @@ def test_another_role_is_felt_at_once(root: Client, cast: Cast) -> None:
 
     response = root.post(
         f"/admin/tenancy/membership/{row.pk}/change/",
-        {"role": Role.VIEWER, "default_brand": str(cast.brand.pk)},
+        {"role": Role.VIEWER, "default_brand": str(cast.brand.pk), "is_active": "on"},
     )
 
     assert response.status_code == 302
