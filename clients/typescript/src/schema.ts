@@ -220,6 +220,84 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ai/budgets/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The budgets, those included that every company has; who is bound to brands sees theirs
+         * @description The budgets, those included that every company has; who is bound to brands sees theirs.
+         */
+        get: operations["ai_budgets_list"];
+        put?: never;
+        /**
+         * Make a budget: hard (it refuses) or soft (it only counts and alerts); one of each kind
+         * @description Make a budget: hard (it refuses) or soft (it only counts and alerts); one of each kind.
+         */
+        post: operations["ai_budgets_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/budgets/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A budget
+         * @description A budget.
+         */
+        get: operations["ai_budgets_retrieve"];
+        /**
+         * Change a limit, or hard and soft: what is absent stays
+         * @description Change a limit, or hard and soft: what is absent stays.
+         *
+         *     A limit that is cut below what is used and held stops nothing that runs; `over` tells by how much.
+         */
+        put: operations["ai_budgets_update"];
+        post?: never;
+        /**
+         * Delete a budget; one that every company has can only be switched off
+         * @description Delete a budget; one that every company has can only be switched off.
+         */
+        delete: operations["ai_budgets_destroy"];
+        options?: never;
+        head?: never;
+        /**
+         * The same as PUT
+         * @description The same as PUT.
+         */
+        patch: operations["ai_budgets_partial_update"];
+        trace?: never;
+    };
+    "/ai/budgets/{id}/windows/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every window of a budget, the latest first
+         * @description Every window of a budget, the latest first.
+         */
+        get: operations["ai_budgets_windows_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ai/credentials/": {
         parameters: {
             query?: never;
@@ -894,6 +972,62 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/ai/rate-limits/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The company's rate limits
+         * @description The company's rate limits.
+         */
+        get: operations["ai_rate_limits_list"];
+        put?: never;
+        /**
+         * Limit the whole company, one of its API keys, or its requests to a model; each once
+         * @description Limit the whole company, one of its API keys, or its requests to a model; each once.
+         */
+        post: operations["ai_rate_limits_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai/rate-limits/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A rate limit
+         * @description A rate limit.
+         */
+        get: operations["ai_rate_limits_retrieve"];
+        /**
+         * Change a limit: what is absent stays. It holds everywhere within 5 seconds
+         * @description Change a limit: what is absent stays. It holds everywhere within 5 seconds.
+         */
+        put: operations["ai_rate_limits_update"];
+        post?: never;
+        /**
+         * Delete a limit
+         * @description Delete a limit.
+         */
+        delete: operations["ai_rate_limits_destroy"];
+        options?: never;
+        head?: never;
+        /**
+         * The same as PUT
+         * @description The same as PUT.
+         */
+        patch: operations["ai_rate_limits_partial_update"];
         trace?: never;
     };
     "/ai/usage/": {
@@ -1642,6 +1776,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/batch/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which engine runs the company's batches that ask for none
+         * @description Which engine runs the company's batches that ask for none.
+         */
+        get: operations["batch_policy"];
+        /**
+         * Change which engine runs the company's batches that ask for none; for administrators
+         * @description Change which engine runs the company's batches that ask for none; for administrators.
+         */
+        put: operations["batch_policy_change"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/batch/schedules": {
         parameters: {
             query?: never;
@@ -1774,6 +1932,134 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/batch/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What would become of a batch: errors by line (the first 100 and a count), tokens and cost at most, what each budget has left. Takes what `create` takes; nothing is kept, held or spent
+         * @description What would become of a batch: errors by line (the first 100 and a count), tokens and cost at most, what each budget has left. Takes what `create` takes; nothing is kept, held or spent.
+         */
+        post: operations["batch_validate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/brands/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The brands that the caller may enter; to those who manage them all, the inactive ones too
+         * @description The brands that the caller may enter; to those who manage them all, the inactive ones too.
+         */
+        get: operations["auth_brands_list"];
+        put?: never;
+        /**
+         * Make a brand
+         * @description Make a brand.
+         */
+        post: operations["auth_brands_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/brands/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Rename a brand, or switch it off and on; what was counted for it stays
+         * @description Rename a brand, or switch it off and on; what was counted for it stays.
+         */
+        patch: operations["auth_brands_partial_update"];
+        trace?: never;
+    };
+    "/auth/invitations/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The company's invitations, the newest first: a bare array
+         * @description The company's invitations, the newest first: a bare array.
+         */
+        get: operations["auth_invitations_list"];
+        put?: never;
+        /**
+         * Invite somebody. This answer is the only one that ever holds the token
+         * @description Invite somebody. This answer is the only one that ever holds the token.
+         */
+        post: operations["auth_invitations_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/invitations/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an invitation; it stays listed with the moment of its end
+         * @description Revoke an invitation; it stays listed with the moment of its end.
+         */
+        delete: operations["auth_invitations_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/invitations/accept/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Join a company with an invitation, and sign in
+         * @description Join a company with an invitation, and sign in.
+         */
+        post: operations["auth_invitations_accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/auth/keys/": {
         parameters: {
             query?: never;
@@ -1836,6 +2122,56 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/auth/members/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The company's members: a bare array
+         * @description The company's members: a bare array.
+         */
+        get: operations["auth_members_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/members/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A member
+         * @description A member.
+         */
+        get: operations["auth_members_retrieve"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a member; their API keys end within 5 seconds, open streams within 60
+         * @description Remove a member; their API keys end within 5 seconds, open streams within 60.
+         */
+        delete: operations["auth_members_destroy"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a role, brands, or switch somebody off; it holds everywhere within 5 seconds
+         * @description Change a role, brands, or switch somebody off; it holds everywhere within 5 seconds.
+         *
+         *     Nobody gives a role above their own; the last owner stays.
+         */
+        patch: operations["auth_members_partial_update"];
         trace?: never;
     };
     "/auth/token/": {
@@ -2134,6 +2470,14 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An invitation's token, and an account: one that is there, or a ``new_account`` to be made. */
+        AcceptanceRequest: {
+            /** @default false */
+            new_account?: boolean;
+            password: string;
+            token: string;
+            username: string;
+        };
         Active: {
             alerts: components["schemas"]["ShortAlert"][];
             count: number;
@@ -2332,6 +2676,46 @@ export interface components {
             /** Format: double */
             percentage: number | null;
         };
+        /**
+         * @description * `day` - Day
+         *     * `month` - Month
+         *     * `total` - In total
+         * @enum {string}
+         */
+        BudgetPeriodEnum: "day" | "month" | "total";
+        /**
+         * @description * `company` - Whole company
+         *     * `brand` - Brand
+         *     * `provider` - Provider
+         *     * `model` - Model
+         *     * `api_key` - API key
+         *     * `user` - User
+         *     * `reasoning` - Reasoning models
+         * @enum {string}
+         */
+        BudgetScopeEnum: "company" | "brand" | "provider" | "model" | "api_key" | "user" | "reasoning";
+        /**
+         * @description A budget. ``limit`` is null where a quota has none. ``current`` is today's window in the
+         *     company's time zone, ``current_sandbox`` that of its played jobs; ``ends_at`` is null for a total.
+         */
+        BudgetShape: {
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: date-time */
+            created_at: string;
+            current: components["schemas"]["WindowShape"];
+            current_sandbox: components["schemas"]["WindowShape"];
+            /** Format: date-time */
+            ends_at: string | null;
+            id: number;
+            is_active: boolean;
+            is_hard: boolean;
+            limit: string | null;
+            period: components["schemas"]["BudgetPeriodEnum"];
+            scope: components["schemas"]["BudgetScopeEnum"];
+            scope_value: string;
+            unit: components["schemas"]["UnitEnum"];
+        };
         ByStatusShape: {
             count: number;
             jobs: components["schemas"]["JobShape"][];
@@ -2358,6 +2742,12 @@ export interface components {
          * @enum {string}
          */
         CategoryEnum: "chat" | "assistant" | "upload" | "analysis" | "generation" | "embeddings";
+        /** @description What is absent stays. What a budget counts does not change: make another. */
+        ChangedBudgetRequest: {
+            is_active?: boolean;
+            is_hard?: boolean;
+            limit?: string | number;
+        };
         /** @description What can be stored; what is absent stays as it is. */
         ChangedCredentialsRequest: {
             /** @description Empty or absent: unchanged; null: the stored key is removed. */
@@ -2396,6 +2786,12 @@ export interface components {
             monthly_token_limit?: number | null;
             provider: string;
         };
+        /** @description What is absent stays; null lifts the limit of that unit. A limit goes on counting what it counts. */
+        ChangedRateLimitRequest: {
+            is_active?: boolean;
+            requests_per_minute?: number | null;
+            tokens_per_minute?: number | null;
+        };
         /**
          * @description A body's serializer that raises UnknownParameter for a name that it does not have.
          *
@@ -2415,7 +2811,7 @@ export interface components {
             hour?: number;
             is_paused?: boolean;
             name?: string;
-            period?: components["schemas"]["PeriodEnum"];
+            period?: components["schemas"]["SchedulePeriodEnum"];
             recipients?: string[];
         };
         /**
@@ -2967,6 +3363,35 @@ export interface components {
             /** @description healthy, error or not_configured */
             status: string;
         };
+        InvitationShape: {
+            /**
+             * Accepted
+             * Format: date-time
+             */
+            accepted_at?: string | null;
+            accepted_by?: string | null;
+            brands?: number[];
+            /**
+             * Created
+             * Format: date-time
+             */
+            readonly created_at: string;
+            created_by: string;
+            /** E-mail */
+            email?: string;
+            /**
+             * Expires
+             * Format: date-time
+             */
+            expires_at: string;
+            readonly id: number;
+            /**
+             * Revoked
+             * Format: date-time
+             */
+            revoked_at?: string | null;
+            role?: components["schemas"]["RoleEnum"];
+        };
         /** @description A job with its extensions, which are null when absent. */
         JobDetail: {
             attempts: components["schemas"]["AttemptShape"][];
@@ -3161,7 +3586,10 @@ export interface components {
              */
             retired_at?: string | null;
             retired_by: components["schemas"]["WhoDidIt"] | null;
-            /** Format: date-time */
+            /**
+             * Accepted by the provider
+             * Format: date-time
+             */
             validated_at?: string | null;
         };
         /** @description A key as it can be shown again: never the key itself. */
@@ -3252,6 +3680,37 @@ export interface components {
             /** Address */
             url: string;
         };
+        /** @description The only answer that holds the token: hand it to whom it is for. */
+        MadeInvitation: {
+            /**
+             * Accepted
+             * Format: date-time
+             */
+            accepted_at?: string | null;
+            accepted_by?: string | null;
+            brands?: number[];
+            /**
+             * Created
+             * Format: date-time
+             */
+            readonly created_at: string;
+            created_by: string;
+            /** E-mail */
+            email?: string;
+            /**
+             * Expires
+             * Format: date-time
+             */
+            expires_at: string;
+            readonly id: number;
+            /**
+             * Revoked
+             * Format: date-time
+             */
+            revoked_at?: string | null;
+            role?: components["schemas"]["RoleEnum"];
+            readonly token: string;
+        };
         /** @description The only answer that holds the key. */
         MadeKey: {
             brand?: number | null;
@@ -3325,6 +3784,24 @@ export interface components {
             id: number;
             role: string;
             scopes: string[];
+            username: string;
+        };
+        /** @description A member. ``brands`` are those that they may enter; none named: all of them. */
+        MemberShape: {
+            brands?: number[];
+            can_sign_in: boolean;
+            /**
+             * Created
+             * Format: date-time
+             */
+            readonly created_at: string;
+            default_brand?: number | null;
+            email: string;
+            readonly id: number;
+            /** Active */
+            is_active?: boolean;
+            role?: components["schemas"]["RoleEnum"];
+            user_id: number;
             username: string;
         };
         ModelComparison: {
@@ -3439,6 +3916,32 @@ export interface components {
          *
          *     Types are as they are told: see ``refuse_mistaken``.
          */
+        NewBrandRequest: {
+            name: string;
+        };
+        /**
+         * @description A budget counts from now on. ``scope_value`` names the brand, user or API key by its number, or the
+         *     provider or model; it is "" for the company and for the reasoning models.
+         */
+        NewBudgetRequest: {
+            /** @default true */
+            is_active?: boolean;
+            /** @default true */
+            is_hard?: boolean;
+            limit: string | number;
+            period: components["schemas"]["BudgetPeriodEnum"];
+            /** @default company */
+            scope?: components["schemas"]["BudgetScopeEnum"];
+            /** @default  */
+            scope_value?: string;
+            /** @default usd */
+            unit?: components["schemas"]["UnitEnum"];
+        };
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
         NewEndpointRequest: {
             /** @default  */
             description?: string;
@@ -3448,6 +3951,19 @@ export interface components {
             /** @default standard */
             kind?: components["schemas"]["KindEnum"];
             url: string;
+        };
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
+        NewInvitationRequest: {
+            brands?: number[];
+            email?: string;
+            /** @default 7 */
+            expires_in_days?: number;
+            /** @default member */
+            role?: components["schemas"]["RoleEnum"];
         };
         /** @description The body of ``POST /ai/jobs/``. */
         NewJobRequest: {
@@ -3474,6 +3990,17 @@ export interface components {
             only_this_brand?: boolean;
             scopes?: components["schemas"]["ScopesEnum"][];
         };
+        /** @description At least one of ``requests_per_minute`` and ``tokens_per_minute``. */
+        NewRateLimitRequest: {
+            /** @default true */
+            is_active?: boolean;
+            requests_per_minute?: number | null;
+            /** @default company */
+            scope?: components["schemas"]["RateLimitScopeEnum"];
+            /** @default  */
+            scope_value?: string;
+            tokens_per_minute?: number | null;
+        };
         /** @description Of all brands that the caller may enter, or of one; played or real usage, as the company's. */
         NewScheduleRequest: {
             /** Format: int64 */
@@ -3489,7 +4016,7 @@ export interface components {
             /** @default false */
             is_paused?: boolean;
             name: string;
-            period: components["schemas"]["PeriodEnum"];
+            period: components["schemas"]["SchedulePeriodEnum"];
             recipients?: string[];
             sandbox?: boolean | null;
         };
@@ -3632,6 +4159,17 @@ export interface components {
             ip: string;
             user_agent: string;
         };
+        OwnBrand: {
+            /**
+             * Created
+             * Format: date-time
+             */
+            readonly created_at: string;
+            readonly id: number;
+            /** Active */
+            is_active?: boolean;
+            name: string;
+        };
         PaginatedAlertShapeList: {
             /** @example 123 */
             count: number | null;
@@ -3646,6 +4184,21 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["AlertShape"][];
+        };
+        PaginatedBudgetShapeList: {
+            /** @example 123 */
+            count: number | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["BudgetShape"][];
         };
         PaginatedDeliveryShapeList: {
             /** @example 123 */
@@ -3752,6 +4305,21 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["OpenAIJobRow"][];
         };
+        PaginatedRateLimitShapeList: {
+            /** @example 123 */
+            count: number | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["RateLimitShape"][];
+        };
         PaginatedScheduleShapeList: {
             /** @example 123 */
             count: number | null;
@@ -3782,9 +4350,35 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["UsageRow"][];
         };
+        PaginatedWindowShapeList: {
+            /** @example 123 */
+            count: number | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["WindowShape"][];
+        };
         Pair: {
             access: string;
             refresh: string;
+        };
+        /** @description What is absent stays. */
+        PatchedChangedBrandRequest: {
+            is_active?: boolean;
+            name?: string;
+        };
+        /** @description What is absent stays. What a budget counts does not change: make another. */
+        PatchedChangedBudgetRequest: {
+            is_active?: boolean;
+            is_hard?: boolean;
+            limit?: string | number;
         };
         /** @description What can be stored; what is absent stays as it is. */
         PatchedChangedCredentialsRequest: {
@@ -3817,6 +4411,20 @@ export interface components {
             priority?: components["schemas"]["PriorityEnum"];
             progress_percentage?: number;
         };
+        /** @description What is absent stays; ``brands: []`` opens all of them. */
+        PatchedChangedMemberRequest: {
+            brands?: number[];
+            /** Format: int64 */
+            default_brand?: number | null;
+            is_active?: boolean;
+            role?: components["schemas"]["RoleEnum"];
+        };
+        /** @description What is absent stays; null lifts the limit of that unit. A limit goes on counting what it counts. */
+        PatchedChangedRateLimitRequest: {
+            is_active?: boolean;
+            requests_per_minute?: number | null;
+            tokens_per_minute?: number | null;
+        };
         /**
          * @description A body's serializer that raises UnknownParameter for a name that it does not have.
          *
@@ -3836,7 +4444,7 @@ export interface components {
             hour?: number;
             is_paused?: boolean;
             name?: string;
-            period?: components["schemas"]["PeriodEnum"];
+            period?: components["schemas"]["SchedulePeriodEnum"];
             recipients?: string[];
         };
         /**
@@ -3944,13 +4552,6 @@ export interface components {
             start_date: string;
             timezone: string;
         };
-        /**
-         * @description * `daily` - Daily
-         *     * `weekly` - Weekly
-         *     * `monthly` - Monthly
-         * @enum {string}
-         */
-        PeriodEnum: "daily" | "weekly" | "monthly";
         Person: {
             id: number;
             username: string;
@@ -4100,6 +4701,33 @@ export interface components {
             quota: components["schemas"]["Counters"];
             sandbox: boolean;
         };
+        /**
+         * @description * `company` - Whole company
+         *     * `api_key` - API key
+         *     * `model` - Model
+         * @enum {string}
+         */
+        RateLimitScopeEnum: "company" | "api_key" | "model";
+        /** @description A rate limit. ``scope_value`` is an API key's number or a model's name, "" for the whole company. */
+        RateLimitShape: {
+            /** Format: date-time */
+            readonly changed_at: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            readonly created_at: string;
+            readonly id: number;
+            /** Active */
+            is_active?: boolean;
+            /** Format: int64 */
+            requests_per_minute?: number | null;
+            scope?: components["schemas"]["RateLimitScopeEnum"];
+            /** Which one */
+            scope_value?: string;
+            /** Format: int64 */
+            tokens_per_minute?: number | null;
+        };
         /** @description What one person said of a job. */
         RatingShape: {
             comment: string;
@@ -4193,6 +4821,14 @@ export interface components {
                 [key: string]: unknown;
             } | null;
         };
+        /**
+         * @description * `owner` - Owner
+         *     * `admin` - Administrator
+         *     * `member` - Member
+         *     * `viewer` - Viewer
+         * @enum {string}
+         */
+        RoleEnum: "owner" | "admin" | "member" | "viewer";
         /** @description A threshold in force: a share (quota, cost, failures), a multiple, or seconds. */
         RuleShape: {
             alert_type: string;
@@ -4203,6 +4839,13 @@ export interface components {
             /** Format: decimal */
             threshold: string;
         };
+        /**
+         * @description * `daily` - Daily
+         *     * `weekly` - Weekly
+         *     * `monthly` - Monthly
+         * @enum {string}
+         */
+        SchedulePeriodEnum: "daily" | "weekly" | "monthly";
         /** @description A schedule; ``next_run_at`` is null while it is paused, ``brand_id`` when it is of all brands. */
         ScheduleShape: {
             readonly brand_id: number | null;
@@ -4218,12 +4861,16 @@ export interface components {
             /** Format: int64 */
             hour?: number;
             readonly id: number;
+            /** Paused */
             is_paused?: boolean;
             name: string;
             readonly next_run_at: string | null;
-            /** Format: date */
+            /**
+             * Next period from
+             * Format: date
+             */
             next_start: string;
-            period: components["schemas"]["PeriodEnum"];
+            period: components["schemas"]["SchedulePeriodEnum"];
             recipients?: unknown;
             sandbox: boolean;
         };
@@ -4238,10 +4885,12 @@ export interface components {
          *     * `alerts:rules` - Change alert thresholds
          *     * `audit:read` - Read the audit trail
          *     * `privacy:manage` - Set what is kept, export and erase a person's data
+         *     * `members:manage` - Invite, change and remove members; make brands
+         *     * `limits:manage` - Set budgets and rate limits
          *     * `credentials:manage` - Change provider credentials
          * @enum {string}
          */
-        ScopesEnum: "inference" | "jobs:read" | "jobs:write" | "usage:read" | "keys:manage" | "webhooks:manage" | "alerts:manage" | "alerts:rules" | "audit:read" | "privacy:manage" | "credentials:manage";
+        ScopesEnum: "inference" | "jobs:read" | "jobs:write" | "usage:read" | "keys:manage" | "webhooks:manage" | "alerts:manage" | "alerts:rules" | "audit:read" | "privacy:manage" | "members:manage" | "limits:manage" | "credentials:manage";
         /** @description An attempt that ended; ``status`` is null without an answer. */
         SendingShape: {
             /** Format: date-time */
@@ -4398,6 +5047,13 @@ export interface components {
             readonly id: number;
             name: string;
         };
+        /**
+         * @description * `usd` - usd
+         *     * `tokens` - tokens
+         *     * `jobs` - jobs
+         * @enum {string}
+         */
+        UnitEnum: "usd" | "tokens" | "jobs";
         UsageBrand: {
             id: number;
             name: string;
@@ -4653,6 +5309,22 @@ export interface components {
         WhoDidIt: {
             id: number;
             username: string;
+        };
+        /**
+         * @description A calendar window. ``held`` is kept for jobs that run and for calls of unknown outcome; ``used`` is
+         *     what was spent without what was forgiven, and ``left`` what the limit still has room for (null: all).
+         *     ``over`` is how much more is used and held than the limit allows, as after one that was cut.
+         */
+        WindowShape: {
+            forgiven: string;
+            held: string;
+            left: string | null;
+            over: string;
+            sandbox: boolean;
+            spent: string;
+            /** Format: date */
+            starts_on: string;
+            used: string;
         };
     };
     responses: never;
@@ -6282,6 +6954,949 @@ export interface operations {
                 };
             };
             /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_budgets_list: {
+        parameters: {
+            query?: {
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
+                cursor?: string;
+                /** @description By `is_active`. */
+                is_active?: boolean;
+                /** @description By `is_hard`. */
+                is_hard?: boolean;
+                /** @description Comma-separated, `-` for descending: created_at, id, period, scope. */
+                ordering?: string;
+                /** @description A page number within the paginated result set. */
+                page?: number;
+                /** @description Number of results to return per page. */
+                page_size?: number;
+                /**
+                 * @description * `day` - Day
+                 *     * `month` - Month
+                 *     * `total` - In total
+                 */
+                period?: "day" | "month" | "total";
+                /**
+                 * @description * `company` - Whole company
+                 *     * `brand` - Brand
+                 *     * `provider` - Provider
+                 *     * `model` - Model
+                 *     * `api_key` - API key
+                 *     * `user` - User
+                 *     * `reasoning` - Reasoning models
+                 */
+                scope?: "api_key" | "brand" | "company" | "model" | "provider" | "reasoning" | "user";
+                /** @description By `scope_value`. */
+                scope_value?: string;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 13,
+                     *       "next": "http://localhost:8000/ai/budgets/?page=3&page_size=2",
+                     *       "previous": "http://localhost:8000/ai/budgets/?page_size=2",
+                     *       "results": [
+                     *         {
+                     *           "id": 272,
+                     *           "scope": "provider",
+                     *           "scope_value": "openai",
+                     *           "period": "month",
+                     *           "unit": "tokens",
+                     *           "limit": "1000000",
+                     *           "is_hard": true,
+                     *           "is_active": true,
+                     *           "ends_at": "2026-12-01T00:00:00Z",
+                     *           "current": {
+                     *             "starts_on": "2026-11-01",
+                     *             "sandbox": false,
+                     *             "spent": "0",
+                     *             "forgiven": "0",
+                     *             "used": "0",
+                     *             "held": "0",
+                     *             "over": "0",
+                     *             "left": "1000000"
+                     *           },
+                     *           "current_sandbox": {
+                     *             "starts_on": "2026-11-01",
+                     *             "sandbox": true,
+                     *             "spent": "0",
+                     *             "forgiven": "0",
+                     *             "used": "0",
+                     *             "held": "0",
+                     *             "over": "0",
+                     *             "left": "1000000"
+                     *           },
+                     *           "created_at": "2026-11-26T15:33:43.696981Z",
+                     *           "changed_at": "2026-11-26T15:33:43.696981Z"
+                     *         },
+                     *         {
+                     *           "id": 273,
+                     *           "scope": "provider",
+                     *           "scope_value": "openai",
+                     *           "period": "month",
+                     *           "unit": "usd",
+                     *           "limit": "100.000000000",
+                     *           "is_hard": true,
+                     *           "is_active": true,
+                     *           "ends_at": "2026-12-01T00:00:00Z",
+                     *           "current": {
+                     *             "starts_on": "2026-11-01",
+                     *             "sandbox": false,
+                     *             "spent": "0.000000000",
+                     *             "forgiven": "0.000000000",
+                     *             "used": "0.000000000",
+                     *             "held": "0.000000000",
+                     *             "over": "0.000000000",
+                     *             "left": "100.000000000"
+                     *           },
+                     *           "current_sandbox": {
+                     *             "starts_on": "2026-11-01",
+                     *             "sandbox": true,
+                     *             "spent": "0.000000000",
+                     *             "forgiven": "0.000000000",
+                     *             "used": "0.000000000",
+                     *             "held": "0.000000000",
+                     *             "over": "0.000000000",
+                     *             "left": "100.000000000"
+                     *           },
+                     *           "created_at": "2026-11-26T15:33:43.728387Z",
+                     *           "changed_at": "2026-11-26T15:33:43.728387Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaginatedBudgetShapeList"];
+                };
+            };
+            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_budgets_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "period": "day",
+                 *       "limit": "5000",
+                 *       "scope": "brand",
+                 *       "scope_value": "3",
+                 *       "unit": "tokens"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewBudgetRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 24,
+                     *       "scope": "brand",
+                     *       "scope_value": "3",
+                     *       "period": "day",
+                     *       "unit": "tokens",
+                     *       "limit": "5000",
+                     *       "is_hard": true,
+                     *       "is_active": true,
+                     *       "ends_at": "2026-11-27T00:00:00Z",
+                     *       "current": {
+                     *         "starts_on": "2026-11-26",
+                     *         "sandbox": false,
+                     *         "spent": "0",
+                     *         "forgiven": "0",
+                     *         "used": "0",
+                     *         "held": "0",
+                     *         "over": "0",
+                     *         "left": "5000"
+                     *       },
+                     *       "current_sandbox": {
+                     *         "starts_on": "2026-11-26",
+                     *         "sandbox": true,
+                     *         "spent": "0",
+                     *         "forgiven": "0",
+                     *         "used": "0",
+                     *         "held": "0",
+                     *         "over": "0",
+                     *         "left": "5000"
+                     *       },
+                     *       "created_at": "2026-11-26T15:33:22.545906Z",
+                     *       "changed_at": "2026-11-26T15:33:22.545906Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BudgetShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_budgets_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 11,
+                     *       "scope": "company",
+                     *       "scope_value": "",
+                     *       "period": "month",
+                     *       "unit": "usd",
+                     *       "limit": "12.500000000",
+                     *       "is_hard": true,
+                     *       "is_active": true,
+                     *       "ends_at": "2026-12-01T00:00:00Z",
+                     *       "current": {
+                     *         "starts_on": "2026-11-01",
+                     *         "sandbox": false,
+                     *         "spent": "0.000000000",
+                     *         "forgiven": "0.000000000",
+                     *         "used": "0.000000000",
+                     *         "held": "0.000000000",
+                     *         "over": "0.000000000",
+                     *         "left": "12.500000000"
+                     *       },
+                     *       "current_sandbox": {
+                     *         "starts_on": "2026-11-01",
+                     *         "sandbox": true,
+                     *         "spent": "0.000000000",
+                     *         "forgiven": "0.000000000",
+                     *         "used": "0.000000000",
+                     *         "held": "0.000000000",
+                     *         "over": "0.000000000",
+                     *         "left": "12.500000000"
+                     *       },
+                     *       "created_at": "2026-11-26T15:33:14.570678Z",
+                     *       "changed_at": "2026-11-26T15:33:14.570678Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BudgetShape"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_budgets_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "limit": "7",
+                 *       "is_hard": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangedBudgetRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 11,
+                     *       "scope": "company",
+                     *       "scope_value": "",
+                     *       "period": "month",
+                     *       "unit": "usd",
+                     *       "limit": "7.000000000",
+                     *       "is_hard": false,
+                     *       "is_active": true,
+                     *       "ends_at": "2026-12-01T00:00:00Z",
+                     *       "current": {
+                     *         "starts_on": "2026-11-01",
+                     *         "sandbox": false,
+                     *         "spent": "0.000000000",
+                     *         "forgiven": "0.000000000",
+                     *         "used": "0.000000000",
+                     *         "held": "0.000000000",
+                     *         "over": "0.000000000",
+                     *         "left": "7.000000000"
+                     *       },
+                     *       "current_sandbox": {
+                     *         "starts_on": "2026-11-01",
+                     *         "sandbox": true,
+                     *         "spent": "0.000000000",
+                     *         "forgiven": "0.000000000",
+                     *         "used": "0.000000000",
+                     *         "held": "0.000000000",
+                     *         "over": "0.000000000",
+                     *         "left": "7.000000000"
+                     *       },
+                     *       "created_at": "2026-11-26T15:33:14.570678Z",
+                     *       "changed_at": "2026-11-26T15:33:20.326765Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BudgetShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_budgets_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted with its windows. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_budgets_partial_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "limit": "1"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchedChangedBudgetRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 293,
+                     *       "scope": "brand",
+                     *       "scope_value": "69",
+                     *       "period": "month",
+                     *       "unit": "usd",
+                     *       "limit": "1.000000000",
+                     *       "is_hard": true,
+                     *       "is_active": true,
+                     *       "ends_at": "2026-12-01T00:00:00Z",
+                     *       "current": {
+                     *         "starts_on": "2026-11-01",
+                     *         "sandbox": false,
+                     *         "spent": "0.000000000",
+                     *         "forgiven": "0.000000000",
+                     *         "used": "0.000000000",
+                     *         "held": "0.000000000",
+                     *         "over": "0.000000000",
+                     *         "left": "1.000000000"
+                     *       },
+                     *       "current_sandbox": {
+                     *         "starts_on": "2026-11-01",
+                     *         "sandbox": true,
+                     *         "spent": "0.000000000",
+                     *         "forgiven": "0.000000000",
+                     *         "used": "0.000000000",
+                     *         "held": "0.000000000",
+                     *         "over": "0.000000000",
+                     *         "left": "1.000000000"
+                     *       },
+                     *       "created_at": "2026-11-26T15:33:48.340389Z",
+                     *       "changed_at": "2026-11-26T15:33:49.594886Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BudgetShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_budgets_windows_list: {
+        parameters: {
+            query?: {
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
+                cursor?: string;
+                /** @description A page number within the paginated result set. */
+                page?: number;
+                /** @description Number of results to return per page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 2,
+                     *       "next": null,
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "starts_on": "2026-11-01",
+                     *           "sandbox": true,
+                     *           "spent": "0.000750000",
+                     *           "forgiven": "0.000000000",
+                     *           "used": "0.000750000",
+                     *           "held": "0.009834300",
+                     *           "over": "0.000000000",
+                     *           "left": "0.989415700"
+                     *         },
+                     *         {
+                     *           "starts_on": "2026-01-01",
+                     *           "sandbox": false,
+                     *           "spent": "0.000000005",
+                     *           "forgiven": "0.000000002",
+                     *           "used": "0.000000003",
+                     *           "held": "0.000000000",
+                     *           "over": "0.000000000",
+                     *           "left": "0.999999997"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaginatedWindowShapeList"];
+                };
+            };
+            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13996,6 +15611,662 @@ export interface operations {
             };
         };
     };
+    ai_rate_limits_list: {
+        parameters: {
+            query?: {
+                /** @description Instead of `page`: empty at first, then what `next` or `previous` carries. */
+                cursor?: string;
+                /** @description Comma-separated, `-` for descending: created_at, id, scope. */
+                ordering?: string;
+                /** @description A page number within the paginated result set. */
+                page?: number;
+                /** @description Number of results to return per page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 3,
+                     *       "next": "http://localhost:8000/ai/rate-limits/?page=2&page_size=2",
+                     *       "previous": null,
+                     *       "results": [
+                     *         {
+                     *           "id": 37,
+                     *           "scope": "company",
+                     *           "scope_value": "",
+                     *           "requests_per_minute": 1000000,
+                     *           "tokens_per_minute": null,
+                     *           "is_active": true,
+                     *           "created_at": "2026-11-26T15:38:18.463171Z",
+                     *           "changed_at": "2026-11-26T15:38:18.463171Z"
+                     *         },
+                     *         {
+                     *           "id": 38,
+                     *           "scope": "model",
+                     *           "scope_value": "o1",
+                     *           "requests_per_minute": 1000000,
+                     *           "tokens_per_minute": null,
+                     *           "is_active": true,
+                     *           "created_at": "2026-11-25T15:38:18.477620Z",
+                     *           "changed_at": "2026-11-25T15:38:18.477620Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaginatedRateLimitShapeList"];
+                };
+            };
+            /** @description `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_rate_limits_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "requests_per_minute": 60,
+                 *       "tokens_per_minute": 90000
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewRateLimitRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "scope": "company",
+                     *       "scope_value": "",
+                     *       "requests_per_minute": 60,
+                     *       "tokens_per_minute": 90000,
+                     *       "is_active": true,
+                     *       "created_at": "2026-11-26T15:34:30.413381Z",
+                     *       "changed_at": "2026-11-26T15:34:30.413381Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateLimitShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_rate_limits_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "scope": "company",
+                     *       "scope_value": "",
+                     *       "requests_per_minute": 60,
+                     *       "tokens_per_minute": 90000,
+                     *       "is_active": true,
+                     *       "created_at": "2026-11-26T15:34:30.413381Z",
+                     *       "changed_at": "2026-11-26T15:34:30.413381Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateLimitShape"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_rate_limits_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "requests_per_minute": 5,
+                 *       "is_active": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangedRateLimitRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "scope": "company",
+                     *       "scope_value": "",
+                     *       "requests_per_minute": 5,
+                     *       "tokens_per_minute": null,
+                     *       "is_active": false,
+                     *       "created_at": "2026-11-26T15:34:30.413381Z",
+                     *       "changed_at": "2026-11-26T15:34:30.786238Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateLimitShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_rate_limits_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ai_rate_limits_partial_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "tokens_per_minute": null
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchedChangedRateLimitRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "scope": "company",
+                     *       "scope_value": "",
+                     *       "requests_per_minute": 60,
+                     *       "tokens_per_minute": null,
+                     *       "is_active": true,
+                     *       "created_at": "2026-11-26T15:34:30.413381Z",
+                     *       "changed_at": "2026-11-26T15:34:30.632609Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateLimitShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     ai_usage_list: {
         parameters: {
             query?: {
@@ -19415,6 +21686,7 @@ export interface operations {
                                 [key: string]: string;
                             } | null;
                             model: string | null;
+                            notify: boolean;
                             object: string;
                             output_file_id: string | null;
                             parent_id: string | null;
@@ -19611,6 +21883,7 @@ export interface operations {
                                 [key: string]: string;
                             } | null;
                             model: string | null;
+                            notify: boolean;
                             object: string;
                             output_file_id: string | null;
                             parent_id: string | null;
@@ -19867,6 +22140,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -19974,6 +22249,7 @@ export interface operations {
                                 [key: string]: string;
                             } | null;
                             model: string | null;
+                            notify: boolean;
                             object: string;
                             output_file_id: string | null;
                             parent_id: string | null;
@@ -20057,6 +22333,24 @@ export interface operations {
                     "application/json": components["schemas"]["BatchError"];
                 };
             };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description A rate limit is reached; `Retry-After` tells when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
             /** @description The database cannot be reached. */
             503: {
                 headers: {
@@ -20081,6 +22375,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -20123,6 +22419,8 @@ export interface operations {
                     metadata?: {
                         [key: string]: string;
                     } | null;
+                    /** @description Mail its maker at the end. */
+                    notify?: boolean | null;
                     output_expires_after?: {
                         [key: string]: unknown;
                     } | null;
@@ -20187,6 +22485,8 @@ export interface operations {
                     metadata?: string;
                     /** @description For rows of a table that name none. */
                     model?: string;
+                    /** @description Mail its maker at the end. */
+                    notify?: boolean | null;
                     output_expires_after?: {
                         [key: string]: unknown;
                     } | null;
@@ -20294,6 +22594,7 @@ export interface operations {
                                 [key: string]: string;
                             } | null;
                             model: string | null;
+                            notify: boolean;
                             object: string;
                             output_file_id: string | null;
                             parent_id: string | null;
@@ -20368,8 +22669,35 @@ export interface operations {
                     "application/json": components["schemas"]["BatchError"];
                 };
             };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
             /** @description The body is too large. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description A rate limit is reached; `Retry-After` tells when to come back. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -20402,13 +22730,23 @@ export interface operations {
             query?: {
                 /** @description source=api: the batch behind which to go on. */
                 after?: string;
+                /** @description Made at or after (seconds since 1970). */
+                created_after?: number;
+                /** @description Made before (seconds since 1970). */
+                created_before?: number;
+                /** @description Only batches of this endpoint. */
+                endpoint?: "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/moderations" | "/v1/responses";
+                /** @description Only batches that this engine runs. */
+                engine?: "provider" | "hub";
                 /** @description How many. */
                 limit?: number;
                 /** @description source=local: how many to skip. */
                 offset?: number;
+                /** @description A part of the id or of the file's name. */
+                search?: string;
                 /** @description How to page: by cursor, or by offset. */
                 source?: "api" | "local";
-                /** @description source=local: only batches of this status. */
+                /** @description Only batches of this status. */
                 status?: string;
             };
             header?: {
@@ -20575,6 +22913,7 @@ export interface operations {
                                 [key: string]: string;
                             } | null;
                             model: string | null;
+                            notify: boolean;
                             object: string;
                             output_file_id: string | null;
                             parent_id: string | null;
@@ -20648,6 +22987,166 @@ export interface operations {
             };
             /** @description `BRAND_NOT_FOUND`. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{success, engine}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        engine: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_policy_change: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    engine: "auto" | "provider" | "hub";
+                };
+            };
+        };
+        responses: {
+            /** @description `{success, engine}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        engine: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -20786,6 +23285,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -20832,6 +23333,8 @@ export interface operations {
                         [key: string]: string;
                     } | null;
                     name?: string;
+                    /** @description Mail its maker at the end. */
+                    notify?: boolean | null;
                     output_expires_after?: {
                         [key: string]: unknown;
                     } | null;
@@ -20933,8 +23436,26 @@ export interface operations {
                     "application/json": components["schemas"]["BatchError"];
                 };
             };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
             /** @description The body is too large. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -21417,6 +23938,7 @@ export interface operations {
                                 [key: string]: string;
                             } | null;
                             model: string | null;
+                            notify: boolean;
                             object: string;
                             output_file_id: string | null;
                             parent_id: string | null;
@@ -21694,6 +24216,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -21791,7 +24315,227 @@ export interface operations {
                     "application/json": components["schemas"]["BatchError"];
                 };
             };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
             /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not sent as it should be. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The database cannot be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no room left for files. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    batch_validate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "endpoint": "/v1/chat/completions",
+                 *       "completion_window": "24h",
+                 *       "requests": [
+                 *         {
+                 *           "custom_id": "request-1",
+                 *           "method": "POST",
+                 *           "url": "/v1/chat/completions",
+                 *           "body": {
+                 *             "model": "gpt-4o-mini",
+                 *             "messages": [
+                 *               {
+                 *                 "role": "user",
+                 *                 "content": "Say hello."
+                 *               }
+                 *             ]
+                 *           }
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": {
+                    backoff_seconds?: number | null;
+                    /** @enum {string} */
+                    completion_window?: "24h";
+                    endpoint: string;
+                    /** @enum {string|null} */
+                    engine?: "auto" | "provider" | "hub" | null;
+                    input_file_id?: string | null;
+                    max_attempts?: number | null;
+                    metadata?: {
+                        [key: string]: string;
+                    } | null;
+                    /** @description Mail its maker at the end. */
+                    notify?: boolean | null;
+                    output_expires_after?: {
+                        [key: string]: unknown;
+                    } | null;
+                    requests?: {
+                        [key: string]: unknown;
+                    }[];
+                };
+                "multipart/form-data": {
+                    backoff_seconds?: number | null;
+                    /** @enum {string} */
+                    completion_window?: "24h";
+                    endpoint: string;
+                    /** @enum {string|null} */
+                    engine?: "auto" | "provider" | "hub" | null;
+                    /** Format: binary */
+                    file: string;
+                    input_file_id?: string;
+                    max_attempts?: number | null;
+                    /** @description JSON. */
+                    metadata?: string;
+                    /** @description For rows of a table that name none. */
+                    model?: string;
+                    /** @description Mail its maker at the end. */
+                    notify?: boolean | null;
+                    output_expires_after?: {
+                        [key: string]: unknown;
+                    } | null;
+                    /** @description A request's body with {{column}} for a table's cells. */
+                    template?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description `{success, valid, fits, total, model, engine, sandbox, errors, estimate, budgets}`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        budgets: {
+                            fits: boolean;
+                            is_hard: boolean;
+                            limit: string | number;
+                            period: string;
+                            remaining: string | number;
+                            requested: string | number;
+                            reserved: string | number;
+                            scope: string;
+                            scope_value: string | null;
+                            spent: string | number;
+                            unit: string;
+                        }[];
+                        engine: string | null;
+                        errors: {
+                            count: number;
+                            data: ({
+                                message: string;
+                            } & {
+                                [key: string]: unknown;
+                            })[];
+                            object: string;
+                        };
+                        estimate: {
+                            held_usd: string;
+                            input_tokens: number;
+                            most_cost_usd: string | null;
+                            most_cost_without_batch_usd: string | null;
+                            most_tokens: number;
+                        } | null;
+                        fits: boolean | null;
+                        model: string | null;
+                        sandbox: boolean | null;
+                        /** @enum {boolean} */
+                        success: true;
+                        total: number;
+                        valid: boolean;
+                    };
+                };
+            };
+            /** @description A parameter is wrong; the error names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description No token, or one that is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description Not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description There is no such file or batch. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
+            /** @description The body is too large. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -21825,6 +24569,784 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BatchError"];
+                };
+            };
+        };
+    };
+    auth_brands_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 130,
+                     *         "name": "Acme brand",
+                     *         "is_active": true,
+                     *         "created_at": "2026-11-26T15:34:10.149599Z"
+                     *       },
+                     *       {
+                     *         "id": 132,
+                     *         "name": "Second",
+                     *         "is_active": true,
+                     *         "created_at": "2026-11-26T15:34:10.247768Z"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["OwnBrand"][];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_brands_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Second"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewBrandRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 132,
+                     *       "name": "Second",
+                     *       "is_active": true,
+                     *       "created_at": "2026-11-26T15:34:10.247768Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OwnBrand"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_brands_partial_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Third",
+                 *       "is_active": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchedChangedBrandRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 132,
+                     *       "name": "Third",
+                     *       "is_active": false,
+                     *       "created_at": "2026-11-26T15:34:10.247768Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OwnBrand"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_invitations_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "email": "dora@example.com",
+                     *         "role": "admin",
+                     *         "brands": [
+                     *           108
+                     *         ],
+                     *         "created_by": "alice",
+                     *         "created_at": "2026-11-26T15:34:03.838535Z",
+                     *         "expires_at": "2026-12-03T15:34:03.838406Z",
+                     *         "revoked_at": null,
+                     *         "accepted_at": "2026-11-26T15:34:03.972284Z",
+                     *         "accepted_by": "dora-alice"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["InvitationShape"][];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_invitations_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "role": "admin",
+                 *       "email": "dora@example.com",
+                 *       "brands": [
+                 *         108
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewInvitationRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "token": "mhi_lkV5eQ8qQ6uBIJ893hvr6rZ_332TRhCFAIi2Csed",
+                     *       "id": 1,
+                     *       "email": "dora@example.com",
+                     *       "role": "admin",
+                     *       "brands": [
+                     *         108
+                     *       ],
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T15:34:03.838535Z",
+                     *       "expires_at": "2026-12-03T15:34:03.838406Z",
+                     *       "revoked_at": null,
+                     *       "accepted_at": null,
+                     *       "accepted_by": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MadeInvitation"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_invitations_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 4,
+                     *       "email": "",
+                     *       "role": "member",
+                     *       "brands": [],
+                     *       "created_by": "alice",
+                     *       "created_at": "2026-11-26T15:34:04.412207Z",
+                     *       "expires_at": "2026-12-03T15:34:04.412080Z",
+                     *       "revoked_at": "2026-11-26T15:34:04.498113Z",
+                     *       "accepted_at": null,
+                     *       "accepted_by": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InvitationShape"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_invitations_accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "mhi_lkV5eQ8qQ6uBIJ893hvr6rZ_332TRhCFAIi2Csed",
+                 *       "username": "dora-alice",
+                 *       "password": "a long unlikely passphrase 47",
+                 *       "new_account": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["AcceptanceRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access": "<token>",
+                     *       "refresh": "<token>"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Pair"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_CREDENTIALS`, `INVALID_TOKEN`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
         };
@@ -22253,6 +25775,425 @@ export interface operations {
             };
             /** @description `NOT_ACCEPTABLE`. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_members_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 115,
+                     *         "user_id": 115,
+                     *         "username": "alice",
+                     *         "email": "",
+                     *         "can_sign_in": true,
+                     *         "role": "owner",
+                     *         "brands": [],
+                     *         "default_brand": 78,
+                     *         "is_active": true,
+                     *         "created_at": "2026-11-26T15:33:53.584682Z"
+                     *       },
+                     *       {
+                     *         "id": 116,
+                     *         "user_id": 116,
+                     *         "username": "bob",
+                     *         "email": "",
+                     *         "can_sign_in": true,
+                     *         "role": "member",
+                     *         "brands": [],
+                     *         "default_brand": 78,
+                     *         "is_active": true,
+                     *         "created_at": "2026-11-26T15:33:53.598512Z"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["MemberShape"][];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_members_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 116,
+                     *       "user_id": 116,
+                     *       "username": "bob",
+                     *       "email": "",
+                     *       "can_sign_in": true,
+                     *       "role": "member",
+                     *       "brands": [],
+                     *       "default_brand": 78,
+                     *       "is_active": true,
+                     *       "created_at": "2026-11-26T15:33:53.598512Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MemberShape"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_members_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_members_partial_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path: {
+                /** @description By `id`. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "role": "viewer",
+                 *       "brands": [
+                 *         78
+                 *       ],
+                 *       "default_brand": null
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchedChangedMemberRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 116,
+                     *       "user_id": 116,
+                     *       "username": "bob",
+                     *       "email": "",
+                     *       "can_sign_in": true,
+                     *       "role": "viewer",
+                     *       "brands": [
+                     *         78
+                     *       ],
+                     *       "default_brand": null,
+                     *       "is_active": true,
+                     *       "created_at": "2026-11-26T15:33:53.598512Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MemberShape"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`, `NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -22870,6 +26811,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -22900,6 +26843,8 @@ export interface operations {
                     metadata?: {
                         [key: string]: string;
                     } | null;
+                    /** @description Mail its maker at the end. */
+                    notify?: boolean | null;
                     output_expires_after?: {
                         [key: string]: unknown;
                     } | null;
@@ -23042,8 +26987,35 @@ export interface operations {
                     "application/json": components["schemas"]["OpenAIError"];
                 };
             };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
             /** @description The body is too large. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description A rate limit is reached; `Retry-After` tells when to come back. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -24055,6 +28027,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The same key and body replays the answer for 24 hours. */
+                "Idempotency-Key"?: string;
                 /** @description The brand; without it the user's default or only one. */
                 "X-Brand-ID"?: number;
             };
@@ -24145,6 +28119,15 @@ export interface operations {
                     "application/json": components["schemas"]["OpenAIError"];
                 };
             };
+            /** @description `IDEMPOTENCY_IN_PROGRESS`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
             /** @description `BODY_TOO_LARGE`. */
             413: {
                 headers: {
@@ -24156,6 +28139,15 @@ export interface operations {
             };
             /** @description Not sent as it should be. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `IDEMPOTENCY_KEY_REUSED`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
