@@ -308,12 +308,14 @@ async def _produce(job: Job, emit: Emit) -> None:
         log.exception("job %s broke", job.job_ref)
         job.error = ServerError()
     finally:
+        PROCESS.settling.add(job.pk)
         PROCESS.running.pop(job.pk, None)
     PROCESS.ending += 1
     try:
         await endings.end(job)
     finally:
         PROCESS.ending -= 1
+        PROCESS.settling.discard(job.pk)
 
 
 async def _attempts(job: Job, emit: Emit) -> None:
