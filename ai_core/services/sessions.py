@@ -50,8 +50,8 @@ class Running:
 class Process:
     """The session of this process; begun on first use, ended at shutdown.
 
-    ``running`` by job, ``claiming`` how many are about to be, ``ending`` how many are being settled,
-    ``settling`` which; ``draining`` once it takes on no more.
+    ``running`` by job, ``claiming`` how many are about to be, ``settling`` which are being settled;
+    ``draining`` once it takes on no more.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,6 @@ class Process:
         self.kind = "web"
         self.running: dict[int, Running] = {}
         self.claiming = 0
-        self.ending = 0
         self.settling: set[int] = set()
         self.draining = False
         self._lock = threading.Lock()
