@@ -245,13 +245,13 @@ async def cancel(job_pk: int, company_id: int, entry: trail.Entry | None = None)
 async def drain(seconds: float) -> int:
     """Wait for this process's jobs; after ``seconds`` hand back those left. How many were left."""
     PROCESS.draining = True
-    await _until(lambda: not (PROCESS.running or PROCESS.claiming or PROCESS.ending), seconds)
+    await _until(lambda: not (PROCESS.running or PROCESS.claiming or PROCESS.settling), seconds)
     left = list(PROCESS.running.values())
     for running in left:
         running.task.cancel()
     if left:
         await asyncio.wait([running.task for running in left], timeout=endings.PATIENCE_SECONDS)
-    await _until(lambda: not PROCESS.ending, endings.PATIENCE_SECONDS)
+    await _until(lambda: not PROCESS.settling, endings.PATIENCE_SECONDS)
     return len(left)
 
 
@@ -308,12 +308,12 @@ async def _produce(job: Job, emit: Emit) -> None:
         log.exception("job %s broke", job.job_ref)
         job.error = ServerError()
     finally:
+        PROCESS.settling.add(job.pk)
         PROCESS.running.pop(job.pk, None)
-    PROCESS.ending += 1
     try:
         await endings.end(job)
     finally:
-        PROCESS.ending -= 1
+        PROCESS.settling.discard(job.pk)
 
 
 async def _attempts(job: Job, emit: Emit) -> None:

@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
-from ai_core.models import AIJob, WorkerSession
+from ai_core.models import AIJob, Attempt, WorkerSession
 from ai_core.services import gates, watchdog
 from megahub.kernel import clock
 
@@ -50,7 +50,7 @@ class Running:
 class Process:
     """The session of this process; begun on first use, ended at shutdown.
 
-    ``running`` by job, ``claiming`` how many are about to be, ``ending`` how many are being settled;
+    ``running`` by job, ``claiming`` how many are about to be, ``settling`` which are being settled;
     ``draining`` once it takes on no more.
     """
 
@@ -59,7 +59,7 @@ class Process:
         self.kind = "web"
         self.running: dict[int, Running] = {}
         self.claiming = 0
-        self.ending = 0
+        self.settling: set[int] = set()
         self.draining = False
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -112,6 +112,18 @@ class Process:
                 log.warning("heartbeat failed: %s", type(error).__name__)
         connection.close()
 
+    def _disown(self) -> None:
+        """Give the reaper what is ours by its row and unknown to us: the connection was lost while its
+        claim (or its acceptance) was committed, and it was never begun.
+        """
+        ours = Attempt.objects.filter(session_id=self.session_id, phase="calling")
+        old = ours.filter(started_at__lt=silent_since(), attempt_no=F("job__attempt_no"))
+        known = {*self.running, *self.settling}
+        lost = old.filter(job__status="running").exclude(job_id__in=known).values_list("pk", flat=True)
+        if found := list(lost):
+            log.warning("%d jobs were claimed and never begun", len(found))
+            Attempt.objects.filter(pk__in=found, phase="calling").update(session=None)
+
     def _drain(self) -> None:
         self.draining = True
 
@@ -119,6 +131,7 @@ class Process:
         close_old_connections()
         if beat:
             self._row().update(beat_at=clock.now())
+            self._disown()
             if self.kind == "worker":
                 watchdog.WATCHDOG.look(time.monotonic(), len(self.running), self._drain)
         gates.refresh()

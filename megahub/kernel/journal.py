@@ -42,6 +42,11 @@ MAX_GROUP = 256
 KEEP_SECONDS = 600
 KEEP_PAUSE_SECONDS = 0.25
 DOUBT_SECONDS = 5.0
+PASSING = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 IN_DOUBT = (
     "The hub's database went away while it accepted the request; look whether it did before you ask again."
 )
@@ -181,6 +186,10 @@ class Lane:
                 for item in items:
                     self._write_group([item], careful=True)
                 return
+            if is_passing(error) and (items[0].writer.keep or len(items) == 1):
+                log.warning("journal group of %d is tried again: %s", len(items), error)
+                self._put_off(items, DatabaseUnavailable(retry_after=2))
+                return
             if not isinstance(error, HubError):
                 log.exception("journal group of %d failed in lane %s", len(items), self.name)
             if len(items) == 1:
@@ -271,6 +280,13 @@ def is_database_error(error: Exception) -> bool:
     if isinstance(error, DjangoDatabaseError | OSError):
         return True
     return isinstance(error, sqlite3.Error | psycopg.Error)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the database refused only for now: somebody else held a lock for too long."""
+    if isinstance(error, PASSING):
+        return True
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
 def connection_lost() -> bool:

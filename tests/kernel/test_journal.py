@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 
@@ -124,6 +126,39 @@ def test_a_poisoned_entry_fails_alone(notes: Any, poison: str) -> None:
     assert failure.code == "INTERNAL_ERROR"
     assert "nonsense" not in str(failure)
     assert notes() == ["a", "b", "c"]
+
+
+@dataclass(eq=False)
+class Locked(Noting):
+    """Somebody else holds a lock for too long, so many times."""
+
+    times: int = 1
+
+    def write(self, session: Session, entries: list[Any]) -> list[Any]:
+        self.times -= 1
+        if self.times >= 0:
+            raise LOCKED[connection.vendor]
+        return super().write(session, entries)
+
+
+LOCKED: dict[str, Exception] = {
+    "postgresql": psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"),
+    "sqlite": sqlite3.OperationalError("database is locked"),
+}
+
+
+def test_what_must_not_be_lost_waits_for_a_lock_too(notes: Any) -> None:
+    """A settlement that was dropped for a lock left its job running under a process that lives."""
+    writer = Locked(lane="settle", keep=True, times=3)
+
+    assert loop.run(write_all(writer, ["one", "two"])) == ["wrote one", "wrote two"]
+    assert notes() == ["one", "two"]
+
+
+def test_what_may_be_refused_is_told_to_come_again(notes: Any) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        journal.write_and_wait(Locked(), "one")
+    assert notes() == []
 
 
 def test_a_refusal_is_its_entrys_own(notes: Any) -> None:
