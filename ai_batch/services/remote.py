@@ -185,8 +185,14 @@ def _name(batch: Batch) -> str:
 
 
 def _again(batch: Batch) -> bool:
-    """Hand the lines that were given back to the provider once more; False when there are none."""
+    """Hand the lines that were given back to the provider once more; False when there are none.
+
+    Lines of a process that died while it settled them come first: beat takes them back, and what the
+    provider's files say of them is read again.
+    """
     earlier, later = batch.provider_round, batch.provider_round + 1
+    if batch.lines.filter(status="running").exists():
+        return True
     pending = batch.lines.filter(status="pending")
     if not pending.filter(tries=later).exists():
         return False
