@@ -16,6 +16,7 @@ from ai_batch.domain.lines import MAX_REQUESTS, Place, foreign, places
 from ai_batch.domain.refusals import NoSuchFile
 from ai_batch.services import files, making, trying
 from ai_batch.services.trying import Trial
+from ai_usage.services import limits
 from megahub.kernel import body, fastlane, loop
 from megahub.kernel.errors import BadRequest
 from megahub.kernel.requests import json_response
@@ -40,7 +41,7 @@ async def validate(request: HttpRequest, caller: Caller) -> HttpResponseBase:
         except fastlane.Disconnected as error:
             raise BadRequest("The upload broke off.") from error
         trial = await _of_body(body.json_object(raw), caller)
-    rooms = await loop.in_thread(trial.rooms)
+    rooms = await loop.in_thread(trial.rooms, await limits.of(caller.company_id))
     return json_response({"success": True, **trying.told(trial, rooms)})
 
 

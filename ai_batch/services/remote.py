@@ -56,28 +56,40 @@ def advance(batch_pk: int) -> bool:
     return True
 
 
-def refresh(batch_pk: int) -> bool:
+async def refresh(batch_pk: int) -> bool:
     """Ask the provider now how far its batch is, at most every REFRESH_SECONDS; whether it was asked.
 
     What has ended there is brought home by a worker, whose bell is rung.
     """
+    batch = await loop.in_thread(_wanted, batch_pk)
+    if batch is None:
+        return False
+    try:
+        status = await _looked_at(batch)
+    except HubError as error:
+        log.info("batch %s could not be refreshed: %s", batch.batch_id, error.code)
+        return False
+    await loop.in_thread(_seen, batch_pk, status)
+    return True
+
+
+def _wanted(batch_pk: int) -> Batch | None:
+    """The batch if it lies at the provider, and nobody has just asked after it."""
     now = clock.now()
     rested = Q(poll_at=None) | Q(poll_at__lte=now - timedelta(seconds=REFRESH_SECONDS))
     rows = Batch.objects.unscoped().filter(
         rested, pk=batch_pk, engine="provider", status__in=("in_progress", "cancelling")
     )
     if not rows.exclude(provider_batch_id="").update(poll_at=now):
-        return False
-    batch: Batch = Batch.objects.unscoped().get(pk=batch_pk)
-    try:
-        status = loop.run(_looked_at(batch))
-    except HubError as error:
-        log.info("batch %s could not be refreshed: %s", batch.batch_id, error.code)
-        return False
+        return None
+    found: Batch = Batch.objects.unscoped().get(pk=batch_pk)
+    return found
+
+
+def _seen(batch_pk: int, status: str) -> None:
     Batch.objects.unscoped().filter(pk=batch_pk).update(provider_status=status)
     if status in OVER:
         queue.ring("ai_batch.remote", batch_pk, queue="normal")
-    return True
 
 
 async def _looked_at(batch: Batch) -> str:
@@ -173,8 +185,14 @@ def _name(batch: Batch) -> str:
 
 
 def _again(batch: Batch) -> bool:
-    """Hand the lines that were given back to the provider once more; False when there are none."""
+    """Hand the lines that were given back to the provider once more; False when there are none.
+
+    Lines of a process that died while it settled them come first: beat takes them back, and what the
+    provider's files say of them is read again.
+    """
     earlier, later = batch.provider_round, batch.provider_round + 1
+    if batch.lines.filter(status="running").exists():
+        return True
     pending = batch.lines.filter(status="pending")
     if not pending.filter(tries=later).exists():
         return False

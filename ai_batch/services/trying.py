@@ -15,9 +15,9 @@ from ai_batch.services import checking, holding
 from ai_batch.services.checking import Checker
 from ai_providers.domain.pricing import Estimator
 from ai_providers.domain.tokens import TOKENS_PER_MESSAGE, count_text
-from ai_usage.services import limits
+from ai_usage.domain.budgets import Limit
 from ai_usage.services.room import Room, open_windows, rooms
-from megahub.kernel import clock, loop, money
+from megahub.kernel import clock, money
 from megahub.tenancy.selectors import Caller
 
 
@@ -77,13 +77,13 @@ class Trial:
         """Whether such a batch would begin, budgets apart."""
         return self.inspection.count == 0
 
-    def rooms(self) -> list[Room]:
-        """What each budget that counts such a batch has left for it. Reads the database."""
+    def rooms(self, own: tuple[Limit, ...]) -> list[Room]:
+        """What each of the company's budgets that counts such a batch has left. Reads the database."""
         terms, spec = self.checker.terms, self.checker.spec
         if not self.is_good or terms is None or spec is None:
             return []
         self.batch.sandbox = terms.is_sandbox
-        own, now = loop.run(limits.of(self.batch.company_id)), clock.now()
+        now = clock.now()
         subject = holding.subject_of(self.batch, spec, self.zone)
         windows = open_windows(own, now, self.zone)
         found = rooms(own, windows, subject, now, self.most_nano_usd, self.most_tokens)

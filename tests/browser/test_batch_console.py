@@ -251,6 +251,9 @@ def test_filters_and_older_batches(open_page: Open, cast: Cast, api: Api) -> Non
     expect(cards).to_contain_text("n3")
     page.get_by_label("Search", exact=True).fill("nothing like it")
     expect(page.get_by_text("No batches.")).to_be_visible()
+    choose(page, "odd.jsonl", jsonl(line("a", temperature=9)))
+    page.get_by_role("region", name="Errors by line").wait_for()
+    page.get_by_text("Repeat it on a schedule").click()
     width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert width[0] <= width[1]
 

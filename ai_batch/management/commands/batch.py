@@ -24,7 +24,7 @@ from ai_batch import selectors
 from ai_batch.domain.lines import ENDPOINTS
 from ai_batch.models import Batch, StoredFile
 from ai_batch.services import batches, files, making, results
-from megahub.kernel import money
+from megahub.kernel import money, scope
 from megahub.kernel.errors import HubError
 from megahub.tenancy.selectors import Caller, caller_named
 
@@ -64,12 +64,16 @@ class Command(BaseCommand):
         try:
             caller = caller_named(options["user"], options["brand"])
             caller.require_brand()
-            batch: Batch | None = getattr(self, f"_{options['order']}")(caller, options)
+            with scope.of(caller.company_id):
+                self._carry_out(caller, options)
         except HubError as error:
             raise CommandError(error.text(gettext(error.message))) from error
         except (OSError, json.JSONDecodeError) as error:
             kind = "The template is no JSON: " if isinstance(error, json.JSONDecodeError) else ""
             raise CommandError(f"{kind}{error}") from error
+
+    def _carry_out(self, caller: Caller, options: dict[str, Any]) -> None:
+        batch: Batch | None = getattr(self, f"_{options['order']}")(caller, options)
         if batch is None:
             return
         if options.get("watch"):

@@ -79,7 +79,7 @@ export class BatchCard extends Component {
         ${" "}<time datetime=${new Date(batch.created_at * 1000).toISOString()}>${moment(batch.created_at)}</time></p>
       ${!(status === "failed" && !counts.total) && html`<progress max="100" value=${progress.percent}
         aria-label=${t("Progress of {name}", { name })}>${progress.percent} %</progress>`}
-      <p class="facts">${progress.percent} % · ${this.facts(batch)}</p>
+      <p class="facts">${number(progress.percent)} % · ${this.facts(batch)}</p>
       ${errors && html`<details><summary>${t("Why it failed")}</summary>
         <${Errors} errors=${{ data: errors.data, count: errors.count ?? errors.data.length }} /></details>`}
       ${failed && html`<p class="alert" role="alert">${failed}</p>`}

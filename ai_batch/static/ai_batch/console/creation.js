@@ -15,7 +15,7 @@ const FIRST = {
 };
 
 export class Creation extends Component {
-  state = { ...FIRST, models: [], trial: null, looking: false, sending: false, failed: "", over: false };
+  state = { ...FIRST, models: [], trial: null, looking: false, sending: false, failed: "", over: false, sent: 0 };
   trials = 0;
   key = null;
 
@@ -144,8 +144,8 @@ export class Creation extends Component {
     this.setState({ sending: true, failed: "" });
     try {
       await action();
-      const { mode, model, engine } = this.state;
-      this.take({ ...FIRST, mode, model, engine });
+      const { mode, model, engine, sent } = this.state;
+      this.take({ ...FIRST, mode, model, engine, sent: sent + 1 });
     } catch (error) {
       this.setState({ failed: error.message });
     } finally {
@@ -189,7 +189,7 @@ export class Creation extends Component {
         if (!over) this.setState({ over: true });
       }} onDragLeave=${() => this.setState({ over: false })}>
         <span>${t("Drop a file here, or choose one: JSONL, CSV or XLSX")}</span>
-        <input type="file" accept=".jsonl,.csv,.xlsx" onChange=${this.drop} />
+        <input type="file" key=${this.state.sent} accept=".jsonl,.csv,.xlsx" onChange=${this.drop} />
         ${file && html`<strong>${file.name}</strong>`}
       </label>
       <p class="hint"><button type="button" class="link" onClick=${this.sample}>${t("A table to begin with (CSV)")}</button></p>
