@@ -44,6 +44,7 @@ UNNOTICED = {
          "ai_openai.selectors.jobs_of"),
         "the caller's brand stands beside it, found by membership (tests/isolation/test_places.py)",
     ),
+    "ai_usage.services.rates._load": "it refuses calls of models, which the walk makes none of",
     "ai_usage.selectors.brand_names": "names for numbers out of the caller's own figures",
     "megahub.tenancy.selectors.bound_brands": "the caller's own number stands beside it",
     "megahub.tenancy.selectors.brands_of": "the caller's own number stands beside it",
