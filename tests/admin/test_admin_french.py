@@ -17,8 +17,8 @@ VOID = {"input", "img", "br", "hr", "meta", "link", "rect", "path"}
 NOT_OURS = {"hub-document", "material-symbols-outlined"}
 
 
-#: What is called so in any language: a model.
-NAMES = {"reasoning"}
+#: What is called so in any language: a model, a key.
+NAMES = {"reasoning", "test"}
 
 
 class Words(HTMLParser):
