@@ -134,12 +134,16 @@ def main() -> int:
     parser.add_argument("--webs", type=int, default=2)
     parser.add_argument("--databases", default="PostgreSQL,SQLite")
     options = parser.parse_args()
-    found = {}
-    for name in options.databases.split(","):
-        with webs(name, options.webs) as (urls, token):
-            found[name] = asyncio.run(run(urls, token, options.callers, options.rounds, options.room))
+    found: dict[str, list[Round]] = {}
+
+    def measured() -> Iterator[list[Any]]:
+        for name in options.databases.split(","):
+            with webs(name, options.webs) as (urls, token):
+                found[name] = asyncio.run(run(urls, token, options.callers, options.rounds, options.room))
+            yield row(name, found[name], options.room)
+
     title = f"{options.callers} callers at once over {options.webs} web processes, room for {options.room}"
-    ground.show(title, COLUMNS, (row(name, each, options.room) for name, each in found.items()))
+    ground.show(title, COLUMNS, measured())
     right = all(each.admitted == options.room and each.adds_up for f in found.values() for each in f)
     return 0 if right else 1
 

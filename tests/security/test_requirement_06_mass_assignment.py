@@ -51,7 +51,6 @@ DOORS: dict[str, Any] = {
     "/auth/token/revoke/": {"refresh": "x"},
     "/auth/token/verify/": {"token": "x"},
     "/auth/invitations/accept/": {"token": "x", "username": "x", "password": "y"},
-    "/ai/jobs/validate/": {"job_type": "chat_completion", "input_data": {"prompt": "Hi"}},
     "/ai/openai/recommend_model/": {"prompt": "Hi"},
     "/v1/batches": {
         "input_file_id": "file-x",
@@ -106,7 +105,7 @@ NEVER: dict[str, Any] = {
     "uid": "1",
     "created_at": "2020-01-01T00:00:00Z",
     "changed_at": "2020-01-01T00:00:00Z",
-    "revoked_at": None,
+    "revoked_at": "2020-01-01T00:00:00Z",
     "accepted_by": 1,
     "status": "completed",
     "cost": "0",
@@ -126,8 +125,15 @@ WITHOUT_BODY = {
     "/api/batch/{batch_id}/cancel",
     "/v1/batches/{batch_id}/cancel",
 }
-#: Bodies that are a form, or whose names are their own (tests/ai_batch/, tests/ai_openai/).
-OF_THEIR_OWN = {"/v1/files", "/api/batch/upload", "/api/batch/{batch_id}/retry_failed"}
+#: Bodies that are a form, or whose names are their own (tests/ai_batch/); a dry run tells in its answer.
+OF_THEIR_OWN = {
+    "/ai/jobs/validate/",
+    "/v1/files",
+    "/api/batch/upload",
+    "/api/batch/{batch_id}/retry_failed",
+    "/api/batch/policy",
+    "/api/batch/validate",
+}
 
 
 def test_every_body_by_enumeration(
