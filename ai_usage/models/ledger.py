@@ -111,7 +111,7 @@ class LedgerEntry(CompanyOwned):
 class AIJobUsage(CompanyOwned):
     """What a job used, as people and dashboards read it: the ledger's settlements, job by job.
 
-    A view (migration 0015): there is nothing beside the ledger that could differ from it. Work done
+    A view (migration 0007): there is nothing beside the ledger that could differ from it. Work done
     outside the hub is in it too, without a job.
     """
 

@@ -47,9 +47,11 @@ def a_worker(cast: Cast) -> Iterator[None]:
 
     thread = threading.Thread(target=go_on)
     thread.start()
-    yield
-    done.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_it_works(cast: Cast, tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_it_works(cast: Cast, tmp_path: Path) -> None:
 
 def test_a_batch_that_goes_badly_fails_the_command(cast: Cast, tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
-    file.write_text(f"prompt\nHello\n{BAD}\n")
+    file.write_text(f"prompt,max_tokens\nHello,20\n{BAD},20\n")
     order = ["submit", str(file), "--user", cast.alice.user.username, "--engine", "hub", "--watch"]
     with a_worker(cast), pytest.raises(CommandError, match="Not every request"):
         said(*order, "--model", "gpt-4o-mini")

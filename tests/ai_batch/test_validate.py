@@ -39,7 +39,7 @@ def test_it_works(alice: Api, cast: Cast) -> None:
     found = told(
         alice.post(PATH, data={"endpoint": CHAT}, files={"file": ("b.jsonl", jsonl(line("a"), line("b")))})
     )
-    budgets = [each for each in found.pop("budgets") if each["unit"] == "usd"]
+    budgets = [each for each in found.pop("budgets") if each["limit"] == "5.000000"]
     assert found == {
         "success": True,
         "valid": True,

@@ -62,3 +62,11 @@ def test_scopes_written_into_the_row_give_nothing(api: Api, cast: Cast) -> None:
 
     assert api.as_(key).get("/ai/webhooks/").status_code == 403
     assert set(api.as_(key).get("/auth/me/").json()["scopes"]) == set(MEMBER_SCOPES)
+
+
+def test_a_key_without_the_scope_calls_no_model(api: Api, cast: Cast) -> None:
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
+    reader = api.as_(cast.alice.api_key("jobs:read"))
+
+    for door in ("/v1/chat/completions", "/ai/openai/chat/"):
+        assert reader.post(door, body).status_code == 403
