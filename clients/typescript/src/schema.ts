@@ -23023,6 +23023,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "engine": "auto"
+                     *     }
+                     */
                     "application/json": {
                         engine: string;
                         /** @enum {boolean} */
@@ -23089,6 +23095,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "engine": "hub"
+                 *     }
+                 */
                 "application/json": {
                     /** @enum {string} */
                     engine: "auto" | "provider" | "hub";
@@ -23102,6 +23113,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "engine": "hub"
+                     *     }
+                     */
                     "application/json": {
                         engine: string;
                         /** @enum {boolean} */
@@ -24426,6 +24443,28 @@ export interface operations {
                         [key: string]: unknown;
                     }[];
                 };
+                /**
+                 * @example {
+                 *       "endpoint": "/v1/chat/completions",
+                 *       "requests": [
+                 *         {
+                 *           "custom_id": "a",
+                 *           "method": "POST",
+                 *           "url": "/v1/chat/completions",
+                 *           "body": {
+                 *             "model": "gpt-4o-mini",
+                 *             "messages": [
+                 *               {
+                 *                 "role": "user",
+                 *                 "content": "Hello."
+                 *               }
+                 *             ],
+                 *             "max_tokens": 20
+                 *           }
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "multipart/form-data": {
                     backoff_seconds?: number | null;
                     /** @enum {string} */
@@ -24458,6 +24497,57 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "valid": true,
+                     *       "fits": true,
+                     *       "total": 1,
+                     *       "model": "gpt-4o-mini",
+                     *       "engine": "hub",
+                     *       "sandbox": true,
+                     *       "errors": {
+                     *         "object": "list",
+                     *         "data": [],
+                     *         "count": 0
+                     *       },
+                     *       "estimate": {
+                     *         "input_tokens": 10,
+                     *         "most_tokens": 42,
+                     *         "most_cost_usd": "0.000015",
+                     *         "most_cost_without_batch_usd": "0.000015",
+                     *         "held_usd": "0.000015"
+                     *       },
+                     *       "budgets": [
+                     *         {
+                     *           "scope": "provider",
+                     *           "scope_value": "openai",
+                     *           "period": "month",
+                     *           "unit": "tokens",
+                     *           "is_hard": true,
+                     *           "limit": 1000000,
+                     *           "spent": 0,
+                     *           "reserved": 42,
+                     *           "remaining": 999958,
+                     *           "requested": 42,
+                     *           "fits": true
+                     *         },
+                     *         {
+                     *           "scope": "provider",
+                     *           "scope_value": "openai",
+                     *           "period": "month",
+                     *           "unit": "usd",
+                     *           "is_hard": true,
+                     *           "limit": "100.000000",
+                     *           "spent": "0.000000",
+                     *           "reserved": "0.000008",
+                     *           "remaining": "99.999992",
+                     *           "requested": "0.000015",
+                     *           "fits": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         budgets: {
                             fits: boolean;
