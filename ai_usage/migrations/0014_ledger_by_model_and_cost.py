@@ -12,8 +12,6 @@ MAKE = (
     " (company_id, model, created_at DESC, id DESC)",
     "CREATE INDEX {how} ledger_by_amount ON ai_usage_ledgerentry"
     " (company_id, cost_nano_usd DESC {last}, id DESC) WHERE cost_nano_usd IS NOT NULL",
-    "CREATE INDEX {how} ledger_without_cost ON ai_usage_ledgerentry"
-    " (company_id, created_at DESC, id DESC) WHERE cost_nano_usd IS NULL",
     "DROP INDEX {how} ledger_by_cost",
 )
 DROP = (
@@ -21,7 +19,6 @@ DROP = (
     " (company_id, cost_nano_usd DESC) WHERE cost_nano_usd > 0",
     "DROP INDEX {how} ledger_by_model",
     "DROP INDEX {how} ledger_by_amount",
-    "DROP INDEX {how} ledger_without_cost",
 )
 
 
@@ -52,14 +49,6 @@ class Migration(migrations.Migration):
                     model_name="ledgerentry",
                     index=models.Index(
                         fields=["company", "model", "-created_at", "-id"], name="ledger_by_model"
-                    ),
-                ),
-                migrations.AddIndex(
-                    model_name="ledgerentry",
-                    index=models.Index(
-                        fields=["company", "-created_at", "-id"],
-                        condition=models.Q(("cost_nano_usd", None)),
-                        name="ledger_without_cost",
                     ),
                 ),
             ],

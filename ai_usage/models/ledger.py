@@ -94,13 +94,7 @@ class LedgerEntry(CompanyOwned):
         indexes = [
             models.Index(fields=["company", "created_at"], name="ledger_by_company"),
             models.Index(fields=["company", "model", "-created_at", "-id"], name="ledger_by_model"),
-            # Lists by cost go by ledger_by_amount (migration 0014). This is the other half of the view of
-            # usage: what has no cost of its own.
-            models.Index(
-                fields=["company", "-created_at", "-id"],
-                condition=Q(cost_nano_usd=None),
-                name="ledger_without_cost",
-            ),
+            # Beside it ledger_by_amount (company, cost), which migration 0014 makes.
             models.Index(fields=["model"], condition=Q(cost_nano_usd=None), name="ledger_unpriced"),
         ]
 

@@ -9,7 +9,7 @@ import megahub.kernel.clock
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ai_usage", "0015_usage_by_cost"),
+        ("ai_usage", "0014_ledger_by_model_and_cost"),
         ("tenancy", "0003_throttle"),
     ]
 

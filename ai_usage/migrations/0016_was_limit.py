@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ai_usage", "0016_rate_limits"),
+        ("ai_usage", "0015_rate_limits"),
     ]
 
     operations = [

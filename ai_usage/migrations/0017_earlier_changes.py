@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ai_usage", "0017_was_limit")]
+    dependencies = [("ai_usage", "0016_was_limit")]
 
     operations = [
         migrations.RunSQL(
