@@ -50,8 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 #: Tests of rules, texts, documents and processes: they ask no database, or bring their own.
 ANY_DATABASE = (
-    "catalogue", "wire", "sandbox", "launcher", "chaos", "browser", "test_contract.py", "test_api_coverage.py",
-    "test_bad_input_everywhere.py", "test_house.py", "test_translations.py", "test_documents.py", "test_production.py", "test_schema.py",
+    "catalogue", "wire", "sandbox", "launcher", "chaos", "browser", "test_contract.py",
+    "test_api_coverage.py", "test_bad_input_everywhere.py", "test_house.py", "test_translations.py",
+    "test_documents.py", "test_production.py", "test_schema.py",
     "ai_providers/test_messages.py", "ai_providers/test_params.py", "ai_providers/test_params_any.py",
     "ai_providers/test_params_values.py", "ai_providers/test_pricing.py", "ai_providers/test_shapes.py",
     "ai_providers/test_tokens.py", "kernel/test_body.py", "kernel/test_clock.py", "kernel/test_errors.py",

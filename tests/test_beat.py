@@ -7,7 +7,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from celery.schedules import crontab
 
 from ai_core.models import AIJob, WorkerSession

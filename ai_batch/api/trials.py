@@ -69,8 +69,7 @@ async def _of_form(upload: Upload, caller: Caller) -> Trial:
 
 
 async def _of_body(asked: dict[str, Any], caller: Caller) -> Trial:
-    requests = asked.pop("requests", None)
-    if requests is None:
+    if "requests" not in asked:
         fields = forms.batch_of({"completion_window": "24h", **asked})
         trial = await _trial(caller, fields)
         file = await loop.in_thread(selectors.file_of, caller, fields["input_file_id"])
@@ -80,6 +79,7 @@ async def _of_body(asked: dict[str, Any], caller: Caller) -> Trial:
             raise NoSuchFile(param="input_file_id") from None
         async with READING:
             return await asyncio.to_thread(_read, trial, content, None, None, None)
+    requests = asked.pop("requests")
     fields = orders.fields_of_requests(asked, requests)
     trial = await _trial(caller, fields)
     async with READING:

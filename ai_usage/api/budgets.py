@@ -19,9 +19,9 @@ from ai_usage.selectors import budgets as selectors
 from ai_usage.services import budget_changes, limits
 from megahub.kernel import trail
 from megahub.kernel.errors import Conflict, Forbidden, NotFound
-from megahub.kernel.filters import Flag
+from megahub.kernel.filters import OF_PAGES, Flag
 from megahub.kernel.refusals import named
-from megahub.kernel.shapes import read
+from megahub.kernel.shapes import read, refuse_unknown
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.replaying import Idempotent
 from megahub.tenancy.selectors import bound_brands
@@ -122,6 +122,7 @@ class Budgets(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Budget]
     @action(detail=True, filter_backends=())
     def windows(self, request: Request, pk: str) -> Response:
         """Every window of a budget, the latest first."""
+        refuse_unknown(request.query_params, OF_PAGES, in_query=True)
         budget = self._budget()
         page = self.paginate_queryset(cast(Any, selectors.windows_of(budget)))
         return self.get_paginated_response([shapes.window_of(budget, row) for row in page or []])

@@ -15,8 +15,7 @@ from django.db import connections
 MIN_METRICS_TOKEN = 24
 ROLE = """
 SELECT r.rolsuper, r.rolbypassrls, EXISTS (
-    SELECT 1 FROM pg_class c WHERE c.relowner = r.oid AND c.relkind = 'r'
-    AND c.relnamespace = current_schema()::regnamespace)
+    SELECT 1 FROM pg_class c WHERE c.relowner = r.oid AND c.oid = to_regclass('django_migrations'))
 FROM pg_roles r WHERE r.rolname = current_user
 """
 
@@ -88,7 +87,7 @@ def check_owner(app_configs: Any, databases: Sequence[str] | None = None, **_: A
 
 
 def _roles(databases: Sequence[str] | None) -> Iterator[tuple[bool, bool, bool]]:
-    """(superuser, BYPASSRLS, owns a table) of each PostgreSQL among the databases."""
+    """(superuser, BYPASSRLS, owns the tables) of each PostgreSQL among the databases."""
     for alias in databases or ():
         if connections[alias].vendor == "postgresql":
             with connections[alias].cursor() as cursor:

@@ -229,6 +229,7 @@ def test_what_is_undone_leaves_no_entry(cast: Cast) -> None:
 #: Commands that change nothing in the database.
 READS = {
     "ai_health_check",
+    "batch",  # what it makes are files and batches, which say by whom
     "check_rollups",
     "make_master_key",
     "verify_audit",

@@ -14,7 +14,7 @@ import pytest
 from tests.processes import clean_env
 from tools.report import ROOT
 
-pytestmark = pytest.mark.slow_launcher
+pytestmark = [pytest.mark.slow_launcher, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -123,6 +123,7 @@ def test_a_cancelled_job(cast: Cast, rung: Any, registered: Registered, how: str
     if how == "cancelled":
         assert loop.run(pipeline.cancel(job.pk, cast.company.pk))
     else:
+        edit.end_pending(world.row(job))
         edit.delete(world.row(job))
 
     (event,) = outbox(cast)

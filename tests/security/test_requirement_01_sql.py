@@ -35,7 +35,7 @@ def doors() -> list[tuple[str, str]]:
         (method, re.sub(r"\{\w+\}", "1", path.replace("{alert_type}", "cost_warning")))
         for path, pattern in routes.of_the_api().items()
         for method in sorted(routes.methods_of(pattern))
-        if not path.startswith(("/auth/token/", "/ai/usage/export-links/"))
+        if not path.startswith(("/auth/token/", "/ai/usage/export-links/", "/auth/invitations/accept/"))
     ]
 
 

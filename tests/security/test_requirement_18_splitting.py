@@ -112,7 +112,8 @@ def test_a_mails_subject_is_one_line(cast: Cast) -> None:
     mail.outbox.clear()
     mails.write(cast.company.pk, "of-18", ["split@example.com"], "Hi\r\nBcc: evil@example.com\n\nX", "text")
 
-    mails.send_due()
+    while mails.send_due():
+        pass
 
     (sent,) = [each for each in mail.outbox if each.to == ["split@example.com"]]
     assert sent.subject == "Hi Bcc: evil@example.com X"

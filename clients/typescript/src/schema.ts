@@ -21647,6 +21647,7 @@ export interface operations {
                      *           "estimated_cost_usd": "0.000031"
                      *         },
                      *         "engine_asked": "hub",
+                     *         "notify": false,
                      *         "sandbox": true,
                      *         "parent_id": null,
                      *         "input_filename": "requests.jsonl",
@@ -21844,6 +21845,7 @@ export interface operations {
                      *           "estimated_cost_usd": "0.000015"
                      *         },
                      *         "engine_asked": "hub",
+                     *         "notify": false,
                      *         "sandbox": true,
                      *         "parent_id": null,
                      *         "input_filename": "requests.jsonl",
@@ -22210,6 +22212,7 @@ export interface operations {
                      *           "estimated_cost_usd": "0.000000"
                      *         },
                      *         "engine_asked": "hub",
+                     *         "notify": false,
                      *         "sandbox": false,
                      *         "parent_id": "batch_b5dfc0783a98af7da161d8f7",
                      *         "input_filename": "batch_b5dfc0783a98af7da161d8f7_retry.jsonl",
@@ -22555,6 +22558,7 @@ export interface operations {
                      *           "estimated_cost_usd": "0.000000"
                      *         },
                      *         "engine_asked": "hub",
+                     *         "notify": false,
                      *         "sandbox": false,
                      *         "parent_id": null,
                      *         "input_filename": "requests.jsonl",
@@ -22817,6 +22821,7 @@ export interface operations {
                      *             "estimated_cost_usd": "0.000000"
                      *           },
                      *           "engine_asked": "hub",
+                     *           "notify": false,
                      *           "sandbox": false,
                      *           "parent_id": null,
                      *           "input_filename": "requests.jsonl",
@@ -22870,6 +22875,7 @@ export interface operations {
                      *             "estimated_cost_usd": "0.000000"
                      *           },
                      *           "engine_asked": "hub",
+                     *           "notify": false,
                      *           "sandbox": false,
                      *           "parent_id": null,
                      *           "input_filename": "requests.jsonl",
@@ -23915,6 +23921,7 @@ export interface operations {
                      *             "estimated_cost_usd": "0.000019"
                      *           },
                      *           "engine_asked": "hub",
+                     *           "notify": false,
                      *           "sandbox": true,
                      *           "parent_id": null,
                      *           "input_filename": "sched_e9c9f643e7802ccdcfc7b021.jsonl",

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from megahub.kernel import trail
 from megahub.kernel.errors import Conflict, InvalidCredentials
 from megahub.kernel.refusals import named
-from megahub.kernel.shapes import read
+from megahub.kernel.shapes import read, refuse_unknown
 from megahub.tenancy import members, services, throttles
 from megahub.tenancy.api import member_shapes as shapes
 from megahub.tenancy.api.serializers import Pair
@@ -33,6 +33,7 @@ class Managing(APIView):
 
     def manager(self, request: Request) -> Caller:
         """Raises Forbidden for API keys and for those bound to brands."""
+        refuse_unknown(request.query_params, (), in_query=True)
         caller = caller_of(request)
         members.require_manager(caller)
         return caller
@@ -135,6 +136,7 @@ class BrandsView(Idempotent, Managing):
     @extend_schema(operation_id="auth_brands_list", responses=shapes.OwnBrand(many=True))
     def get(self, request: Request) -> Response:
         """The brands that the caller may enter; to those who manage them all, the inactive ones too."""
+        refuse_unknown(request.query_params, (), in_query=True)
         caller = caller_of(request)
         rows = Brand.objects.of(caller.company_id).order_by("name")
         manages = MANAGE in caller.scopes and members.is_manager(caller)
