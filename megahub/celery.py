@@ -29,87 +29,32 @@ app.autodiscover_tasks(
 #: RabbitMQ keeps a quorum queue's messages when one of its nodes is gone.
 KIND = {"x-queue-type": "quorum"} if settings.CELERY_BROKER_URL.startswith("amqp") else None
 app.conf.task_queues = [Queue(name, queue_arguments=KIND) for name in (SYSTEM_QUEUE, *QUEUES)]
+#: What beat does: by which task, and when (seconds, or a crontab).
+CHORES: dict[str, tuple[str, Any]] = {
+    "ring-again": ("ai_core.relay", settings.HUB_RELAY_SECONDS),
+    "take-back": ("ai_core.reap", settings.HUB_REAP_SECONDS),
+    "reconcile": ("ai_core.reconcile", 300.0),
+    "tell": ("delivery.relay", 2.0),
+    "check-alerts": ("ai_usage.check_alerts", 60.0),
+    "forget-told": ("delivery.forget_old", 3600.0),
+    "fold-rollups": ("ai_usage.fold_rollups", 10.0),
+    "check-rollups": ("ai_usage.check_rollups", crontab(hour=3, minute=17)),
+    "tend-batches": ("ai_batch.tend", 5.0),
+    "tidy-files": ("ai_batch.tidy", 600.0),
+    "verify-ledger": ("ai_batch.verify_ledger", 3600.0),
+    "drop-audit-anchors": ("audit.drop_anchors", 300.0),
+    "verify-audit": ("ai_usage.verify_audit", crontab(hour=3, minute=47)),
+    "send-mails": ("delivery.send_mails", 5.0),
+    "make-exports": ("ai_usage.relay_exports", 2.0),
+    "export-schedules": ("ai_usage.run_schedules", 60.0),
+    "forget-exports": ("ai_usage.forget_exports", 3600.0),
+    "forget-due": ("ai_core.forget_due", 60.0),
+    "forget-texts": ("ai_core.forget_old", crontab(minute=41)),
+    "forget-old": ("tenancy.forget_old", 3600.0),
+}
 app.conf.beat_schedule = {
-    "ring-again": {
-        "task": "ai_core.relay",
-        "schedule": settings.HUB_RELAY_SECONDS,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "take-back": {
-        "task": "ai_core.reap",
-        "schedule": settings.HUB_REAP_SECONDS,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "reconcile": {"task": "ai_core.reconcile", "schedule": 300.0, "options": {"queue": SYSTEM_QUEUE}},
-    "tell": {"task": "delivery.relay", "schedule": 2.0, "options": {"queue": SYSTEM_QUEUE}},
-    "check-alerts": {
-        "task": "ai_usage.check_alerts",
-        "schedule": 60.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "forget-told": {
-        "task": "delivery.forget_old",
-        "schedule": 3600.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "fold-rollups": {
-        "task": "ai_usage.fold_rollups",
-        "schedule": 10.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "check-rollups": {
-        "task": "ai_usage.check_rollups",
-        "schedule": crontab(hour=3, minute=17),
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "tend-batches": {"task": "ai_batch.tend", "schedule": 5.0, "options": {"queue": SYSTEM_QUEUE}},
-    "tidy-files": {"task": "ai_batch.tidy", "schedule": 600.0, "options": {"queue": SYSTEM_QUEUE}},
-    "verify-ledger": {
-        "task": "ai_batch.verify_ledger",
-        "schedule": 3600.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "drop-audit-anchors": {
-        "task": "audit.drop_anchors",
-        "schedule": 300.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "verify-audit": {
-        "task": "ai_usage.verify_audit",
-        "schedule": crontab(hour=3, minute=47),
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "send-mails": {
-        "task": "delivery.send_mails",
-        "schedule": 5.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "make-exports": {
-        "task": "ai_usage.relay_exports",
-        "schedule": 2.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "export-schedules": {
-        "task": "ai_usage.run_schedules",
-        "schedule": 60.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "forget-exports": {
-        "task": "ai_usage.forget_exports",
-        "schedule": 3600.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "forget-due": {"task": "ai_core.forget_due", "schedule": 60.0, "options": {"queue": SYSTEM_QUEUE}},
-    "forget-texts": {
-        "task": "ai_core.forget_old",
-        "schedule": crontab(minute=41),
-        "options": {"queue": SYSTEM_QUEUE},
-    },
-    "forget-old": {
-        "task": "tenancy.forget_old",
-        "schedule": 3600.0,
-        "options": {"queue": SYSTEM_QUEUE},
-    },
+    name: {"task": task, "schedule": when, "options": {"queue": SYSTEM_QUEUE}}
+    for name, (task, when) in CHORES.items()
 }
 
 
