@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +94,7 @@ class Batches:
             ((now,),) = self.connection.execute(ask, [batch_id])
             if now != before:
                 return
-            time.sleep(0.02)
+            time.sleep(0.02)  # the database tells nobody: it is asked again
 
     def until_over(self, batch_id: str) -> tuple[Any, ...]:
         """Wait until it has ended."""
@@ -104,7 +103,7 @@ class Batches:
             row = self.one(batch_id)
             if row[0] in ("completed", "failed", "expired", "cancelled"):
                 return row
-            time.sleep(0.1)
+            time.sleep(0.1)  # as above; seldom, for the machine is what is measured
         raise SystemExit(f"the batch is {row}")
 
 
@@ -164,16 +163,13 @@ def kill_rows(launch: Launch, lines: int, kills: int, seed: int) -> Iterator[lis
         write_file(path, lines, lines * 1000)
         with ground.hub(launch, url, core=ground.OTHER_CORE) as (address, token, _), beat(launch):
             batch_id = upload(address, token, path)
-            state = threading.Event()
             killed = 0
-            while killed < kills and not state.is_set():
+            while killed < kills and batches.one(batch_id)[0] not in ("completed", "failed"):
                 with worker(launch, url) as pid:
                     batches.until_it_moves(batch_id)
-                    time.sleep(chance.uniform(0.0, 1.0))
+                    time.sleep(chance.uniform(0.0, 1.0))  # killed at any point of its work
                     os.killpg(pid, signal.SIGKILL)
                 killed += 1
-                if batches.one(batch_id)[0] in ("completed", "failed"):
-                    state.set()
             with worker(launch, url):
                 row = batches.until_over(batch_id)
         yield verdict(batches, row, killed, lines)

@@ -51,6 +51,12 @@ def out_of_range(name: str, low: int, high: int) -> ValidationFailed:
     return ValidationFailed(message, param=name, words={"name": name, "low": low, "high": high})
 
 
+def check_suffix(upload: Upload) -> None:
+    """Raises InvalidFileFormat for a file that is not called JSONL."""
+    if PurePath(upload.filename).suffix.lower() != ".jsonl":
+        raise InvalidFileFormat(param="file")
+
+
 def check_upload(upload: Upload) -> None:
     """Raises what is wrong with a file's form."""
     if upload.file is None:
@@ -60,8 +66,7 @@ def check_upload(upload: Upload) -> None:
         raise missing("purpose")
     if purpose not in PURPOSES:
         raise wrong_value("purpose", purpose, PURPOSES)
-    if PurePath(upload.filename).suffix.lower() != ".jsonl":
-        raise InvalidFileFormat(param="file")
+    check_suffix(upload)
     unknown = sorted(set(upload.texts) - {"purpose", "expires_after[anchor]", "expires_after[seconds]"})
     if unknown:
         message = "Unknown parameter: '{name}'."

@@ -159,7 +159,8 @@ async def one(request: HttpRequest, caller: Caller, batch_id: str) -> HttpRespon
     if refresh not in ("true", "false", "1", "0"):
         raise forms.wrong_value("refresh", query["refresh"], ("true", "false"))
     batch = await loop.in_thread(selectors.batch_of, caller, batch_id)
-    if refresh in ("true", "1") and await remote.refresh(batch.pk):
+    may_refresh = refresh in ("true", "1") and batch.engine == "provider" and not batch.is_over
+    if may_refresh and await remote.refresh(batch.pk):
         batch = await loop.in_thread(selectors.batch_of, caller, batch_id)
     return json_response(said(batch))
 

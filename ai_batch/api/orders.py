@@ -19,7 +19,6 @@ from megahub.kernel import body, fastlane
 from megahub.kernel.errors import BadRequest, ValidationFailed
 from megahub.tenancy.selectors import Caller
 
-TABLES = {".csv": "csv", ".xlsx": "xlsx"}
 FORM_KEYS = ("purpose", "endpoint", "completion_window", "metadata", "engine", "model", "template")
 NUMBERS = ("max_attempts", "backoff_seconds")
 FLAGS = ("notify",)
@@ -29,10 +28,7 @@ async def create(request: HttpRequest, caller: Caller, show: Callable[[Batch], b
     """The answer about the batch that a request asks for. Raises what is wrong; then nothing is kept."""
     if request.META.get("CONTENT_TYPE", "").startswith("multipart/"):
         return await _of_form(request, caller, show)
-    try:
-        raw = await fastlane.read_body(request.scope, request.hub_receive)  # type: ignore[attr-defined]
-    except fastlane.Disconnected as error:
-        raise BadRequest("The upload broke off.") from error
+    raw = await body_of(request)
     asked = body.json_object(raw)
     if "requests" in asked:
         requests = asked.pop("requests")
@@ -48,6 +44,14 @@ async def create(request: HttpRequest, caller: Caller, show: Callable[[Batch], b
         return show(batches.create(caller, fields, file))
 
     return await once.answered(request, caller, raw, make)
+
+
+async def body_of(request: HttpRequest) -> bytes:
+    """The body of a request that is no form. Raises BadRequest when it broke off."""
+    try:
+        return await fastlane.read_body(request.scope, request.hub_receive)  # type: ignore[attr-defined]
+    except fastlane.Disconnected as error:
+        raise BadRequest("The upload broke off.") from error
 
 
 def fields_of_requests(asked: dict[str, Any], requests: Any) -> dict[str, Any]:
@@ -67,7 +71,7 @@ async def upload(request: HttpRequest, caller: Caller, show: Callable[[StoredFil
     upload = await uploads.read(request)
     try:
         sent = upload.sent
-        kind = TABLES.get(PurePath(upload.filename).suffix.lower())
+        kind = making.table_kind(upload.filename)
         upload.texts.setdefault("purpose", "batch")
         if kind is None or upload.file is None:
             forms.check_upload(upload)
@@ -86,7 +90,7 @@ async def _of_form(request: HttpRequest, caller: Caller, show: Callable[[Batch],
         if upload.file is None:
             raise forms.missing("file")
         sent, fields = upload.sent, fields_of_form(upload.texts)
-        kind = TABLES.get(PurePath(upload.filename).suffix.lower())
+        kind = making.table_kind(upload.filename)
         if kind is None:
             upload.texts = {"purpose": "batch"}
             forms.check_upload(upload)
@@ -117,7 +121,7 @@ def _asked(texts: dict[str, str]) -> dict[str, Any]:
     if "notify" in texts:
         asked["notify"] = {"true": True, "false": False}.get(texts["notify"].lower(), texts["notify"])
     if texts.get("metadata"):
-        asked["metadata"] = json_of("metadata", texts["metadata"])
+        asked["metadata"] = _json("metadata", texts["metadata"])
     return asked
 
 
@@ -126,7 +130,7 @@ def _converted(upload: Upload, kind: str, caller: Caller, endpoint: str) -> Call
     assert upload.file is not None
     if endpoint not in ENDPOINTS:
         raise forms.wrong_value("endpoint", endpoint, ENDPOINTS)
-    template = json_of("template", upload.texts["template"]) if upload.texts.get("template") else None
+    template = template_of(upload.texts)
     name = PurePath(forms.filename_of(upload)).stem + ".jsonl"
     path, model = upload.file.path, upload.texts.get("model") or None
 
@@ -138,7 +142,12 @@ def _converted(upload: Upload, kind: str, caller: Caller, endpoint: str) -> Call
     return keep
 
 
-def json_of(name: str, text: str) -> Any:
+def template_of(texts: dict[str, str]) -> Any:
+    """A form's template; None when it has none. Raises ValidationFailed."""
+    return _json("template", texts["template"]) if texts.get("template") else None
+
+
+def _json(name: str, text: str) -> Any:
     """An object that a form's text holds. Raises ValidationFailed."""
     try:
         found = orjson.loads(text)

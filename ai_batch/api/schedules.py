@@ -7,9 +7,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 
 from ai_batch import selectors
-from ai_batch.api import forms, guide, once, schedule_documents, shapes
+from ai_batch.api import forms, guide, once, orders, schedule_documents, shapes
 from ai_batch.domain import recurring as rules
-from ai_batch.domain.lines import MAX_REQUESTS
 from ai_batch.models import BatchSchedule
 from ai_batch.services import batches, making, recurring
 from megahub.kernel import body, loop, trail
@@ -68,16 +67,8 @@ def _create(caller: Caller, asked: dict[str, Any], who: trail.Origin) -> BatchSc
         template = selectors.file_of(caller, str(rest.get("input_file_id") or ""))
         fields = forms.batch_of({"completion_window": "24h", **rest})
     else:
-        requests = asked["requests"]
-        if not isinstance(requests, list) or not all(isinstance(each, dict) for each in requests):
-            raise forms.wrong_type("requests", "an array of objects", requests)
-        if not 1 <= len(requests) <= MAX_REQUESTS:
-            raise forms.out_of_range("requests", 1, MAX_REQUESTS)
-        if rest.get("input_file_id") is not None:
-            message = "Give either 'requests' or 'input_file_id', not both."
-            raise ValidationFailed(message, param="input_file_id")
-        fields = forms.batch_of({"completion_window": "24h", **rest, "input_file_id": "-"})
-        lines = making.of_requests(requests)
+        fields = orders.fields_of_requests(rest, asked["requests"])
+        lines = making.of_requests(asked["requests"])
         template = making.of_lines(batches.owner_of(caller), "template.jsonl", lines)
     fields.pop("input_file_id")
     with trail.change(who, "batch_schedule.create") as change:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from pathlib import PurePath
 from typing import IO, Any
 
 from django.http import HttpRequest, HttpResponseBase
@@ -18,7 +17,6 @@ from ai_batch.services import files, making, trying
 from ai_batch.services.trying import Trial
 from ai_usage.services import limits
 from megahub.kernel import body, fastlane, loop
-from megahub.kernel.errors import BadRequest
 from megahub.kernel.requests import json_response
 from megahub.tenancy.authentication import for_caller
 from megahub.tenancy.selectors import Caller
@@ -36,11 +34,7 @@ async def validate(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     if request.META.get("CONTENT_TYPE", "").startswith("multipart/"):
         trial = await _of_form(await uploads.read(request), caller)
     else:
-        try:
-            raw = await fastlane.read_body(request.scope, request.hub_receive)  # type: ignore[attr-defined]
-        except fastlane.Disconnected as error:
-            raise BadRequest("The upload broke off.") from error
-        trial = await _of_body(body.json_object(raw), caller)
+        trial = await _of_body(body.json_object(await orders.body_of(request)), caller)
     rooms = await loop.in_thread(trial.rooms, await limits.of(caller.company_id))
     return json_response({"success": True, **trying.told(trial, rooms)})
 
@@ -55,10 +49,10 @@ async def _of_form(upload: Upload, caller: Caller) -> Trial:
         if upload.file is None:
             raise forms.missing("file")
         fields = orders.fields_of_form(upload.texts)
-        template = (
-            orders.json_of("template", upload.texts["template"]) if "template" in upload.texts else None
-        )
-        kind = orders.TABLES.get(PurePath(upload.filename).suffix.lower())
+        template = orders.template_of(upload.texts)
+        kind = making.table_kind(upload.filename)
+        if kind is None:
+            forms.check_suffix(upload)
         trial = await _trial(caller, fields)
         path, model = upload.file.path, upload.texts.get("model") or None
         upload.file.close()

@@ -7,11 +7,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-#: A schedule may not run more often.
-LEAST_SECONDS = 60
-#: What a template may hold: each as the schedule's own clock shows it when it runs.
-VARIABLES = ("date", "datetime", "year", "month", "day", "weekday", "week", "yesterday", "tomorrow")
-
 
 def check(expression: str, zone: str) -> str | None:
     """Which of the two is wrong (``cron`` or ``timezone``); None when neither is."""
@@ -33,7 +28,7 @@ def following(expression: str, zone: str, after: datetime) -> datetime:
 
 
 def variables(moment: datetime, zone: str) -> dict[bytes, bytes]:
-    """What stands for ``{{date}}`` and the others."""
+    """What stands for ``{{date}}`` and the others: each as the schedule's own clock shows it."""
     local = moment.astimezone(ZoneInfo(zone))
     found = {
         "date": f"{local:%Y-%m-%d}",

@@ -23,17 +23,21 @@ from megahub.tenancy.selectors import Caller
 
 def create(caller: Caller, fields: dict[str, Any], file: StoredFile | None = None) -> Batch:
     """A new batch, about to be validated. What is wrong with its file is told by its status later."""
-    fields = dict(fields)
+    fields = {**fields, "api_key_id": caller.api_key_id}
     asked = fields.pop("input_file_id", "")
     asked = asked if file is None else file.file_id
     with suppress(NoSuchFile):
         file = file or selectors.file_of(caller, asked)
+    return begin(owner_of(caller), fields, file, asked)
+
+
+def begin(owner: Owner, fields: dict[str, Any], file: StoredFile | None, asked: str) -> Batch:
+    """A batch of ``fields``; whoever validates it is rung for once it is committed."""
     now = clock.now()
     batch: Batch = Batch.objects.unscoped().create(
-        company_id=caller.company_id,
-        brand_id=caller.require_brand(),
-        created_by_id=caller.user_id,
-        api_key_id=caller.api_key_id,
+        company_id=owner.company_id,
+        brand_id=owner.brand_id,
+        created_by_id=owner.user_id,
         batch_id=f"batch_{secrets.token_hex(12)}",
         file_asked=asked[:80],
         input_file=file,
@@ -41,13 +45,8 @@ def create(caller: Caller, fields: dict[str, Any], file: StoredFile | None = Non
         ring_at=now + RING_AGAIN,
         **{"max_attempts": settings.HUB_BATCH_MAX_ATTEMPTS, **fields},
     )
-    transaction.on_commit(partial(ring_for, batch))
+    transaction.on_commit(partial(queue.ring, "ai_batch.validate", batch.pk, queue="normal"))
     return batch
-
-
-def ring_for(batch: Batch) -> None:
-    """A new batch is there."""
-    queue.ring("ai_batch.validate", batch.pk, queue="normal")
 
 
 def cancel(caller: Caller, batch_id: str) -> Batch:

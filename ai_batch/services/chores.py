@@ -94,7 +94,8 @@ def stop(batch_pk: int) -> None:
             journal.write_and_wait(ending.FAIL_BATCH, over)
         return
     if batch.engine == "provider":
-        queue.ring("ai_batch.remote", batch.pk, queue="low")
+        if batch.provider_status != "cancelling":  # it knows already: looked at when it is due
+            queue.ring("ai_batch.remote", batch.pk, queue="low")
         return
     wanted_stop = Stop(batch.pk, batch.sandbox, batch.windows, batch.stop, clock.now())
     while journal.write_and_wait(STOP_LINES, wanted_stop):
@@ -127,7 +128,7 @@ def take_back(batch: Batch) -> int:
         else:
             journal.write_and_wait(GIVE_BACK_LINES, Back(line.pk, line.attempt_no, None, 1, 1))
     if lines:
-        queue.ring("ai_batch.work", batch.pk, queue="low")
+        ring_for(batch)
     return len(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from pathlib import PurePath
 from typing import IO, Any
 
 import orjson
@@ -17,6 +18,12 @@ from ai_batch.services.files import Incoming, Owner
 from megahub.kernel import clock
 
 KEPT = timedelta(days=30)
+TABLES = {".csv": "csv", ".xlsx": "xlsx"}
+
+
+def table_kind(filename: str) -> str | None:
+    """Which table a file is by its name; None when it is none."""
+    return TABLES.get(PurePath(filename).suffix.lower())
 
 
 def of_lines(owner: Owner, filename: str, lines: Iterable[bytes]) -> StoredFile:

@@ -10,10 +10,9 @@ from typing import Any
 from django.db import transaction
 
 from ai_batch.domain import recurring
-from ai_batch.models import Batch, BatchSchedule, StoredFile
+from ai_batch.models import BatchSchedule, StoredFile
 from ai_batch.services import batches, files, making
 from ai_batch.services.files import Owner
-from ai_batch.services.reserving import RING_AGAIN
 from megahub.kernel import clock
 from megahub.kernel.errors import HubError
 from megahub.tenancy.selectors import Caller
@@ -78,25 +77,8 @@ def run(schedule: BatchSchedule) -> bool:
         if not rows.update(next_at=following, last_at=now, last_error=""):
             files.forget(file)
             return False
-        batch = _batch(schedule, file, now)
-    batches.ring_for(batch)
+        batches.begin(owner, {**schedule.fields, "schedule": schedule}, file, file.file_id)
     return True
-
-
-def _batch(schedule: BatchSchedule, file: StoredFile, now: datetime) -> Batch:
-    batch: Batch = Batch.objects.unscoped().create(
-        company_id=schedule.company_id,
-        brand_id=schedule.brand_id,
-        created_by_id=schedule.created_by_id,
-        batch_id=f"batch_{secrets.token_hex(12)}",
-        file_asked=file.file_id,
-        input_file=file,
-        schedule=schedule,
-        created_at=now,
-        ring_at=now + RING_AGAIN,
-        **schedule.fields,
-    )
-    return batch
 
 
 def _lines(schedule: BatchSchedule, due: datetime) -> Any:

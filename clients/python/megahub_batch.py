@@ -83,6 +83,8 @@ class Client:
         with part.open("wb") as file:
             while block := answer.read(BLOCK_BYTES):
                 size += file.write(block)
+        if answer.length:
+            raise Refused(f"The download broke off: {answer.length} bytes are missing.")
         part.replace(to)
         return size
 
@@ -93,7 +95,7 @@ class Client:
             yield batch
             if batch["status"] in OVER:
                 return
-            time.sleep(seconds)
+            time.sleep(seconds)  # asked for (--every): whoever iterates waits with it
 
     def _sent(self, method: str, path: str, form: Form | None = None) -> dict[str, Any]:
         headers = {"Idempotency-Key": uuid.uuid4().hex} if method == "POST" else {}
@@ -103,7 +105,7 @@ class Client:
             except (OSError, HTTPException, ValueError) as error:
                 if attempt == TRIES:
                     raise Refused(f"{self._at.netloc} does not answer: {error}") from error
-                time.sleep(2 ** (attempt - 1) / 2)
+                time.sleep(2 ** (attempt - 1) / 2)  # growing pauses: the hub may be starting again
         raise AssertionError
 
     def _call(self, method: str, path: str, form: Form | None, headers: dict[str, str]) -> HTTPResponse:
@@ -272,7 +274,7 @@ def run(client: Client, asked: argparse.Namespace) -> int:
         batch = watch(client, batch["id"], asked.every)
     print(summary(batch))
     for each in (batch.get("errors") or {}).get("data", ()):
-        print(f"line {each['line'] or '-'}: {each['message']}", file=sys.stderr)
+        print(f"line {each.get('line') or '-'}: {each['message']}", file=sys.stderr)
     went_badly = batch["status"] in ("failed", "expired") or batch["request_counts"]["failed"] > 0
     return 1 if went_badly and asked.order != "cancel" else 0
 
@@ -284,7 +286,7 @@ def main(given: list[str] | None = None) -> int:
         if not asked.key:
             raise Refused("No key: set MEGAHUB_API_KEY, or pass --key.")
         return run(Client(asked.url, asked.key), asked)
-    except (Refused, OSError) as error:
+    except (Refused, OSError, HTTPException) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -7,9 +7,9 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,9 @@ def a_worker(cast: Cast) -> Iterator[None]:
     done = threading.Event()
 
     def go_on() -> None:
-        while not done.is_set():
+        while not done.wait(0.05):
             for batch in Batch.objects.of(cast.company.pk).filter(status="validating"):
                 work(batch)
-            time.sleep(0.05)
         connection.close()
 
     thread = threading.Thread(target=go_on)
@@ -139,6 +138,44 @@ def test_the_client_over_the_api(api: Api, cast: Cast, tmp_path: Path) -> None:
     again = run(api, key, "retry", batch.batch_id)
     assert (again.returncode, Batch.objects.of(cast.company.pk).count()) == (0, 2), again.stderr
     assert "cancelling" in run(api, key, "cancel", again.stdout.split()[0]).stdout
+
+
+def test_errors_of_a_provider_that_names_no_line(api: Api, cast: Cast, tmp_path: Path) -> None:
+    file, name = tmp_path / "b.jsonl", cast.alice.user.username
+    file.write_bytes(jsonl(line("a")))
+    ref = said("submit", str(file), "--user", name).split()[0]
+    Batch.objects.of(cast.company.pk).update(status="failed", errors=[{"message": "No quota."}])
+    assert said("get", ref, "--user", name).endswith("line -: No quota.\n")
+    done = run(api, cast.alice.api_key(), "get", ref)
+    assert (done.returncode, done.stderr) == (1, "line -: No quota.\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "content"),
+    [(("Content-Length", "10"), b"abc"), (("Transfer-Encoding", "chunked"), b"5\r\nab")],
+)
+def test_a_download_that_breaks_off_is_no_file(
+    tmp_path: Path, header: tuple[str, str], content: bytes
+) -> None:
+    class Breaking(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header(*header)
+            self.end_headers()
+            self.wfile.write(content)
+            self.close_connection = True
+
+    with HTTPServer(("127.0.0.1", 0), Breaking) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        out = tmp_path / "out.jsonl"
+        address = f"http://127.0.0.1:{server.server_port}"
+        done = run(Api(address), "mh_x", "download", "batch_1", "--to", str(out))
+        thread.join()
+    assert (done.returncode, done.stdout, out.exists()) == (2, "", False)
+    assert "Traceback" not in done.stderr
 
 
 def test_the_client_says_what_is_wrong(api: Api, cast: Cast, tmp_path: Path) -> None:

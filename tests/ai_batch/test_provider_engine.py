@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from ai_providers.adapters import batches as wire
 from ai_providers.domain import pricing
 from ai_providers.domain.wire import Usage
 from ai_usage.models import LedgerEntry
+from megahub.kernel import clock
 from megahub.kernel.errors import ProviderDisconnected, ProviderRefused
 from tests import world
 from tests.ai_batch.conftest import line, work
@@ -112,6 +114,46 @@ def test_cancelling_reaches_the_provider(api: Api, cast: Cast) -> None:
     assert done.status == "cancelled"
     assert done.completed + done.failed == 2
     assert done.failed >= 1
+
+
+def test_a_provider_that_is_cancelling_is_looked_at_when_it_is_due(
+    api: Api, cast: Cast, rung: list[Any]
+) -> None:
+    alice = api.as_(cast.alice)
+    batch = made(alice, line("a"))
+    ingest.validate(batch.pk)
+    remote.advance(batch.pk)
+    alice.post(f"/api/batch/{batch.batch_id}/cancel")
+    told = ("ai_batch.remote", (batch.pk,), "low")
+    rung.clear()
+    chores.stop(batch.pk)
+    assert rung == [told]
+    rows = Batch.objects.unscoped().filter(pk=batch.pk)
+    rows.update(provider_status="cancelling", lease_until=None, ring_at=clock.now() + timedelta(minutes=1))
+    rung.clear()
+    chores.tend_one(rows.get())
+    assert rung == []
+    rows.update(ring_at=clock.now())
+    chores.tend_one(rows.get())
+    assert rung == [told]
+
+
+def test_a_batch_of_the_hubs_engine_asks_no_provider(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = api.as_(cast.alice)
+    batch = made(alice, line("a"), engine="hub")
+    asked: list[int] = []
+
+    async def counted(batch_pk: int) -> bool:
+        asked.append(batch_pk)
+        return False
+
+    monkeypatch.setattr(remote, "refresh", counted)
+    for engine, status in (("hub", "in_progress"), ("provider", "completed"), ("provider", "in_progress")):
+        Batch.objects.unscoped().filter(pk=batch.pk).update(engine=engine, status=status)
+        assert alice.get(f"/api/batch/{batch.batch_id}").status_code == 200
+    assert asked == [batch.pk]
 
 
 def test_a_model_without_a_batch_api_runs_here(api: Api, cast: Cast) -> None:

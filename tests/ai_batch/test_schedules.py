@@ -54,6 +54,21 @@ def test_it_works(api: Api, cast: Cast) -> None:
     assert rows.get().next_at > clock.now()
 
 
+def test_its_batches_are_made_as_others_are(api: Api, cast: Cast, rung: list[Any], settings: Any) -> None:
+    settings.HUB_BATCH_MAX_ATTEMPTS = 7
+    api.as_(cast.alice).post(PATH, ASKED)
+    schedule = BatchSchedule.objects.of(cast.company.pk).select_related("template").get()
+    assert recurring.run(schedule) is True
+    batch = Batch.objects.of(cast.company.pk).get()
+    assert (batch.max_attempts, batch.schedule_id, batch.created_by_id, batch.api_key_id) == (
+        7,
+        schedule.pk,
+        cast.alice.user.pk,
+        None,
+    )
+    assert rung == [("ai_batch.validate", (batch.pk,), "normal")]
+
+
 def test_pause_and_change(api: Api, cast: Cast) -> None:
     alice = api.as_(cast.alice)
     made = alice.post(PATH, ASKED).json()["schedule"]

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 
 from ai_batch.models import Batch, StoredFile
+from ai_batch.services import ingest
 from tests import world
 from tests.ai_batch.conftest import jsonl, line
 from tests.conftest import Api
@@ -99,6 +100,21 @@ def test_a_table(alice: Api, cast: Cast) -> None:
     assert nothing_is_left(cast)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "form", "statuses"),
+    [
+        ("t.csv", b"prompt,max_tokens,model\nHi,20,gpt-4o-mini\n", {"template": ""}, (200, 201)),
+        ("b.txt", jsonl(line("a")), {}, (400, 400)),
+    ],
+)
+def test_it_takes_what_create_takes(
+    alice: Api, name: str, content: bytes, form: dict[str, str], statuses: tuple[int, int]
+) -> None:
+    data, files = {"endpoint": CHAT, **form}, {"file": (name, content)}
+    answers = [alice.post(path, data=data, files=files) for path in (PATH, "/api/batch/create")]
+    assert tuple(answer.status_code for answer in answers) == statuses, answers[0].text
+
+
 def test_a_file_uploaded_before(alice: Api, api: Api, cast: Cast) -> None:
     file = alice.post("/api/batch/upload", files={"file": ("b.jsonl", jsonl(line("a")))}).json()["file"]
     body = {"endpoint": CHAT, "input_file_id": file["id"]}
@@ -114,8 +130,6 @@ def test_a_budget_that_is_too_small(alice: Api, cast: Cast) -> None:
 
 
 def test_it_is_what_the_batch_holds(alice: Api, cast: Cast, rung: list[Any]) -> None:
-    from ai_batch.services import ingest
-
     body = {"endpoint": CHAT, "requests": [line(f"c{n}", "Hello " * n) for n in range(1, 30)]}
     found = told(alice.post(PATH, body))
     alice.post("/api/batch/create", body)

@@ -216,6 +216,11 @@ def test_french(open_page: Open, cast: Cast) -> None:
 def test_a_schedule(open_page: Open, cast: Cast) -> None:
     page = open_page(PATH)
     sign_in(page, cast.alice)
+    page.get_by_label("Name (optional)").fill("Mine")
+    page.get_by_role("radio", name="Advanced").click()
+    page.get_by_label("Attempts per request").fill("2")
+    page.get_by_label("Seconds before the next attempt").fill("9")
+    page.get_by_role("radio", name="Simple").click()
     page.get_by_label("Texts, one per line").fill("What is new on {{date}}?")
     page.get_by_text("Repeat it on a schedule").click()
     page.get_by_label("Name of the schedule").fill("News")
@@ -226,7 +231,10 @@ def test_a_schedule(open_page: Open, cast: Cast) -> None:
     expect(card).to_contain_text("0 6 * * 1 · Europe/Zurich")
     card.get_by_role("button", name="Pause").click()
     expect(card).to_contain_text("Paused")
-    assert BatchSchedule.objects.of(cast.company.pk).get().next_at is None
+    schedule = BatchSchedule.objects.of(cast.company.pk).get()
+    assert schedule.next_at is None
+    named = {name: schedule.fields.get(name) for name in ("metadata", "max_attempts", "backoff_seconds")}
+    assert named == {"metadata": {"name": "Mine"}, "max_attempts": 2, "backoff_seconds": 9}
     card.get_by_role("button", name="Delete").click()
     expect(card).to_have_count(0)
 

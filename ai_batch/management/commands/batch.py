@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Iterator
@@ -28,7 +27,6 @@ from megahub.kernel import money, scope
 from megahub.kernel.errors import HubError
 from megahub.tenancy.selectors import Caller, caller_named
 
-TABLES = {".csv": "csv", ".xlsx": "xlsx"}
 LOOK_SECONDS = 1.0
 
 
@@ -80,7 +78,7 @@ class Command(BaseCommand):
             batch = watch(batch)
         self.stdout.write(summary(batch))
         for each in batch.errors:
-            self.stderr.write(f"line {each['line'] or '-'}: {each['message']}")
+            self.stderr.write(f"line {each.get('line') or '-'}: {each['message']}")
         if options.get("watch") and (batch.status != "completed" or batch.failed):
             raise CommandError("Not every request has succeeded.")
 
@@ -115,14 +113,14 @@ class Command(BaseCommand):
             else:
                 make = results.as_jsonl if form == "jsonl" else results.as_csv
                 file.writelines(make(batch, is_error=kind == "error"))
-        shutil.move(part, to)
+        part.replace(to)
         self.stdout.write(f"{to}: {to.stat().st_size} bytes")
 
 
 def kept(caller: Caller, options: dict[str, Any]) -> StoredFile:
     """The file as one of the company's: JSONL as it is, a table as the requests that it becomes."""
     path: Path = options["file"]
-    kind = TABLES.get(path.suffix.lower())
+    kind = making.table_kind(path.name)
     template = json.loads(options["template"].read_text()) if options["template"] else None
     with path.open("rb") as file:
         if kind is not None:
@@ -150,7 +148,7 @@ def watch(batch: Batch) -> Batch:
             bar.refresh()
             if batch.is_over:
                 return batch
-            time.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)  # a person watches: nothing else runs here
 
 
 def summary(batch: Batch) -> str:

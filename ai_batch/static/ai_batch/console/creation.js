@@ -127,7 +127,7 @@ export class Creation extends Component {
 
   /** Keep the file as a template, and make a batch of it again and again. */
   schedule = () => this.act(async () => {
-    const { scheduleName, cron, zone, engine, notify } = this.state;
+    const { scheduleName, cron, zone, engine, notify, title, attempts, backoff } = this.state;
     const form = await this.form();
     const isTable = TABLE.test(form.get("file").name);
     const ofBatches = ["engine", "metadata", "max_attempts", "backoff_seconds", "notify"];
@@ -135,6 +135,8 @@ export class Creation extends Component {
     const { file } = await send("/api/batch/upload", form);
     await send("/api/batch/schedules", {
       name: scheduleName, cron, timezone: zone, engine, notify, endpoint: this.endpoint(), input_file_id: file.id,
+      metadata: title.trim() ? { name: title.trim() } : null,
+      max_attempts: attempts ? Number(attempts) : null, backoff_seconds: backoff ? Number(backoff) : null,
     });
     this.props.say(t("The schedule was created."));
     this.props.changed();
