@@ -33,7 +33,7 @@ from megahub.kernel.errors import CredentialsChanged, HubError
 log = logging.getLogger(__name__)
 
 OVER = frozenset(("completed", "failed", "expired", "cancelled"))
-#: A failure is tried again so often, at growing pauses, before the batch is given up.
+#: Handing over is tried again so often, at growing pauses, before the batch is given up.
 MAX_FAILURES = 20
 FIRST_PAUSE_SECONDS = 2.0
 #: A caller who asks for a fresh look is the first to get one for so long.
@@ -222,10 +222,14 @@ async def _stop(batch: Batch, why: str) -> None:
 
 
 def _put_off(batch: Batch, error: HubError) -> None:
-    """Try again later what may succeed then; give up what may not."""
+    """Try again later what may succeed then; give up what may not.
+
+    A batch that lies at the provider is never given up for an outage, however long it was looked at
+    before: its lines run there and are to be paid, and its window ends it.
+    """
     rows = Batch.objects.unscoped().filter(pk=batch.pk)
     rows.update(polls=F("polls") + 1, ring_at=_next_look(batch.polls))
-    if error.retryable and batch.polls < MAX_FAILURES:
+    if error.retryable and (batch.provider_batch_id or batch.polls < MAX_FAILURES):
         log.warning("batch %s waits for its provider: %s", batch.batch_id, error.code)
         return
     told = {"code": error.code.lower(), "message": error.text(), "param": error.param, "line": None}

@@ -103,6 +103,29 @@ def test_what_the_provider_refuses_fails_the_batch(
     assert not LedgerEntry.objects.of(cast.company.pk).filter(kind="settle").exists()
 
 
+def test_an_outage_does_not_give_up_what_lies_at_the_provider(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = made(api.as_(cast.alice), line("a"))
+    ingest.validate(batch.pk)
+    remote.advance(batch.pk)
+    Batch.objects.unscoped().filter(pk=batch.pk).update(
+        polls=remote.MAX_FAILURES, provider_status="in_progress"
+    )
+
+    async def away(*args: Any) -> Any:
+        raise ProviderDisconnected(provider="openai")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(wire, "get", away)
+        remote.advance(batch.pk)
+    assert Batch.objects.unscoped().get(pk=batch.pk).status == "in_progress"
+
+    done = work(batch)
+    assert (done.status, done.completed) == ("completed", 1)
+    assert LedgerEntry.objects.of(cast.company.pk).filter(kind="settle").count() == 1
+
+
 def test_cancelling_reaches_the_provider(api: Api, cast: Cast) -> None:
     alice = api.as_(cast.alice)
     batch = made(alice, line("a", "x [sandbox: delay=1s]"), line("b"))
