@@ -308,8 +308,7 @@ async def _produce(job: Job, emit: Emit) -> None:
         log.exception("job %s broke", job.job_ref)
         job.error = ServerError()
     finally:
-        PROCESS.settling.add(job.pk)
-        PROCESS.running.pop(job.pk, None)
+        PROCESS.let_go(running)
     try:
         await endings.end(job)
     finally:

@@ -188,5 +188,4 @@ MUTANTS = (
 
 
 if __name__ == "__main__":
-    print("| taken away | verdict | noticed by | took |\n|---|---|---|--:|")
     sys.exit(main(sys.argv[1:], MUTANTS))

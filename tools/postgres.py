@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,6 @@ ROLE = "hub"
 APP_ROLE = "hub_app"
 COMMAND_SECONDS = 120
 START_SECONDS = 120.0
-LOOK_SECONDS = 0.03
 COMMON = Path("/var/tmp")
 INITDB = ("-U", "postgres", "-A", "trust", "--locale=C", "--encoding=UTF8", "--no-instructions")
 #: For tests only: what a crash of the machine would lose is made again by the next run.
@@ -151,7 +149,9 @@ def open_server(way: Way, supervisor: Supervisor, *, careless: bool) -> str:
         _make_data(way, data)
     _forget_dead_server(data, way.sockets)
     supervisor.start(_program(way, data, careless))
-    _wait_and_provide(way.sockets, supervisor)
+    supervisor.wait_for(
+        lambda: _provide(way.sockets), (psycopg.OperationalError,), "PostgreSQL", START_SECONDS
+    )
     return url_of(way.sockets)
 
 
@@ -199,19 +199,6 @@ def _program(way: Way, data: Path, careless: bool) -> Program:
         on_death=signal.SIGINT,
         account=way.account,
     )
-
-
-def _wait_and_provide(sockets: Path, supervisor: Supervisor) -> None:
-    until = time.monotonic() + START_SECONDS
-    while True:
-        supervisor.check()
-        try:
-            _provide(sockets)
-            return
-        except psycopg.OperationalError as error:
-            if time.monotonic() > until:
-                raise Fault(f"PostgreSQL does not answer: {reason(error)}.") from error
-        time.sleep(LOOK_SECONDS)
 
 
 def _provide(sockets: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import kombu
@@ -19,13 +18,12 @@ from kombu.exceptions import KombuError
 from tools import services
 from tools.places import Places
 from tools.processes import Program, environment_without_keys
-from tools.report import Fault, reason
+from tools.report import Fault
 from tools.supervisor import Supervisor
 
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
 CONNECT_SECONDS = 5.0
-LOOK_SECONDS = 0.2
 #: What a broker that is away, or that knows no such queue, is told by.
 ERRORS: tuple[type[Exception], ...] = (OSError, KombuError, AMQPError)
 PLACES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin")
@@ -86,17 +84,12 @@ def open_broker(here: Places, supervisor: Supervisor) -> str:
 
 def wait_for(url: str, name: str, seconds: float, supervisor: Supervisor) -> None:
     """Wait until a broker takes connections. Raises Fault when it does not."""
-    until = time.monotonic() + seconds
-    while True:
-        supervisor.check()
-        try:
-            with _connection(url) as connection:
-                connection.connect()
-            return
-        except ERRORS as error:
-            if time.monotonic() >= until:
-                raise Fault(f"{name} does not answer: {reason(error)}.") from error
-        time.sleep(LOOK_SECONDS)
+
+    def ask() -> None:
+        with _connection(url) as connection:
+            connection.connect()
+
+    supervisor.wait_for(ask, ERRORS, name, seconds)
 
 
 def purge(url: str, queues: tuple[str, ...]) -> None:

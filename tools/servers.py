@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -24,7 +23,6 @@ from tools.supervisor import Supervisor
 POSTGRES_SCHEMES = ("postgres", "postgresql", "pgsql")
 CONNECT_SECONDS = 5
 START_SECONDS = 20.0
-LOOK_SECONDS = 0.03
 
 
 def open_database(here: Places, supervisor: Supervisor, *, careless: bool) -> str:
@@ -143,18 +141,14 @@ def _open_redis(server: str, here: Places, supervisor: Supervisor) -> str:
 
 def wait_for_redis(url: str, name: str, seconds: float, supervisor: Supervisor) -> None:
     """Wait until a Redis answers. Raises Fault when it does not."""
-    until = time.monotonic() + seconds
-    while True:
-        supervisor.check()
-        try:
-            with redis.Redis.from_url(
-                url, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 0)
-            ) as client:
-                client.ping()
-            return
-        except redis.RedisError as error:
-            if time.monotonic() >= until:
-                raise Fault(f"{name} does not answer: {reason(error)}.") from error
-        except ValueError as error:
-            raise Fault(f"{name} must begin with redis://, rediss:// or unix://.") from error
-        time.sleep(LOOK_SECONDS)
+
+    def ask() -> None:
+        with redis.Redis.from_url(
+            url, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 0)
+        ) as client:
+            client.ping()
+
+    try:
+        supervisor.wait_for(ask, (redis.RedisError,), name, seconds)
+    except ValueError as error:
+        raise Fault(f"{name} must begin with redis://, rediss:// or unix://.") from error

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from tools import processes
 from tools.places import Places
 from tools.processes import Program
-from tools.report import Fault, say, tail
+from tools.report import Fault, reason, say, tail
 
 DEATHS = 5
 WITHIN_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.5
+LOOK_SECONDS = 0.03
 
 
 @dataclass
@@ -50,6 +51,21 @@ class Supervisor:
         for child in self.children:
             if (code := child.process.poll()) is not None:
                 raise Fault(self._last_words(child, _how(code)))
+
+    def wait_for(
+        self, ask: Callable[[], object], errors: tuple[type[Exception], ...], name: str, seconds: float
+    ) -> None:
+        """Ask a server until it answers, once at least. Raises Fault when it does not, or a child dies."""
+        until = time.monotonic() + seconds
+        while True:
+            self.check()
+            try:
+                ask()
+                return
+            except errors as error:
+                if time.monotonic() >= until:
+                    raise Fault(f"{name} does not answer: {reason(error)}.") from error
+            time.sleep(LOOK_SECONDS)
 
     def mend(self) -> None:
         """Start again what has died. Raises Fault when a child keeps dying."""

@@ -190,9 +190,9 @@ class NextAttempt:
         return moved
 
     def recover(self, session: Session, entry: Move) -> bool | None:
-        """True when the next attempt is there."""
-        query = "SELECT 1 FROM ai_core_attempt WHERE job_id = %s AND attempt_no = %s"
-        return True if session.rows(query, [entry.job_pk, entry.attempt_no + 1]) else None
+        """True when the next attempt is there, and this process's."""
+        query = "SELECT 1 FROM ai_core_attempt WHERE job_id = %s AND attempt_no = %s AND session_id = %s"
+        return True if session.rows(query, [entry.job_pk, entry.attempt_no + 1, entry.session_id]) else None
 
     @staticmethod
     def _move(session: Session, entry: Move, moment: datetime, unknown: list[Exposure]) -> bool:

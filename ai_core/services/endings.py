@@ -13,6 +13,7 @@ from ai_core.services.claim import GIVE_BACK_JOB, Claimed, Return
 from ai_core.services.closing import event_of, settlement
 from ai_core.services.job import Job, Mark
 from ai_core.services.putting_off import PUT_JOB_OFF, Postponement
+from ai_core.services.sessions import PROCESS
 from ai_core.services.settle import SETTLE, Settlement
 from ai_providers.domain import pricing
 from megahub.delivery import selectors as webhooks
@@ -79,9 +80,15 @@ async def _settled(ended: Settlement, marks: list[Mark]) -> bool:
 
 
 async def _patiently(writing: Any, job: Job) -> bool:
-    """Wait for the settlement; while the database is away, no longer than a caller's patience."""
+    """Wait for the settlement; while the database is away, no longer than a caller's patience.
+
+    Until it is written its process knows of it: the reaper must not take the job for lost meanwhile.
+    """
+    PROCESS.unwritten.add(job.pk)
+    task = asyncio.ensure_future(writing)
+    task.add_done_callback(lambda _: PROCESS.unwritten.discard(job.pk))
     try:
-        return bool(await asyncio.wait_for(asyncio.shield(writing), PATIENCE_SECONDS))
+        return bool(await asyncio.wait_for(asyncio.shield(task), PATIENCE_SECONDS))
     except TimeoutError:
         job.error = DatabaseUnavailable(
             "The answer is there, but the database is not; it will be stored with job {job_id}.",

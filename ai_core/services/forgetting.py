@@ -68,8 +68,11 @@ def _forget_old(policy: GuardPolicy) -> int:
         # What was still running the last time is looked for again: no job runs for a day.
         old = old.filter(created_at__gte=policy.forgotten_until - timedelta(days=1))
     done = _empty(old.exclude(input_data={}))
-    AIBatch.objects.of(policy.company_id).filter(created_at__lt=until).update(description="")
-    JobRating.objects.of(policy.company_id).filter(created_at__lt=until).update(comment="")
+    # Only rows that still say something: the others would be written anew every hour.
+    batches = AIBatch.objects.of(policy.company_id).filter(created_at__lt=until)
+    batches.exclude(description="").update(description="")
+    said = JobRating.objects.of(policy.company_id).filter(created_at__lt=until)
+    said.exclude(comment="").update(comment="")
     GuardPolicy.objects.unscoped().filter(pk=policy.pk).update(forgotten_until=until)
     return done
 
@@ -121,8 +124,7 @@ def erase_person(person: Person, by: int | None) -> Erasure:
     company_id, theirs = person.company_id, person.jobs()
     open_ones = theirs.exclude(status__in=ENDS)
     waiting = open_ones.update(keep="none", forget_at=clock.now(), end_user=None)
-    refs = list(theirs.values_list("pk", flat=True))
-    JobRating.objects.of(company_id).filter(job_id__in=refs).update(comment="")
+    JobRating.objects.of(company_id).filter(job_id__in=theirs.values("pk")).update(comment="")
     return Erasure.objects.unscoped().create(
         company_id=company_id,
         end_user_digest=digest(company_id, person.name),

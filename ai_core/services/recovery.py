@@ -72,7 +72,7 @@ def _taken_back(attempt: Attempt) -> bool:
     """``take_back``; one that fails does not keep the others from it."""
     try:
         return take_back(attempt)
-    except HubError:
+    except Exception:
         log.exception("job %s could not be taken back", attempt.job.job_id)
         return False
 

@@ -50,8 +50,8 @@ class Running:
 class Process:
     """The session of this process; begun on first use, ended at shutdown.
 
-    ``running`` by job, ``claiming`` how many are about to be, ``settling`` which are being settled;
-    ``draining`` once it takes on no more.
+    ``running`` by job, ``claiming`` how many are about to be, ``settling`` which are being settled,
+    ``unwritten`` whose settlement the journal still has; ``draining`` once it takes on no more.
     """
 
     def __init__(self) -> None:
@@ -60,6 +60,7 @@ class Process:
         self.running: dict[int, Running] = {}
         self.claiming = 0
         self.settling: set[int] = set()
+        self.unwritten: set[int] = set()
         self.draining = False
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -88,6 +89,12 @@ class Process:
             if self.session_id is not None:
                 self._say_goodbye()
             self.session_id = self._thread = None
+
+    def let_go(self, running: Running) -> None:
+        """It runs no more and is being settled; a later run of the same job here goes on."""
+        self.settling.add(running.pk)
+        if self.running.get(running.pk) is running:
+            del self.running[running.pk]
 
     def _say_goodbye(self) -> None:
         try:
@@ -118,7 +125,7 @@ class Process:
         """
         ours = Attempt.objects.filter(session_id=self.session_id, phase="calling")
         old = ours.filter(started_at__lt=silent_since(), attempt_no=F("job__attempt_no"))
-        known = {*self.running, *self.settling}
+        known = {*self.running, *self.settling, *self.unwritten}
         lost = old.filter(job__status="running").exclude(job_id__in=known).values_list("pk", flat=True)
         if found := list(lost):
             log.warning("%d jobs were claimed and never begun", len(found))

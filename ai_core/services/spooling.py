@@ -25,9 +25,7 @@ from ai_providers.domain.pricing import Cost, Rate
 from ai_providers.domain.wire import Usage
 from megahub.delivery import selectors as webhooks
 from megahub.kernel import clock, journal, spool
-from megahub.kernel.errors import HubError
 from megahub.kernel.spool import Leftover, Segment, Spool
-from megahub.kernel.vault import Sealed
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +89,7 @@ def _replayed(path: Path) -> int:
             return settled
     except FileNotFoundError:
         return 0  # another reaper was quicker
-    except (OSError, Sealed, HubError):
+    except Exception:  # a file that nobody can read keeps no lost job from being taken back
         log.exception("the spool %s could not be settled", path.name)
         return 0
 
@@ -131,8 +129,9 @@ def unpack(content: bytes) -> Settlement:
     facts: dict[str, Any] = orjson.loads(content)
     facts["ended_at"] = datetime.fromisoformat(facts["ended_at"])
     for name in ("response", "input_data"):
-        facts[name] = facts[name].encode() if facts[name] is not None else None
-    if facts["forget_at"] is not None:
+        facts[name] = facts[name].encode() if facts.get(name) is not None else None
+    # What an earlier release wrote has neither this nor input_data.
+    if facts.get("forget_at") is not None:
         facts["forget_at"] = datetime.fromisoformat(facts["forget_at"])
     facts["usage"] = Usage(**facts["usage"]) if facts["usage"] else None
     facts["cost"] = cost_of(facts["cost"]) if facts["cost"] else None

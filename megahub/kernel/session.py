@@ -28,6 +28,10 @@ PLAN_BY_KEY = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;"
     " SET plan_cache_mode = force_generic_plan"
 )
+#: A process that is stopped between two trips holds its locks, and idle_in_transaction_session_timeout does
+#: not see it: between a question and COMMIT the server is not idle. This one it has since version 17.
+LIMITED_SINCE = 170_000
+TRANSACTION_SECONDS = 60.0
 #: Whose rows the transaction may touch (megahub/kernel/scope.py).
 OWN_ROWS = "SELECT set_config('app.company', %s, true)"
 #: After so many transactions of a connection its statements are planned anew: what was planned while
@@ -166,6 +170,9 @@ class PostgresSession:
         connection.ensure_connection()
         if self._raw is not connection.connection:
             connection.connection.execute(PLAN_BY_KEY)
+            if connection.connection.info.server_version >= LIMITED_SINCE:
+                most = int(TRANSACTION_SECONDS * 1000)
+                connection.connection.execute(f"SET transaction_timeout = {most}")
             self._raw = connection.connection
             self._libpq = self._raw.pgconn
             self._adapt = Transformer(self._raw)

@@ -11,10 +11,12 @@ import pytest
 from ai_core import pipeline
 from ai_core.models import AIJob, Attempt, WorkerSession
 from ai_core.services import endings, recovery
-from ai_core.services.claim import CLAIM, Claimed, Take
+from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
 from ai_usage.models import UnknownExposure
 from megahub.kernel import clock, journal, loop
 from megahub.kernel.errors import CostLimitExceeded, NoApiKey, ProviderError, ServerError
+from megahub.kernel.scope import EVERYBODY
+from megahub.kernel.session import open_session
 from tests import world
 from tests.stubs import Scripted, completion
 from tests.world import Cast
@@ -192,8 +194,9 @@ class TestReaper:
 
         assert world.row(job).status == "cancelled"
 
+    @pytest.mark.parametrize("error", [ServerError, KeyError])
     def test_one_that_cannot_be_taken_back_keeps_no_other_from_it(
-        self, cast: Cast, monkeypatch: pytest.MonkeyPatch
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
     ) -> None:
         jobs = [world.submit(cast.alice) for _ in range(2)]
         Attempt.objects.filter(job_id__in=[job.pk for job in jobs]).update(session=dead_session())
@@ -201,7 +204,7 @@ class TestReaper:
 
         def poisoned(attempt: Attempt) -> bool:
             if attempt.job_id == jobs[0].pk:
-                raise ServerError
+                raise error
             return take_back(attempt)
 
         monkeypatch.setattr(recovery, "take_back", poisoned)
@@ -335,3 +338,18 @@ def test_a_failure_that_was_heard_is_known_even_if_the_job_was_to_be_cancelled(
     assert world.row(job).status == "cancelled"
     assert Attempt.objects.get(job_id=job.pk).phase == "failed"
     assert open_exposures(job.pk) == []
+
+
+def test_a_next_attempt_in_doubt_is_found_by_its_own_process_only(cast: Cast, rung: Rung) -> None:
+    """Another may have made one of that number meanwhile: whoever took it for its own would call, too."""
+    job, own, other = world.submit(cast.alice, later=True), dead_session(0), dead_session(0)
+    claimed_by(own, job.pk)
+    moves = [Move(job.pk, 1, by.pk, "openai", "own", "failed", "SERVER_ERROR") for by in (own, other)]
+    assert journal.write_and_wait(NEXT_ATTEMPT, moves[0])
+
+    session = open_session()
+    with session.transaction(EVERYBODY):
+        found = [NEXT_ATTEMPT.recover(session, move) for move in moves]
+    session.close()
+
+    assert found == [True, None]

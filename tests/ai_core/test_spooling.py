@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from django.conf import settings
 
@@ -171,6 +172,34 @@ class TestReplay:
         spooled_by(session, reopened(session, job), folder).close()
 
         assert spooling.replay() == 1
+        assert len(spool.found(folder)) == 1
+
+    def test_a_record_of_an_earlier_release(self, cast: Cast, rung: Rung, folder: Path) -> None:
+        job = world.submit(cast.alice, later=True)
+        own = spooled_by(dead_session(), reopened(dead_session(0), job), folder)
+        own.close()
+        (path,) = spool.found(folder)
+        with spool.leftover(path) as left:
+            facts = orjson.loads(left.records[0])
+        del facts["input_data"], facts["forget_at"]
+
+        settlement = spooling.unpack(orjson.dumps(facts))
+
+        assert (settlement.job_pk, settlement.input_data, settlement.forget_at) == (job.pk, None, None)
+
+    def test_a_record_that_nobody_can_read_keeps_no_lost_job_from_the_reaper(
+        self, cast: Cast, rung: Rung, folder: Path
+    ) -> None:
+        session = dead_session()
+        own = Spool(folder, {"session": session.pk, "host": socket.gethostname()})
+        own.put(b'{"of": "a later release"}')
+        own.close()
+        job = world.submit(cast.alice, later=True)
+        claimed_by(session, job.pk)
+
+        recovery.reap()
+
+        assert (world.row(job).status, world.row(job).unknown_attempts) == ("pending", 1)
         assert len(spool.found(folder)) == 1
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from megahub.kernel import session as kernel_session
 from megahub.kernel.journal import is_database_error
 from megahub.kernel.session import PLAN_AGAIN_AFTER, NotMet, PostgresSession, Session, open_session
+from tests.ai_core.test_cancel import wait_until
 
 INSERT = "INSERT INTO hub_item (id, text) VALUES (%s, %s)"
 UPDATE = "UPDATE hub_item SET text = %s WHERE id = %s"
@@ -155,6 +158,40 @@ def test_a_lost_connection_is_made_anew(session: Session) -> None:
     with session.transaction():
         session.execute(INSERT, [3, "three"])
     assert stored() == [(1, "one"), (3, "three")]
+
+
+def test_who_is_stopped_in_mid_transaction_does_not_keep_its_locks(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is between two trips then: it does not count as idle."""
+    if not isinstance(session, PostgresSession):
+        pytest.skip("SQLite's locks are their process's own")
+    monkeypatch.setattr(kernel_session, "TRANSACTION_SECONDS", 0.2)
+    with pytest.raises(Exception, match="transaction timeout") as caught, session.transaction():
+        ((pid,),) = session.rows("SELECT pg_backend_pid()")
+        session.rows(f"{INSERT} RETURNING id", [1, "one"])
+        with ThreadPoolExecutor(1) as other:
+            other.submit(_wait_for_its_end, pid).result()
+        session.rows("SELECT 1")
+
+    assert is_database_error(caught.value)
+    session.close()
+    assert stored() == []
+    test_it_works(session)
+
+
+def _wait_for_its_end(pid: int) -> None:
+    """In a thread with a connection of its own."""
+
+    def is_gone() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid])
+            return cursor.fetchone() is None
+
+    try:
+        wait_until(is_gone)
+    finally:
+        connection.close()
 
 
 class TestPlans:
