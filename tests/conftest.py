@@ -123,7 +123,7 @@ def database(
 def take_a_net_away() -> None:
     """``PYTEST_NET=rows`` runs without the managers' scoping, ``managers`` without row-level security.
 
-    With PYTEST_ROW_SECURITY=1 each must keep strangers out alone (tests/test_isolation.py).
+    Each alone must keep strangers out (tests/test_isolation.py).
     """
     net = os.environ.get("PYTEST_NET")
     if net == "rows":
@@ -307,6 +307,12 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def cast(sandbox_url: str) -> Cast:
     """Alice owns a company, Bob is her member, Charlie owns another: fresh ones for each test."""
+    return make_cast(next(_numbers))
+
+
+@pytest.fixture(scope="module")
+def kept_cast(sandbox_url: str) -> Cast:
+    """One cast for all tests of a module: for those that only look."""
     return make_cast(next(_numbers))
 
 

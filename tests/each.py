@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -37,9 +38,10 @@ ADDED = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def one_of_each(cast: Cast) -> Any:
-    """A row of every model; what belongs to the whole hub is put back."""
+@pytest.fixture(scope="module")
+def one_of_each(kept_cast: Cast) -> Iterator[Cast]:
+    """A row of every model, for tests that only look; what belongs to the whole hub is put back."""
+    cast = kept_cast
     cast.alice.api_key()
     world.make_budget(cast.company, usd="10")
     loop.run(pipeline.run(world.submit(cast.alice)))
@@ -92,7 +94,7 @@ def one_of_each(cast: Cast) -> Any:
     )
     Group.objects.get_or_create(name=f"group {RUN}")
     override = AIModel.objects.create(model_id=SPARE_MODEL)
-    yield
+    yield cast
     override.delete()
     cache.forget_everything()
 

@@ -1,8 +1,6 @@
-"""Reading the trail: a company its own, the hub's own chain to those who run it."""
+"""Reading the trail: a company its own."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.db.models import QuerySet
 
@@ -10,12 +8,9 @@ from megahub.audit.models import AuditEntry
 
 
 def trail_of(company_id: int) -> QuerySet[AuditEntry]:
-    """A company's entries, the newest first."""
+    """A company's entries, the newest first.
+
+    Its chain has its number: pages and the file's chunks are read in the order of ``audit_place_once``.
+    """
     rows: QuerySet[AuditEntry] = AuditEntry.objects.of(company_id)
-    return rows.order_by("-seq")
-
-
-def about(object_type: str, object_id: Any) -> QuerySet[AuditEntry]:
-    """What was changed of one object, the newest first (for the admin)."""
-    rows: QuerySet[AuditEntry] = AuditEntry.objects.unscoped()
-    return rows.filter(object_type=object_type, object_id=str(object_id)).order_by("-id")
+    return rows.filter(chain=company_id).order_by("-seq")

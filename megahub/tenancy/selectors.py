@@ -180,18 +180,19 @@ def _touch(key: ApiKey) -> None:
 
 
 def _memberships(standing: Standing) -> list[Membership]:
-    memberships = (
-        Membership.objects.unscoped()
-        .filter(user=standing.user, is_active=True, company__is_active=True)
-        .select_related("company")
-        .order_by("id")
-    )
-    if standing.api_key is not None:
-        memberships = memberships.filter(company=standing.api_key.company_id)
-    found = list(memberships)
+    key = standing.api_key
+    found = _active(standing.user.pk, None if key is None else key.company_id)
     if not found:
         raise Forbidden("You are not a member of any active company.")
     return found
+
+
+def _active(user_id: int, company_id: int | None) -> list[Membership]:
+    """Somebody's active memberships of active companies, or of one of them."""
+    rows = Membership.objects.unscoped().filter(user_id=user_id, is_active=True, company__is_active=True)
+    if company_id is not None:
+        rows = rows.filter(company=company_id)
+    return list(rows.select_related("company").order_by("id"))
 
 
 def _choose(standing: Standing, found: list[Membership], brand: str | None) -> Caller:
@@ -236,13 +237,8 @@ def enterable(membership: Membership) -> QuerySet[Brand]:
 
 def memberships_of(caller: Caller) -> list[Membership]:
     """A person's memberships of active companies; a key's only one."""
-    rows = Membership.objects.unscoped().filter(
-        user_id=caller.user_id, is_active=True, company__is_active=True
-    )
-    if caller.api_key_id is not None:
-        rows = rows.filter(company=caller.company_id)
     with scope.everybody():
-        return list(rows.select_related("company").order_by("id"))
+        return _active(caller.user_id, None if caller.api_key_id is None else caller.company_id)
 
 
 def entered(membership: Membership, most: int | None = None) -> list[Brand]:

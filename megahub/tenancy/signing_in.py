@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -18,7 +17,6 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from cryptography.fernet import Fernet
 from django import forms
 from django.conf import settings
@@ -31,6 +29,7 @@ from django.utils.translation import gettext as _
 from megahub.kernel.errors import RateLimited
 from megahub.tenancy import throttles
 from megahub.tenancy.models import User
+from megahub.tenancy.staff import BeforeViews
 
 AUTHENTICATIONS = "account_authentication_methods"
 
@@ -127,22 +126,11 @@ class CodeAgainForm(Counted, ReauthenticateForm):
     """The same before a second factor is changed."""
 
 
-class SecondFactorMiddleware:
+class SecondFactorMiddleware(BeforeViews):
     """With HUB_TOTP=required staff without a second factor sees nothing of the admin but the way to one.
 
     Whoever came by a provider of identities has shown there what that provider asks for.
     """
-
-    async_capable = True
-    sync_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
         user: Any = getattr(request, "user", None)

@@ -12,8 +12,8 @@ from django.urls import reverse
 from megahub.kernel import scope
 
 
-class StaffMiddleware:
-    """Behind Django's authentication: it knows who is signed in."""
+class BeforeViews:
+    """Middleware that has a ``process_view``, and nothing to do with answers."""
 
     async_capable = True
     sync_capable = True
@@ -25,6 +25,10 @@ class StaffMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         return self.get_response(request)
+
+
+class StaffMiddleware(BeforeViews):
+    """Behind Django's authentication: it knows who is signed in."""
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
         """Before the view, in its context."""

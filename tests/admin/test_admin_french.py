@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils.text import capfirst
 
 from tests.each import addresses
+from tests.world import Cast
 from tools.messages import stored
 
 #: Where the admin speaks for itself: pages, columns, fields, filters, buttons.
@@ -53,7 +54,7 @@ def of_the_hub() -> dict[str, str]:
 
 
 @pytest.mark.timeout(300)
-def test_it_works(root: Client, one_of_each: None) -> None:
+def test_it_works(root: Client, one_of_each: Cast) -> None:
     left, english = {}, set(of_the_hub())
     for name, address in addresses():
         response = root.get(address, headers={"Accept-Language": "fr"})

@@ -70,7 +70,7 @@ def test_every_model_has_a_page() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
-def test_pages_open(root: Client, one_of_each: None, model: Any) -> None:
+def test_pages_open(root: Client, one_of_each: Cast, model: Any) -> None:
     label = model._meta.label_lower
     row = model._default_manager.order_by("-pk").first()
 
@@ -91,7 +91,7 @@ def test_a_search_finds_nothing_and_says_so(root: Client, sandbox_url: str, mode
 
 
 @pytest.mark.parametrize("label", sorted(READ_ONLY))
-def test_histories_take_no_change(root: Client, one_of_each: None, label: str) -> None:
+def test_histories_take_no_change(root: Client, one_of_each: Cast, label: str) -> None:
     model = apps.get_model(label)
     row = model._default_manager.order_by("-pk").first()
     before = model._default_manager.filter(pk=row.pk).values().get()
@@ -104,17 +104,17 @@ def test_histories_take_no_change(root: Client, one_of_each: None, label: str) -
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
 def test_strangers_are_sent_to_the_door(
-    cast: Cast, model: Any, staff: Callable[..., Client], one_of_each: None
+    model: Any, staff: Callable[..., Client], one_of_each: Cast
 ) -> None:
     row = model._default_manager.order_by("-pk").first()
     pages = [address(model, "changelist"), address(model, "change", row.pk), address(model, "add")]
-    outside, member = Client(), Client()
-    member.force_login(cast.alice.user)
+    outside, member, nobody = Client(), Client(), staff()
+    member.force_login(one_of_each.alice.user)
 
     for page in pages:
         assert outside.get(page)["Location"] == f"/admin/login/?next={page}"
         assert member.get(page)["Location"] == f"/admin/login/?next={page}"
-        assert staff().get(page).status_code == 403
+        assert nobody.get(page).status_code == 403
 
 
 def test_the_door(sandbox_url: str) -> None:

@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection, transaction
 
 from ai_usage.models import AIUsageAlert
 from ai_usage.tasks import verify_audit
-from megahub.audit.models import AuditEntry
+from megahub.audit.models import AuditEntry, AuditHead
 from megahub.audit.services import anchors, verifying
 from megahub.kernel import trail
 from tests.conftest import as_owner
@@ -95,6 +95,13 @@ def test_a_chain_is_whole(chain: int) -> None:
     assert (found.chains, found.entries, found.faults) == (1, 5, ())
 
 
+def test_a_company_without_a_change_has_nothing_wrong(cast: Cast) -> None:
+    """Companies may be older than the trail."""
+    found = verifying.verify(cast.company.pk)
+
+    assert (found.chains, found.entries, found.faults) == (1, 0, ())
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -144,6 +151,14 @@ def test_a_cut_off_end_is_found(chain: int, tamper: Callable[..., None]) -> None
     tamper("DELETE FROM audit_auditentry WHERE chain = %s AND seq = 5", chain)
 
     assert said(chain) == [(4, "is the last one, but the head is at 5")]
+
+
+def test_a_head_that_is_gone_is_found(chain: int, tamper: Callable[..., None]) -> None:
+    head = AuditHead.objects.get(chain=chain)
+    tamper("DELETE FROM audit_audithead WHERE chain = %s", chain)
+
+    assert said(chain) == [(5, "is the last one, but the head is at 0")]
+    head.save(force_insert=True)
 
 
 def test_a_cut_off_end_with_its_head_is_found_by_the_anchor(

@@ -19,7 +19,7 @@ from tests.world import Cast
 
 pytestmark = pytest.mark.skipif(
     not on_postgres() or not settings.HUB_ROW_SECURITY or os.environ.get("PYTEST_NET") == "managers",
-    reason="row-level security: on PostgreSQL, with PYTEST_ROW_SECURITY=1",
+    reason="row-level security: on PostgreSQL, unless PYTEST_ROW_SECURITY=0",
 )
 TENANTS = [model for model in protection.tenants() if model is not Company]
 

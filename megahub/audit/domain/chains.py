@@ -45,8 +45,9 @@ def faults(
             found.append(Fault(chain, seq, "is not what the anchor outside the database says"))
         expected, previous = seq + 1, entry["hash"]
     last = expected - 1
-    if head is None or head != (last, previous):
-        found.append(Fault(chain, last, f"is the last one, but the head is at {head[0] if head else 0}"))
+    end = head or (0, genesis)  # of a company that nothing was changed of yet there is none
+    if end != (last, previous):
+        found.append(Fault(chain, last, f"is the last one, but the head is at {end[0]}"))
     beyond = [seq for seq in anchors if seq > last]
     if beyond:
         found.append(Fault(chain, last, f"is the last one, but an anchor knows {max(beyond)}"))
