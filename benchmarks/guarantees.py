@@ -28,8 +28,8 @@ from tools.report import ROOT
 APPLICATION, BARE = "megahub.asgi:application", "benchmarks.unspooled:application"
 LIMIT = (
     "from ai_usage.models import RateLimit as R; from megahub.tenancy.models import Company as C;"
-    "[R.objects.unscoped().get_or_create(company=c, defaults={'requests_per_minute': 10**9,"
-    " 'tokens_per_minute': 10**9}) for c in C.objects.all()]"
+    "[R.objects.unscoped().create(company=c, requests_per_minute=10**9, tokens_per_minute=10**9)"
+    " for c in C.objects.all()]"
 )
 COLUMNS = ["with", "requests/s", "lowest", "highest", "p50 ms", "CPU ms/request", "of the first", "bad"]
 
@@ -56,15 +56,8 @@ class Way:
         middle = statistics.median(rates)
         share = f"{100 * middle / first:.1f} %"
         others = (statistics.median(each[name] for each in self.told) for name in ("p50_ms", "cpu_ms"))
-        return [
-            self.name,
-            middle,
-            min(rates),
-            max(rates),
-            *others,
-            share,
-            sum(each["bad"] for each in self.told),
-        ]
+        bad = sum(each["bad"] for each in self.told)
+        return [self.name, middle, min(rates), max(rates), *others, share, bad]
 
 
 @contextmanager
@@ -88,25 +81,17 @@ def turns(ways: list[Way], rounds: int, connections: int, seconds: float) -> Non
             each.measure(connections, seconds)
 
 
-def shell(env: dict[str, str], statement: str) -> None:
-    """Run a statement in the hub's own shell."""
-    command = [sys.executable, "manage.py", "shell", "--command", statement]
-    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
-
-
-def limited(launch: Launch, is_on: bool) -> None:
-    """Switch every company's rate limit; the processes know after five seconds."""
-    shell(launch.env, LIMIT)
-    on = f"from ai_usage.models import RateLimit as R; R.objects.unscoped().update(is_active={is_on})"
-    shell(launch.env, on)
+def manage(launch: Launch, *command: str) -> None:
+    """Run one of the hub's own commands."""
+    words = [sys.executable, "manage.py", *command]
+    subprocess.run(words, cwd=ROOT, env=launch.env, check=True, capture_output=True)
 
 
 def secure(launch: Launch) -> None:
     """Row-level security from here on: policies, and the role that they bind."""
     url = launch.env["DATABASE_URL"]
     launch.env["HUB_ROW_SECURITY"] = "1"
-    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-    subprocess.run(command, cwd=ROOT, env=launch.env, check=True, capture_output=True)
+    manage(launch, "migrate", "--verbosity", "0")
     launch.env["DATABASE_URL"] = servers.for_processes(launch.places, url)
 
 
@@ -127,7 +112,7 @@ def main() -> None:
             bare = stack.enter_context(way(launch, url, "the road alone", BARE))
             spooled = stack.enter_context(way(launch, url, "+ spool", APPLICATION))
             turns([bare, spooled], *how)
-        limited(launch, True)
+        manage(launch, "shell", "--command", LIMIT)
         with way(launch, url, "+ spool, rate limit", APPLICATION) as paced:
             turns([paced], *how)
         secure(launch)

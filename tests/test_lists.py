@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from ai_providers import services as providers
@@ -177,3 +179,28 @@ def test_what_no_column_could_hold_is_refused(api: Api, cast: Cast, query: str) 
 
     assert response.status_code == 400, response.text
     assert list(response.json()["field_errors"]) == [query.split("?")[1].split("=", maxsplit=1)[0]]
+
+
+@pytest.mark.parametrize(
+    ("path", "ordering", "position"),
+    [
+        ("/ai/usage/", "model_name", ["a\0b", 1]),
+        ("/ai/webhooks/", "url", ["a\0b", 1]),
+        ("/ai/usage/", "created_at", ["0001-01-01T00:00:00+14:00", 1]),
+        ("/ai/usage/", "created_at", ["9999-12-31T23:59:59-14:00", 1]),
+        ("/ai/usage/", "created_at", ["2026-01-01T00:00:00", 1]),
+        ("/ai/usage/", "created_at", ["2026-01-01T00:00:00Z", 1e308]),
+        ("/ai/usage/", "total_tokens", [1e308, 1]),
+        ("/ai/usage/", "model_name", [{}, []]),
+    ],
+)
+def test_cursors_that_nobody_gave(
+    api: Api, cast: Cast, path: str, ordering: str, position: list[Any]
+) -> None:
+    raw = orjson.dumps([[ordering, "-pk"], position, ""])
+    cursor = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+    response = api.as_(cast.alice).get(path, params={"ordering": ordering, "cursor": cursor})
+
+    assert response.status_code == 400, response.text
+    assert list(response.json()["field_errors"]) == ["cursor"]

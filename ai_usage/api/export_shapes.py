@@ -18,7 +18,7 @@ from megahub.kernel.shapes import Strict
 from megahub.kernel.text import Text
 
 #: Filters that a schedule chooses by fields of its own.
-ELSEWHERE = frozenset(("created_at__gte", "created_at__lte", "sandbox", "ai_job__brand", "cursor"))
+ELSEWHERE = frozenset(("created_at__gte", "created_at__lte", "sandbox", "ai_job__brand"))
 MOST_RECIPIENTS = 20
 
 

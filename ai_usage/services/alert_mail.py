@@ -40,15 +40,18 @@ def send_waiting(company_id: int | None = None) -> int:
 def recipients_of(company: Company) -> dict[str, list[str]]:
     """By language: the addresses of a company's active owners and administrators, and the hub's own.
 
-    A person's own language goes before the company's.
+    A person's own language goes before the company's; an address hears of an alert once.
     """
     members = Membership.objects.of(company.pk).filter(
         role__in=(Role.OWNER, Role.ADMIN), is_active=True, user__is_active=True
     )
     own = members.exclude(user__email="").order_by("id").values_list("user__language", "user__email")
+    languages: dict[str, str] = {}
+    for language, address in (*own, *(("", each) for each in settings.AI_ALERT_EMAIL)):
+        languages.setdefault(address, language or company.language)
     found: dict[str, list[str]] = {}
-    for language, address in dict.fromkeys([*own, *(("", each) for each in settings.AI_ALERT_EMAIL)]):
-        found.setdefault(language or company.language, []).append(address)
+    for address, language in languages.items():
+        found.setdefault(language, []).append(address)
     return found
 
 

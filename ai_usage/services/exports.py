@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 
 from ai_usage import selectors
@@ -22,6 +22,7 @@ from ai_usage.domain.exports import Totals
 from ai_usage.models import Export, LedgerEntry
 from ai_usage.selectors import Scope, listing
 from ai_usage.services import export_files, export_news
+from ai_usage.services.rollups import transaction_number
 from megahub.kernel import clock, queue, sql
 from megahub.kernel import scope as rows
 from megahub.kernel.errors import Conflict, NotFound, TooManyRequests
@@ -181,16 +182,7 @@ def open_file(export: Export) -> BinaryIO:
 def _horizon(company_id: int) -> tuple[int, int]:
     """The last entry of the company's that there is, and the next transaction's number."""
     last = LedgerEntry.objects.of(company_id).aggregate(last=Max("pk"))["last"] or 0
-    return last, _transaction("xmax")
-
-
-def _transaction(which: str) -> int:
-    """The oldest open transaction (``xmin``) or the next one (``xmax``); SQLite has one at a time."""
-    if not sql.on_postgres():
-        return 0
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_snapshot_{which}(pg_current_snapshot())::text::bigint")
-        return int(cursor.fetchone()[0])
+    return last, transaction_number("xmax")
 
 
 def _claim(export_id: int) -> Export | None:
@@ -219,7 +211,7 @@ def _claim(export_id: int) -> Export | None:
 
 def _is_safe(export: Export) -> bool:
     """A number that this server never gave is of the one whose backup it was restored from."""
-    waits = _transaction("xmin") < export.seen_xid <= _transaction("xmax")
+    waits = transaction_number("xmin") < export.seen_xid <= transaction_number("xmax")
     return export.created_at + LAG <= clock.now() and not waits
 
 

@@ -25,14 +25,13 @@ def make(company_id: int, asked: dict[str, Any]) -> RateLimit:
     return row
 
 
-def change(row: RateLimit, asked: dict[str, Any]) -> RateLimit:
+def change(row: RateLimit, asked: dict[str, Any]) -> None:
     """What is absent stays."""
     for name, value in asked.items():
         setattr(row, name, value)
     if asked:
         row.save(update_fields=list(asked))
     transaction.on_commit(rates.forget)
-    return row
 
 
 def delete(row: RateLimit) -> None:

@@ -118,7 +118,7 @@ class Wire:
             trip, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             try:
                 answers = await self._ask_all([ask for ask, _ in trip])
-            except GONE as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
                 for _, future in trip:
                     if not future.done():
                         future.set_exception(error)

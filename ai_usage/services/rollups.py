@@ -146,19 +146,19 @@ def _look(cursor: RollupCursor) -> None:
     What was seen by the server whose backup this is waits for a transaction that may never come.
     """
     waits = cursor.seen_ledger_id > cursor.ledger_id or cursor.seen_rating_id > cursor.rating_id
-    if not waits or cursor.seen_xid > _transactions("xmax"):
+    if not waits or cursor.seen_xid > transaction_number("xmax"):
         ledger = LedgerEntry.objects.unscoped().aggregate(last=Max("pk"))["last"]
         ratings = RatingChange.objects.unscoped().aggregate(last=Max("pk"))["last"]
         cursor.seen_ledger_id = max(cursor.seen_ledger_id, ledger or 0)
         cursor.seen_rating_id = max(cursor.seen_rating_id, ratings or 0)
-        cursor.seen_xid = _transactions("xmax")
+        cursor.seen_xid = transaction_number("xmax")
         cursor.seen_at = clock.now()
         cursor.save()
 
 
 def _fold_step(cursor: RollupCursor, lag: timedelta, at_once: int) -> int:
     """Fold one step of what was seen, if it is safe by now; how far the cursor went."""
-    safe = cursor.seen_at + lag <= clock.now() and _transactions("xmin") >= cursor.seen_xid
+    safe = cursor.seen_at + lag <= clock.now() and transaction_number("xmin") >= cursor.seen_xid
     last = min(cursor.seen_ledger_id, cursor.ledger_id + at_once)
     last_rating = min(cursor.seen_rating_id, cursor.rating_id + at_once)
     step = last - cursor.ledger_id + last_rating - cursor.rating_id
@@ -173,7 +173,7 @@ def _fold_step(cursor: RollupCursor, lag: timedelta, at_once: int) -> int:
     return step
 
 
-def _transactions(which: str) -> int:
+def transaction_number(which: str) -> int:
     """The oldest open transaction (``xmin``) or the next one (``xmax``); SQLite has one at a time."""
     if not sql.on_postgres():
         return 0

@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -47,9 +47,18 @@ class Key:
                 value = getattr(value, part, None)
             except ObjectDoesNotExist:
                 return None
-        if isinstance(value, datetime | date):
-            return value.isoformat()
-        return str(value) if isinstance(value, Decimal) else getattr(value, "pk", value)
+        return _plain(value)
+
+    def read(self, told: Any) -> Any:
+        """The value of which ``of`` tells so. Raises ValueError for what it tells of none."""
+        value = self.field.to_python(told)
+        if value is None and not self.nullable:
+            raise ValueError("a cursor without a position")
+        if isinstance(value, datetime):
+            value = value.astimezone(UTC)  # not every moment that can be written is one there
+        if orjson.dumps(_plain(value)) != orjson.dumps(told) or "\0" in str(told):
+            raise ValueError("a position that no row has")
+        return value
 
     def beyond(self, value: Any, *, back: bool) -> Q | None:
         """Rows strictly behind (``back``: before) the value; None: there are none."""
@@ -93,12 +102,8 @@ class Keyset:
             names, raw, direction = orjson.loads(base64.urlsafe_b64decode(cursor + "=="))
             if names != self._names() or len(raw) != len(self.keys) or direction not in ("", BACK):
                 raise ValueError("a cursor of another ordering")
-            values = [key.field.to_python(value) for key, value in zip(self.keys, raw, strict=True)]
-            if any(
-                value is None and not key.nullable for key, value in zip(self.keys, values, strict=True)
-            ):
-                raise ValueError("a cursor without a position")
-        except (ValueError, TypeError, binascii.Error, ValidationError) as error:
+            values = [key.read(told) for key, told in zip(self.keys, raw, strict=True)]
+        except (ValueError, TypeError, OverflowError, binascii.Error, ValidationError) as error:
             text = Text("Not a cursor of this list and ordering.")
             raise ValidationFailed(field_errors={"cursor": [text]}, param="cursor") from error
         self.back = direction == BACK
@@ -136,6 +141,13 @@ class Keyset:
             return strictly | equal
         operator = "lte" if key.descending is not self.back else "gte"
         return Q(**{f"{key.name}__{operator}": value}) & (strictly | equal)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else getattr(value, "pk", value)
 
 
 def _ordered(key: Key) -> str | OrderBy:

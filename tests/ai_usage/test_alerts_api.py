@@ -346,6 +346,19 @@ class TestMail:
         assert english.to == [cast.bob.user.email]
         assert "101.000000 USD of 100.000000 USD used" in english.body
 
+    def test_an_address_hears_it_once(self, api: Api, cast: Cast, settings: Any) -> None:
+        """In its person's own language, although the hub's list names it too."""
+        cast.alice.user.language = "fr"
+        cast.alice.user.save(update_fields=["language"])
+        settings.AI_ALERT_EMAIL = [cast.alice.user.email]
+        spend(world.make_budget(cast.company, usd="100"), "101")
+
+        check(api, cast.alice)
+
+        (message,) = mail.outbox
+        assert message.to == [cast.alice.user.email]
+        assert message.subject.startswith("[MEGAHUB] Critique")
+
     def test_a_server_that_refuses_is_asked_again(
         self, api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
     ) -> None:

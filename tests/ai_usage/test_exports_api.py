@@ -139,7 +139,7 @@ class TestMaking:
             pytest.skip("SQLite has one transaction at a time")
         export = asked(cast)
         Export.objects.unscoped().filter(pk=export.pk).update(seen_xid=seen)
-        monkeypatch.setattr(exports, "_transaction", {"xmin": 5, "xmax": 9}.__getitem__)
+        monkeypatch.setattr(exports, "transaction_number", {"xmin": 5, "xmax": 9}.__getitem__)
         exports.make(export.pk)
 
         assert again(export).state == state

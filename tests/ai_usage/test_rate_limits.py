@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -427,6 +428,22 @@ class TestRedisGone:
 
         assert [alice.post(CHAT, HELLO).status_code for _ in range(3)] == [200, 200, 429]
         assert RateBucket.objects.get(rate_limit=row).owed == 2 * WHOLE
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_cannot_be_read_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for good when a trip ends in an error that nobody thought of."""
+
+    async def unread(self: rate_script.Wire, asks: Any) -> Any:
+        raise ValueError("no number")
+
+    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1")
+    monkeypatch.setattr(rate_script.Wire, "_ask_all", unread)
+    try:
+        with pytest.raises(ValueError, match="no number"):
+            await asyncio.wait_for(rate_script.asked(rate_script.Ask(1, ())), 5)
+    finally:
+        await rate_script.close()
 
 
 def test_a_job_remembers_what_it_took(cast: Cast, rung: Rung) -> None:
