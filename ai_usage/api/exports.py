@@ -56,19 +56,23 @@ class ExportFilters(filters.FilterSet):
 
 
 def download_of(request: HttpRequest, export: Export) -> HttpResponseBase:
-    """The file, whole or in part. Raises Conflict for an export that has none (yet, or any more)."""
+    """The file, whole or in part. Raises Conflict for an export that has none (yet, or any more).
+
+    Raises NotFound for one whose file the storage lost.
+    """
     if export.state != "ready":
         raise Conflict("This export is {state}.", state=export.state)
-    return ranges.answer(
-        request,
-        Download(
-            open=lambda: exports.open_file(export),
-            size=export.size or 0,
-            etag=export.sha256,
-            content_type=CONTENT_TYPES[export.format],
-            name=export.name,
-        ),
+    download = Download(
+        open=lambda: exports.open_file(export),
+        size=export.size or 0,
+        etag=export.sha256,
+        content_type=CONTENT_TYPES[export.format],
+        name=export.name,
     )
+    try:
+        return ranges.answer(request, download)
+    except FileNotFoundError:
+        raise NotFound from None
 
 
 @extend_schema(tags=["usage"])

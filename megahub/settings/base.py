@@ -200,9 +200,9 @@ AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = ["megahub.tenancy.backends.ThrottledBackend"]
 #: Tries to sign in within so many seconds: of a name from an address; of an address; refreshes of one.
 HUB_SIGN_IN_SECONDS = 900
-HUB_SIGN_IN_LIMIT = env.integer("HUB_SIGN_IN_LIMIT", 20)
-HUB_SIGN_IN_ADDRESS_LIMIT = env.integer("HUB_SIGN_IN_ADDRESS_LIMIT", 300)
-HUB_REFRESH_LIMIT = env.integer("HUB_REFRESH_LIMIT", 3000)
+HUB_SIGN_IN_LIMIT = env.integer("HUB_SIGN_IN_LIMIT", 20, least=1)
+HUB_SIGN_IN_ADDRESS_LIMIT = env.integer("HUB_SIGN_IN_ADDRESS_LIMIT", 300, least=1)
+HUB_REFRESH_LIMIT = env.integer("HUB_REFRESH_LIMIT", 3000, least=1)
 HUB_JWT_KEY = env.text("HUB_JWT_KEY")
 SIMPLE_JWT = {
     "ALGORITHM": "HS256",

@@ -12,13 +12,16 @@ def text(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
 
 
-def integer(name: str, default: int) -> int:
-    """A whole number; raises ImproperlyConfigured naming the variable."""
+def integer(name: str, default: int, least: int | None = None) -> int:
+    """A whole number, ``least`` or more; raises ImproperlyConfigured naming the variable."""
     raw = text(name)
     try:
-        return int(raw) if raw else default
+        found = int(raw) if raw else default
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {raw!r}.") from error
+    if least is not None and found < least:
+        raise ImproperlyConfigured(f"{name} must be at least {least}, not {found}.")
+    return found
 
 
 def number(name: str, default: float) -> float:

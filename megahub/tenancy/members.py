@@ -22,7 +22,7 @@ from megahub.kernel.errors import Conflict, Forbidden, InvalidCredentials, NotFo
 from megahub.kernel.text import Text
 from megahub.tenancy import tokens
 from megahub.tenancy.models import Brand, Company, Invitation, Membership, User
-from megahub.tenancy.roles import Role, reaches
+from megahub.tenancy.roles import SCOPES_OF_ROLE, Role, Scope, reaches
 from megahub.tenancy.selectors import Caller, bound_brands, forget_callers
 
 
@@ -114,9 +114,11 @@ def invitation_of(caller: Caller, pk: int) -> Invitation:
 
 
 def revoke(row: Invitation) -> None:
-    """An invitation is good for nothing any more."""
-    row.revoked_at = row.revoked_at or clock.now()
-    row.save(update_fields=["revoked_at"])
+    """An invitation is good for nothing any more; one that was accepted, or had ended, stays as it is."""
+    Invitation.objects.unscoped().filter(pk=row.pk, accepted_at=None, revoked_at=None).update(
+        revoked_at=clock.now()
+    )
+    row.refresh_from_db(fields=["accepted_at", "revoked_at"])
 
 
 def accept(token: str, username: str, password: str, *, new_account: bool, origin: trail.Origin) -> User:
@@ -130,7 +132,7 @@ def accept(token: str, username: str, password: str, *, new_account: bool, origi
             digest=tokens.digest(token), accepted_at=None, revoked_at=None, expires_at__gt=clock.now()
         )
         row = valid.filter(company__is_active=True).first()
-        if row is None or valid.update(accepted_at=clock.now()) != 1:
+        if row is None or not _stands(row) or valid.update(accepted_at=clock.now()) != 1:
             raise _wrong("token", Text("This invitation is not valid, or not any more."))
         user = (
             _made(username, password, row.email)
@@ -150,6 +152,17 @@ def accept(token: str, username: str, password: str, *, new_account: bool, origi
             member.brands.set(row.brands.all())
             change.about(member)
     return user
+
+
+def _stands(row: Invitation) -> bool:
+    """Whether its maker could still make it: whoever was removed or demoted leaves no door open."""
+    makers = Membership.objects.of(row.company_id).filter(
+        user=row.created_by_id, is_active=True, user__is_active=True
+    )
+    return any(
+        Scope.MEMBERS_MANAGE in SCOPES_OF_ROLE[maker.role] and reaches(maker.role, row.role)
+        for maker in makers
+    )
 
 
 def make_brand(caller: Caller, name: str) -> Brand:

@@ -279,6 +279,14 @@ class TestDownload:
         assert whole.headers["content-length"] == str(export.size)
         assert whole.headers["content-disposition"] == f'attachment; filename="{export.name}"'
 
+    def test_a_file_that_the_storage_lost(self, api: Api, cast: Cast, used: int) -> None:
+        export = made_export(cast)
+        export.file.storage.delete(export.file.name)
+
+        answer = api.as_(cast.alice).get(f"{LIST}{export.pk}/download/")
+
+        assert (answer.status_code, answer.json()["error_code"]) == (404, "NOT_FOUND")
+
     def test_it_can_be_resumed(self, api: Api, cast: Cast, used: int) -> None:
         export = made_export(cast)
         alice, path, size = api.as_(cast.alice), f"{LIST}{export.pk}/download/", export.size or 0

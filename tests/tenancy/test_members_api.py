@@ -13,6 +13,7 @@ from megahub.audit.models import AuditEntry
 from megahub.kernel import cache, clock
 from megahub.tenancy.models import Brand, Invitation, Membership, User
 from megahub.tenancy.roles import LADDER, Role, reaches
+from megahub.tenancy.selectors import forget_callers
 from tests import world
 from tests.conftest import Api
 from tests.world import Cast, Person
@@ -250,6 +251,33 @@ class TestInvitations:
 
         told = {(answer.status_code, str(answer.json()["field_errors"])) for answer in answers}
         assert told == {(400, "{'token': ['This invitation is not valid, or not any more.']}")}
+
+    @pytest.mark.parametrize("how", [{"role": "member"}, {"is_active": False}, None])
+    def test_it_ends_with_its_makers_right_to_make_it(self, api: Api, cast: Cast, how: Any) -> None:
+        bob = Membership.objects.of(cast.company.pk).filter(user=cast.bob.user)
+        bob.update(role="admin")
+        forget_callers()
+        made = api.as_(cast.bob).post(INVITATIONS, {"role": "member"}).json()
+        if how is None:
+            bob.delete()
+        else:
+            bob.update(**how)
+        forget_callers()
+
+        charlie = {"username": cast.charlie.user.username, "password": "correct horse"}
+        answer = api.post(ACCEPT, {"token": made["token"], **charlie})
+
+        assert (answer.status_code, list(answer.json()["field_errors"])) == (400, ["token"])
+        assert not Membership.objects.of(cast.company.pk).filter(user=cast.charlie.user).exists()
+
+    def test_what_was_accepted_is_not_revoked(self, api: Api, cast: Cast) -> None:
+        made = self.invite(api, cast)
+        charlie = {"username": cast.charlie.user.username, "password": "correct horse"}
+        api.post(ACCEPT, {"token": made["token"], **charlie})
+
+        answer = api.as_(cast.alice).request("DELETE", f"{INVITATIONS}{made['id']}/")
+
+        assert (answer.status_code, answer.json()["revoked_at"]) == (200, None)
 
     def test_a_member_keeps_their_role(self, api: Api, cast: Cast) -> None:
         token = self.invite(api, cast, role="owner")["token"]
