@@ -130,7 +130,7 @@ class Pass:
         if isinstance(error, ProviderError):
             self.health.failed(now, unreached=isinstance(error, ProviderUnavailable))
             if self.probes or (self.key not in _shut and self.health.is_bad(now)):
-                await _written(_trip, self.key, self.probes)
+                await _written(_trip, self.key, _close(self.key, self.probes), self.probes)
             self.excuses = not error.outcome_unknown and self.key in _shut
             return
         if error is not None and not isinstance(error, HubError):
@@ -196,20 +196,24 @@ async def _written(change: Any, *what: Any) -> bool:
         return False
 
 
-def _trip(key: str, probed: bool) -> bool:
-    """Shut a way: for longer after a failed probe. Whoever is first decides for how long."""
+def _close(key: str, probed: bool) -> Shut:
+    """Shut a way for this process, at once: its row is a thread's wait away. Longer after a failed probe."""
     known = _shut.get(key)
     first, most = settings.HUB_BREAKER_SECONDS, settings.HUB_BREAKER_MOST_SECONDS
     hold = gates.next_hold(known.hold_seconds if known and probed else 0.0, first, most)
-    shut = Shut("open", clock.now() + timedelta(seconds=hold), hold)
-    _shut[key] = shut
-    facts = {"state": shut.state, "shut_until": shut.until, "hold_seconds": hold}
+    _shut[key] = shut = Shut("open", clock.now() + timedelta(seconds=hold), hold)
+    log.warning("calls to %s rest for %.0f s", key, hold)
+    return shut
+
+
+def _trip(key: str, shut: Shut, probed: bool) -> bool:
+    """Shut a way for every process. Whoever is first decides for how long."""
+    facts = {"state": shut.state, "shut_until": shut.until, "hold_seconds": shut.hold_seconds}
     row, is_new = ProviderGate.objects.get_or_create(key=key, defaults=facts)
     if not is_new and probed:
         ProviderGate.objects.filter(pk=row.pk).update(**facts)
     elif not is_new:
         _shut[key] = Shut(row.state, row.shut_until, row.hold_seconds)
-    log.warning("calls to %s rest for %.0f s", key, hold)
     return True
 
 

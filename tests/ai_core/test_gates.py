@@ -67,6 +67,11 @@ def gate_of(cast: Cast, model: str = "") -> ProviderGate:
     return ProviderGate.objects.get(key=f"{way}|{model}" if model else way)
 
 
+def trip(key: str) -> None:
+    """What a call does that finds its way failing."""
+    gates._trip(key, gates._close(key, False), False)
+
+
 def over(row: ProviderGate) -> None:
     """Let the gate's time be over, for every process."""
     ProviderGate.objects.filter(pk=row.pk).update(shut_until=clock.now() - timedelta(seconds=1))
@@ -166,7 +171,7 @@ class TestBreaker:
         answers: list[Any] = [DOWN]
         provider(lambda *_: _soon(answers[0]))
         key = f"sandbox:{cast.company.pk}|openai|gpt-4o-mini"
-        gates._trip(key, False)
+        trip(key)
         (pk,) = later(cast, 1)
         for _ in range(9):
             over(gate_of(cast, "gpt-4o-mini"))
@@ -197,18 +202,18 @@ class TestBreaker:
 
     def test_the_first_process_decides_and_the_others_see(self, cast: Cast) -> None:
         key = f"sandbox:{cast.company.pk}|openai|gpt-4o-mini"
-        gates._trip(key, False)
+        trip(key)
         row = gate_of(cast, "gpt-4o-mini")
         gates._shut.clear()  # another process
 
-        gates._trip(key, False)
+        trip(key)
 
         assert ProviderGate.objects.get(key=key).shut_until == row.shut_until
         assert gates._shut[key].until == row.shut_until
 
     def test_only_one_process_takes_the_probe(self, cast: Cast) -> None:
         key = f"sandbox:{cast.company.pk}|openai|gpt-4o-mini"
-        gates._trip(key, False)
+        trip(key)
         over(gate_of(cast, "gpt-4o-mini"))
         seen = gates._shut[key]
 
@@ -249,7 +254,7 @@ class TestBreaker:
         own = job.terms.accesses[0]
         other = providers._access("openai", "global", "http://127.0.0.1:9", "k", {}, None)
         object.__setattr__(job.terms, "accesses", (own, other))
-        gates._trip(f"{gates.way_of(job, own)}|{job.model}", False)
+        trip(f"{gates.way_of(job, own)}|{job.model}")
 
         loop.run(pipeline.run(job))
 
