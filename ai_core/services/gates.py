@@ -197,7 +197,7 @@ async def _written(change: Any, *what: Any) -> bool:
 
 
 def _close(key: str, probed: bool) -> Shut:
-    """Shut a way for this process, at once: its row is a thread's wait away. Longer after a failed probe."""
+    """Shut a way for this process at once, before its row is there; after a failed probe for longer."""
     known = _shut.get(key)
     first, most = settings.HUB_BREAKER_SECONDS, settings.HUB_BREAKER_MOST_SECONDS
     hold = gates.next_hold(known.hold_seconds if known and probed else 0.0, first, most)

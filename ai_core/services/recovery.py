@@ -62,10 +62,12 @@ def reap() -> int:
     overdue = Q(job__deadline_at__lt=now - DEADLINE_GRACE)
     calling = Attempt.objects.filter(phase="calling", attempt_no=F("job__attempt_no"))
     lost = calling.filter(job__status="running").filter(gone | overdue).select_related("job")
-    reaped = sum(_taken_back(attempt) for attempt in lost.order_by("started_at")[:RING_AT_ONCE])
+    found = list(lost.order_by("started_at")[:RING_AT_ONCE])
+    answered = reconciling.settled((attempt.job, attempt.attempt_no) for attempt in found)
+    reaped = sum(_taken_back(attempt) for attempt in found if attempt.job_id not in answered)
     # A process that was killed has no end of its own.
     WorkerSession.objects.filter(beat_at__lt=now - OLD_SESSIONS_KEPT).delete()
-    return reaped
+    return reaped + len(answered)
 
 
 def _taken_back(attempt: Attempt) -> bool:
@@ -81,12 +83,9 @@ def take_back(attempt: Attempt) -> bool:
     """Run a lost job again, or end it; True unless its process was quicker after all.
 
     The provider may have been called and may have done the work: the attempt's outcome is unknown.
-    Only a job that nobody waits for on an open connection is repeated, and only once; none whose answer
-    the provider has kept.
+    Only a job that nobody waits for on an open connection is repeated, and only once.
     """
     job = attempt.job
-    if reconciling.settled(job, attempt.attempt_no):
-        return True
     if job.cancel_requested_at is not None:
         return _end(attempt, JobCancelled())
     error = OutcomeUnknown()

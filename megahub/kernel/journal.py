@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import queue
 import sqlite3
 import threading
@@ -39,8 +40,9 @@ log = logging.getLogger(__name__)
 E = TypeVar("E")
 R = TypeVar("R")
 MAX_GROUP = 256
-KEEP_SECONDS = 600
 KEEP_PAUSE_SECONDS = 0.25
+#: A thread that waits for an entry goes on after this long, and is told so; the entry is still written.
+WAIT_SECONDS = 60.0
 DOUBT_SECONDS = 5.0
 PASSING = (
     psycopg.errors.LockNotAvailable,
@@ -50,13 +52,16 @@ PASSING = (
 IN_DOUBT = (
     "The hub's database went away while it accepted the request; look whether it did before you ask again."
 )
+STILL_WAITS = (
+    "The hub's database has not taken this for a minute; it is still tried. Look before you ask again."
+)
 
 
 class Writer(Protocol):
     """``lane`` names the thread it shares.
 
-    ``keep`` for what must not be lost: it is taken in however much waits, and retried while the
-    database is away.
+    ``keep`` for what must not be lost: it is taken in however much waits, and tried again for as long
+    as this process lives: while the database is away, or somebody else holds a lock that it needs.
     """
 
     lane: str
@@ -88,9 +93,9 @@ class Item:
 
     @property
     def patience_seconds(self) -> float:
-        """How long it is tried again: what must not be lost for long, a doubt for a moment."""
+        """How long it is tried again: what must not be lost always, a doubt for a moment."""
         if self.writer.keep:
-            return KEEP_SECONDS
+            return math.inf
         return DOUBT_SECONDS if self.in_doubt else 0.0
 
 
@@ -107,8 +112,11 @@ async def write(writer: Writer, entry: Any) -> Any:
 
 
 def write_and_wait(writer: Writer, entry: Any) -> Any:
-    """The same from a thread (tasks, commands, ordinary views)."""
-    return submit(writer, entry).result()
+    """The same from a thread (tasks, commands, ordinary views), for a minute at most."""
+    try:
+        return submit(writer, entry).result(timeout=WAIT_SECONDS)
+    except TimeoutError as error:
+        raise DatabaseUnavailable(STILL_WAITS, retry_after=WAIT_SECONDS) from error
 
 
 def submit(writer: Writer, entry: Any) -> Future[Any]:
@@ -187,8 +195,7 @@ class Lane:
                     self._write_group([item], careful=True)
                 return
             if is_passing(error) and (items[0].writer.keep or len(items) == 1):
-                log.warning("journal group of %d is tried again: %s", len(items), error)
-                self._put_off(items, DatabaseUnavailable(retry_after=2))
+                self._put_apart(items, error)
                 return
             if not isinstance(error, HubError):
                 log.exception("journal group of %d failed in lane %s", len(items), self.name)
@@ -197,6 +204,18 @@ class Lane:
                 return
             for item in items:
                 self._write_group([item])
+
+    def _put_apart(self, items: list[Item], error: Exception) -> None:
+        """Somebody holds a lock: what belongs to other companies is written now, the rest tried again."""
+        by_scope: dict[str, list[Item]] = defaultdict(list)
+        for item in items:
+            by_scope[item.scope].append(item)
+        if len(by_scope) > 1 and on_postgres():  # SQLite has one lock for all
+            for group in by_scope.values():
+                self._write_group(group)
+            return
+        log.warning("journal group of %d is tried again: %s", len(items), error)
+        self._put_off(items, DatabaseUnavailable(retry_after=2))
 
     def _attempt_twice(self, items: list[Item]) -> list[Any]:
         """A connection that the server cut while it was idle is noticed only when it is used."""

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.http import parse_etags
 
 from megahub.kernel import loop
 
@@ -30,7 +31,7 @@ class Download:
 def answer(request: HttpRequest, download: Download) -> HttpResponseBase:
     """The file, or the part of it that is asked for; 304 for who has it, 416 for a part it has not."""
     etag = f'"{download.etag}"'
-    if etag in request.headers.get("If-None-Match", ""):
+    if {etag, "*"} & set(parse_etags(request.headers.get("If-None-Match", ""))):
         return _with_headers(HttpResponse(status=304), download)
     asked = request.headers.get("Range", "")
     if request.headers.get("If-Range", etag) != etag:

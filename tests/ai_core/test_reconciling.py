@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -103,6 +104,27 @@ def test_what_is_found_only_later_is_a_late_cost(
     held = job_holds(world.row(job))
     assert (window.reserved, window.spent, window.unknown_exposure) == (held, entry.charged_nano_usd, 0)
     assert reconciling.look_again() == 0
+
+
+def test_providers_are_asked_side_by_side(cast: Cast, rung: Rung, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty providers that do not answer must not stop the reaper for fifty times ten seconds."""
+    both, asked = asyncio.Event(), []
+
+    async def stored(*what: Any) -> Any:
+        asked.append(what[-1])
+        if len(asked) == 2:
+            both.set()
+        await both.wait()
+        if len(asked) == 2 and what[-1] == asked[0]:
+            raise RuntimeError("broken")  # and it is the other's matter no more than its own
+
+    monkeypatch.setattr(OpenAI, "stored", stored)
+    jobs = [lost(cast, store=True) for _ in range(2)]
+
+    recovery.reap()
+
+    assert len(asked) == 2
+    assert [world.row(job).status for job in jobs] == ["pending", "pending"]
 
 
 def test_a_request_that_has_all_its_metadata_bears_no_name(cast: Cast, rung: Rung) -> None:

@@ -305,7 +305,9 @@ class TestDownload:
         assert part("bytes=5-9", **{"If-Range": f'"{export.sha256}"'}).content == whole[5:10]
         assert part("bytes=5-9", **{"If-Range": '"another"'}).content == whole
         assert part("lines=1-2").content == whole
-        assert alice.get(path, headers={"If-None-Match": f'"{export.sha256}"'}).status_code == 304
+        for known in (f'"{export.sha256}"', f'"another", "{export.sha256}"', "*"):
+            assert alice.get(path, headers={"If-None-Match": known}).status_code == 304
+        assert alice.get(path, headers={"If-None-Match": f'"not-{export.sha256}"'}).status_code == 200
         head = alice.request("HEAD", path)
         assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(size))
 

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from megahub.kernel import journal, loop
+from megahub.kernel import journal, loop, scope
 from megahub.kernel.errors import Busy, DatabaseUnavailable, HubError, NotFound
 from megahub.kernel.session import Session, open_session
 
@@ -153,6 +153,56 @@ def test_what_must_not_be_lost_waits_for_a_lock_too(notes: Any) -> None:
 
     assert loop.run(write_all(writer, ["one", "two"])) == ["wrote one", "wrote two"]
     assert notes() == ["one", "two"]
+
+
+def test_who_waits_goes_on_and_the_entry_is_written_later(
+    notes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beat's chores run one at a time: a row that somebody holds must not stop the reaper."""
+    monkeypatch.setattr(journal, "WAIT_SECONDS", 0.05)
+    with pytest.raises(DatabaseUnavailable):
+        journal.write_and_wait(Locked(lane="settle", keep=True, times=1), "one")
+
+    monkeypatch.undo()
+    journal.write_and_wait(Noting(lane="settle", keep=True), "behind it")
+    assert notes() == ["behind it", "one"]
+
+
+@dataclass(eq=False)
+class Held(Noting):
+    """Somebody holds a row of the entries that say so, until told otherwise."""
+
+    held: bool = True
+
+    def write(self, session: Session, entries: list[Any]) -> list[Any]:
+        if self.held and any(entry.startswith("held") for entry in entries):
+            self.entered.set()
+            raise LOCKED[connection.vendor]
+        return super().write(session, entries)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one lock for all")
+def test_a_row_that_is_held_keeps_no_other_companys_back(notes: Any) -> None:
+    writer = Held(lane="settle", keep=True)
+    sender = Noting(lane="settle", keep=True)
+    sender.gate.clear()
+
+    async def run() -> list[str]:
+        first = asyncio.ensure_future(journal.write(sender, "first"))
+        await loop.in_thread(sender.entered.wait, 5)
+        with scope.of(1):
+            kept = asyncio.ensure_future(journal.write(writer, "held, the first company's"))
+        with scope.of(2):
+            other = asyncio.ensure_future(journal.write(writer, "the second company's"))
+        await asyncio.sleep(0.05)
+        sender.gate.set()
+        done = [await first, await other]
+        assert not kept.done()
+        writer.held = False
+        return [*done, await kept]
+
+    assert loop.run(run())[-1] == "wrote held, the first company's"
+    assert len(notes()) == 3
 
 
 def test_what_may_be_refused_is_told_to_come_again(notes: Any) -> None:
