@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from ai_core.models import AIJob
 from ai_core.services import endings
 from megahub.kernel import journal, loop
 from megahub.kernel.session import Session, open_session
+from megahub.tenancy import authentication
 from tests import world
 from tests.ai_core.test_cancel import wait_until
 from tests.conftest import Api
@@ -157,3 +158,25 @@ def test_connections_that_the_server_cuts_are_made_anew(api: Api, cast: Cast, pr
     again = api.as_(cast.alice).post(URL, BODY)
     connection.close()
     assert again.status_code == 200
+
+
+@pytest.mark.parametrize("path", [URL, "/ai/openai/chat/", "/ai/jobs/"])
+def test_while_nobody_can_be_recognised(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A pool that gives no connection is a 503, not an error of ours with a traceback for each caller."""
+
+    async def away(*_: Any) -> None:
+        raise OperationalError("couldn't get a connection after 5.00 sec")
+
+    def gone(*_: Any) -> None:
+        raise OperationalError("couldn't get a connection after 5.00 sec")
+
+    monkeypatch.setattr(authentication, "acaller_for", away)
+    monkeypatch.setattr(authentication, "caller_for", gone)
+
+    response = api.as_(cast.alice).post(path, BODY)
+
+    assert response.status_code == 503
+    assert "DATABASE_UNAVAILABLE" in response.text.upper()
+    assert response.headers["retry-after"] == "2"

@@ -1,6 +1,6 @@
 """Budgets in the journal's transactions: hold before a job runs, charge when it has ended.
 
-Every change of a window is one conditional UPDATE, so that no two callers are both told that there
+Every hold is taken by a conditional UPDATE, so that no two callers are both told that there
 is room; windows are always taken in the same order, so that transactions cannot wait for each other
 in a ring. What a job holds is kept in its own row, so that a job that has ended holds nothing by
 construction. The invariants: ``reserved`` is the sum of the open jobs' holds, ``spent`` the sum of
@@ -24,6 +24,8 @@ from megahub.kernel.session import Session
 
 WINDOWS = "ai_usage_budgetwindow"
 Window = tuple[int, date, bool]
+#: Of a window: what is spent, what is held, and the limit.
+State = tuple[int, int, int]
 
 ENSURE = (
     f"INSERT INTO {WINDOWS} (budget_id, starts_on, sandbox, reserved, spent)"
@@ -79,11 +81,13 @@ class Charge:
 def reserve(session: Session, requests: list[Request], moment: datetime) -> list[HubError | None]:
     """Hold room for each request in all of its windows, or in none: the refusal, or None.
 
-    The sum of a window's requests is tried first; only a window without room for all of them is
-    asked one by one, in order, so that each gets a true answer.
+    The sum of a window's requests is tried first; a window without room for all of them is shared out
+    in order, so that each gets a true answer. However many ask, a window costs a handful of statements:
+    a company that runs against its budget does not hold up the others.
     """
     verdicts: list[HubError | None] = [None] * len(requests)
     asked: dict[Window, list[tuple[int, Hold]]] = defaultdict(list)
+    given_back: dict[Window, int] = defaultdict(int)
     for position, request in enumerate(requests):
         for hold in request.holds:
             asked[hold.window].append((position, hold))
@@ -91,9 +95,13 @@ def reserve(session: Session, requests: list[Request], moment: datetime) -> list
         wanted = [(position, hold) for position, hold in asked[window] if verdicts[position] is None]
         if not wanted or _take(session, window, wanted[0][1], sum(h.amount for _, h in wanted)):
             continue
-        for position, hold in wanted:
-            if not _take(session, window, hold, hold.amount):
-                verdicts[position] = _refuse(session, requests[position], hold, moment)
+        for position, hold, state in _share_out(session, window, wanted):
+            verdicts[position] = _refusal(requests[position], hold, state, moment)
+            for earlier in requests[position].holds:
+                if earlier.window < window:
+                    given_back[earlier.window] += earlier.amount
+    for window in sorted(given_back):
+        session.execute(RELEASE, [given_back[window], *window])
     return verdicts
 
 
@@ -132,17 +140,33 @@ def _take(session: Session, window: Window, hold: Hold, amount: int) -> bool:
     return False
 
 
-def _refuse(session: Session, request: Request, hold: Hold, moment: datetime) -> HubError:
-    """Give back what the request holds of earlier windows; say what had no room."""
+def _share_out(
+    session: Session, window: Window, wanted: list[tuple[int, Hold]]
+) -> list[tuple[int, Hold, State]]:
+    """Hold room for those who come first; the others, each with the state that it met."""
     if len(_full) > MANY:
         _full.clear()
-    _full[hold.window] = time.monotonic() + FULL_SECONDS
-    for earlier in request.holds:
-        if earlier.window < hold.window:
-            session.execute(RELEASE, [earlier.amount, *earlier.window])
+    _full[window] = time.monotonic() + FULL_SECONDS
+    session.execute(LOCK, list(window))
+    while True:
+        rows = session.rows(STATE, list(window))
+        spent, reserved, limit = rows[0] if rows else (0, 0, 0)
+        taken, refused = 0, []
+        for position, hold in wanted:
+            if not hold.is_hard or spent + reserved + taken + hold.amount <= limit:
+                taken += hold.amount
+            else:
+                refused.append((position, hold, (spent, reserved + taken, limit)))
+        hard = all(hold.is_hard for _, hold in wanted)
+        # The window is locked; its limit is not, and may have been cut since it was read.
+        if not taken or session.count(RESERVE, [taken, *window, hard, taken]) == 1:
+            return refused
+
+
+def _refusal(request: Request, hold: Hold, state: State, moment: datetime) -> HubError:
+    """What had no room, in the words of its budget."""
+    spent, reserved, current = state
     limit = next(limit for limit in request.limits if limit.id == hold.budget_id)
-    rows = session.rows(STATE, list(hold.window))
-    spent, reserved, current = rows[0] if rows else (0, 0, 0)
     now = Limit(limit.id, limit.scope, limit.scope_value, limit.period, limit.unit, current, True)
     return refusal(now, request.subject, moment, hold.amount, max(0, spent), reserved)
 

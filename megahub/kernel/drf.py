@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions, parsers, renderers
 
@@ -25,7 +24,6 @@ PLAIN: dict[type[Exception], type[HubError]] = {
     PermissionDenied: errors.Forbidden,
     Http404: errors.NotFound,
     ObjectDoesNotExist: errors.NotFound,
-    OperationalError: errors.DatabaseUnavailable,
 }
 
 

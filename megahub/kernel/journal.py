@@ -3,8 +3,8 @@
 A *writer* turns a list of entries into SQL inside one transaction and returns one result per entry;
 a result that is a HubError refuses that entry alone. Entries gather only while the previous commit
 runs: an idle journal writes at once, there is no timer. When a group fails, its entries are written
-one by one, so that a poisoned row fails alone; so is a group whose ``require`` touched nothing, with
-``session.careful`` set. A full queue answers Busy (503), except to a writer that must not be refused.
+one by one, so that a poisoned row fails alone; a group whose ``require`` touched nothing is written again
+with ``session.careful`` set. A full queue answers Busy (503), except to a writer that must not be refused.
 
 PostgreSQL has a thread and a connection per lane (submissions do not wait for settlements); SQLite
 has one writer thread for everything.
@@ -191,8 +191,7 @@ class Lane:
             self._put_off(items, error)
         except Exception as error:
             if isinstance(error, NotMet) and not careful:
-                for item in items:
-                    self._write_group([item], careful=True)
+                self._write_group(items, careful=True)
                 return
             if is_passing(error) and (items[0].writer.keep or len(items) == 1):
                 self._put_apart(items, error)

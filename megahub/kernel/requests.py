@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 from django.utils import translation
 from django.utils.translation import gettext
 
 from megahub.kernel import body, scope, surfaces
-from megahub.kernel.errors import BadRequest, HubError, ServerError
+from megahub.kernel.errors import BadRequest, DatabaseUnavailable, HubError, ServerError
 from megahub.kernel.text import said
 
 log = logging.getLogger("megahub.requests")
@@ -77,10 +78,14 @@ def with_headers(response: R, headers: Mapping[str, str]) -> R:
 def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     """Log an unanticipated error with its traceback; answer 500 without a word of the inside.
 
-    What Django refuses of a request (too many fields, say) is its client's mistake: a 400.
+    What Django refuses of a request (too many fields, say) is its client's mistake: a 400. A database
+    that does not answer is a 503 and a line: a thousand callers meet it at once.
     """
     if isinstance(error, SuspiciousOperation):
         return error_response(request, BadRequest())
+    if isinstance(error, OperationalError | InterfaceError):
+        log.warning("no database at %s %s: %s", request.method, request.path, error)
+        return error_response(request, DatabaseUnavailable(retry_after=2))
     log.exception("unhandled error at %s %s", request.method, request.path, exc_info=error)
     return error_response(request, ServerError())
 

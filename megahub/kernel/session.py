@@ -57,7 +57,7 @@ class Asked:
 class Session(Protocol):
     """One thread's transactions.
 
-    ``careful`` while a group that failed is written again one by one: a writer then asks first and
+    ``careful`` while a group whose ``require`` was not met is written again: a writer then asks first and
     acts afterwards. ``committing`` once COMMIT may have been sent: a connection lost then leaves
     the outcome open.
     """

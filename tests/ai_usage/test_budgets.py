@@ -11,10 +11,13 @@ import pytest
 from ai_core import pipeline
 from ai_core.models import AIJob
 from ai_core.services.job import Job
+from ai_usage.domain.budgets import Limit, Subject, holds
 from ai_usage.models import Budget, BudgetWindow
+from ai_usage.services import budgets
 from benchmarks import admission
-from megahub.kernel import loop
-from megahub.kernel.errors import HubError
+from megahub.kernel import clock, loop, money
+from megahub.kernel.errors import CostLimitExceeded, HubError
+from megahub.kernel.session import Session, open_session
 from tests import world
 from tests.conftest import Api
 from tests.stubs import Scripted, completion
@@ -212,6 +215,65 @@ def test_an_overrun_is_charged_as_it_is(cast: Cast, provider: Provider) -> None:
     (entry,) = world.ledger(job)
     assert entry.charged_nano_usd == 10_000 * 150 + 10_000 * 600 > entry.reserved_nano_usd
     assert BudgetWindow.objects.get(budget=budget).spent == entry.charged_nano_usd
+
+
+class Counting:
+    """A session that counts what is asked of it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.statements = 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.statements += 1
+        return getattr(self.session, name)
+
+
+def asking(cast: Cast, amounts: list[int], *budgets_: Budget) -> list[budgets.Request]:
+    """Requests for so much of each of these budgets."""
+    alice = cast.alice
+    subject = Subject(
+        company_id=cast.company.pk,
+        brand_id=None,
+        user_id=alice.user.pk,
+        api_key_id=None,
+        provider="openai",
+        model="gpt-4o-mini",
+        model_name="gpt-4o-mini",
+        is_reasoning=False,
+        timezone="UTC",
+        sandbox=True,
+    )
+    limits = tuple(
+        Limit(b.pk, b.scope, b.scope_value, b.period, b.unit, b.limit, b.is_hard) for b in budgets_
+    )
+    return [
+        budgets.Request(subject, limits, holds(limits, subject, clock.now(), amount, 0))
+        for amount in amounts
+    ]
+
+
+def test_many_that_do_not_fit_cost_a_handful_of_statements(cast: Cast) -> None:
+    """A company at its budget had three statements for each request, and everybody else waited."""
+    wide = world.make_budget(cast.company, "1")
+    narrow = world.make_budget(cast.company, "0.0000001", scope="model", scope_value="gpt-4o-mini")
+    session = open_session()
+    counted: Any = Counting(session)
+
+    with session.transaction(str(cast.company.pk)):
+        verdicts = budgets.reserve(
+            counted, asking(cast, [40, 70, 60] + [50] * 200, wide, narrow), clock.now()
+        )
+        session.commit()
+
+    session.close()
+    assert [verdict is None for verdict in verdicts] == [True, False, True] + [False] * 200
+    windows = [world.window(budget) for budget in (wide, narrow)]
+    assert [window.reserved for window in windows if window is not None] == [100, 100]
+    last = verdicts[-1]
+    assert isinstance(last, CostLimitExceeded)
+    assert last.facts["daily_budget_remaining"] == money.show(0)
+    assert counted.statements < 15
 
 
 def test_the_run_of_many_callers(live_url: str, cast: Cast, rung: Rung) -> None:

@@ -13,6 +13,9 @@ REAPED_WITHIN_SECONDS = 30.0
 JOBS_PER_SECOND = 20.0
 ENDS = "('completed', 'failed', 'cancelled', 'timeout')"
 OPEN_JOBS = f"SELECT count(*) AS n FROM ai_core_aijob WHERE status NOT IN {ENDS}"
+ALL_JOBS = "SELECT count(*) AS n FROM ai_core_aijob"
+#: A request that nobody waits for any more may still be written: no new job for so long is the end.
+QUIET_SECONDS = 10.0
 UNTOLD = (
     "SELECT (SELECT count(*) FROM delivery_outbox WHERE relayed_at IS NULL)"
     " + (SELECT count(*) FROM delivery_webhookdelivery WHERE state = 'pending') AS n"
@@ -26,11 +29,26 @@ def calm_down(built: Stage, lease: float, jobs: int) -> None:
     url = built.judges_url
     patience = lease + REAPED_WITHIN_SECONDS + jobs / JOBS_PER_SECOND
     began = time.monotonic()
-    if built.watch_until(lambda: not count(url, OPEN_JOBS), patience):
+    if built.watch_until(_Quiet(url), patience):
         say(f"All jobs have ended, {time.monotonic() - began:.0f} s after the callers.")
     evidence.execute(url, TIME_PASSES)
     if built.watch_until(lambda: not count(url, UNTOLD), patience):
         say("Everything was told.")
+
+
+class _Quiet:
+    """Whether every job has ended and no new one has come for a while."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.known = -1
+        self.since = 0.0
+
+    def __call__(self) -> bool:
+        jobs = count(self.url, ALL_JOBS)
+        if jobs != self.known or count(self.url, OPEN_JOBS):
+            self.known, self.since = jobs, time.monotonic()
+        return time.monotonic() - self.since >= QUIET_SECONDS
 
 
 def count(url: str, query: str) -> int:

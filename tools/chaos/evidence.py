@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,12 +53,20 @@ class Evidence:
 
 def rows(url: str, query: str) -> list[Row]:
     """The rows of a query against either database. JSON comes as what it holds."""
+    (found,) = snapshot(url, [query])
+    return found
+
+
+def snapshot(url: str, queries: Iterable[str]) -> list[list[Row]]:
+    """The rows of queries as of one moment: what is still being written is in all of them or in none."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)) as connection:
             connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(query)]
+            connection.execute("BEGIN")
+            return [[dict(row) for row in connection.execute(query)] for query in queries]
     with psycopg.connect(url, row_factory=dict_row, connect_timeout=5, options=ALL_ROWS) as postgres:
-        return list(postgres.execute(query))
+        postgres.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        return [list(postgres.execute(query)) for query in queries]
 
 
 def execute(url: str, statement: str) -> None:
@@ -73,7 +82,7 @@ def execute(url: str, statement: str) -> None:
 
 def database(url: str) -> dict[str, list[Row]]:
     """The tables that the judge reads."""
-    found = {name: rows(url, query) for name, query in QUERIES.items()}
+    found = dict(zip(QUERIES, snapshot(url, QUERIES.values()), strict=True))
     for job in found["jobs"]:
         job |= {name: _decoded(job[name]) for name in ("holds", "input_data", "response")}
     return found
