@@ -26,16 +26,17 @@ import pytest
 import uvicorn
 from django.conf import settings
 from django.db import connection
-from django.test.utils import setup_databases, teardown_databases
+from django.test.utils import teardown_databases
 
 from ai_providers.adapters import http
 from ai_providers.adapters.registry import ADAPTERS
 from ai_usage.services import rate_script
 from megahub.kernel import scope
+from megahub.kernel.static import StaticFiles
 from megahub.tenancy import guarding, protection
 from megahub.tenancy.models import Company
 from megahub.tenancy.scoping import Scoped
-from tests import document, recording
+from tests import databases, document, recording
 from tests.stubs import Scripted
 from tests.world import Cast, Person, make_cast
 
@@ -69,6 +70,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("any_database")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    recording.WANTED = bool(config.getoption("--record-examples"))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--record-examples"):
         recording.write(afresh=session.config.getoption("--record-examples") == "all")
@@ -91,6 +96,23 @@ def no_network() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def one_look_at_static_files() -> Iterator[None]:
+    """Each of Django's test clients makes the middlewares anew, and WhiteNoise looks at a thousand files."""
+    real = StaticFiles.add_files_from_finders
+    found: dict[str, Any] = {}
+
+    def add_files_from_finders(self: StaticFiles) -> None:
+        if not found:
+            real(self)
+            found.update(self.files)
+        self.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StaticFiles, "add_files_from_finders", add_files_from_finders)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def database(
     django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
 ) -> Iterator[None]:
@@ -102,7 +124,7 @@ def database(
     with django_db_blocker.unblock():
         # A pool that is there already leads into the developer's database, not the tests'.
         assert not hasattr(connection, "_connection_pools") or not connection._connection_pools
-        created = setup_databases(verbosity=0, interactive=False, keepdb=keepdb)
+        created = databases.make(keepdb=keepdb)
         take_a_net_away()
         owner = sign_in_as_application()
         yield
@@ -270,7 +292,8 @@ class Api:
         headers = {**self.headers, **kwargs.pop("headers", {})}
         response = CLIENT.request(method, self.url + path, headers=headers, **kwargs)
         document.check(method, path, response)
-        recording.see(method, path, kwargs.get("json"), response)
+        if recording.WANTED:
+            recording.see(method, path, kwargs.get("json"), response)
         return response
 
     def get(self, path: str, **kwargs: Any) -> httpx2.Response:

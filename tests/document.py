@@ -7,6 +7,7 @@ each operation as its example (docs/contract.md).
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,7 @@ def document() -> dict[str, Any]:
     return found
 
 
+@lru_cache(maxsize=1)
 def operations() -> dict[tuple[str, str], dict[str, Any]]:
     """Every operation by (method, path)."""
     return {
@@ -96,9 +98,21 @@ def _definitions(closed: bool) -> dict[str, Any]:
     }
 
 
+def _named(schema: Any, known: dict[str, Any]) -> set[str]:
+    """The definitions that a schema refers to, directly or not: to build a validator of all takes long."""
+    found: set[str] = set()
+    left = [schema]
+    while left:
+        names = set(re.findall(r'"#/\$defs/([^"]+)"', json.dumps(left.pop()))) - found
+        found |= names
+        left += [known[name] for name in names]
+    return found
+
+
 def validator(schema: dict[str, Any], *, closed: bool) -> Any:
     """A validator of one schema of the document."""
-    whole = {**plain(schema, closed=closed), "$defs": _definitions(closed)}
+    own, known = plain(schema, closed=closed), _definitions(closed)
+    whole = {**own, "$defs": {name: known[name] for name in sorted(_named(own, known))}}
     return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
 

@@ -18,6 +18,8 @@ from tests import document
 
 MOST_ITEMS = 2
 MOST_BYTES = 6000
+#: Whether this run keeps examples: to weigh every answer costs a run that keeps none too much.
+WANTED = False
 SEEN: dict[tuple[str, str], Exchange] = {}
 
 #: What differs between runs, or looks like a secret, and what stands for it.

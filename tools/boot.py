@@ -79,6 +79,7 @@ def become_stack(command: str, arguments: list[str]) -> NoReturn:
     venv = Path(os.environ.get("HUB_VENV") or ROOT / ".venv").absolute()
     name = "requirements-dev" if command in WITH_DEVELOPERS_PACKAGES else "requirements"
     make_environment(venv, ROOT / f"{name}.lock")
+    keep_bytecode(venv)
     os.environ["HUB_VAR"] = str(Path(os.environ.get("HUB_VAR") or ROOT / "var").absolute())
     os.chdir(ROOT)
     python = str(venv / "bin" / "python")
@@ -101,6 +102,15 @@ def make_environment(venv: Path, lock: Path) -> None:
             stamp(venv, lock).write_text(digest(venv, lock))
         if wants_redis and not is_done(venv, redis):
             fetch_redis(venv, redis)
+
+
+def keep_bytecode(venv: Path) -> None:
+    """For this process and all that it starts, even where Python is told to write none.
+
+    uv compiles nothing: a hub's process would compile Django, Celery and all the rest each time it starts.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(venv / "bytecode"))
 
 
 def is_done(venv: Path, lock: Path) -> bool:

@@ -32,6 +32,8 @@ FORMS = {
     "a JSON Web Token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}",
     "a master key": r"\b(?:AI_ENCRYPTION_KEY)=[\w-]+:[A-Za-z0-9+/]{43}=",
 }
+#: One of these is in every line that holds one: to look for words costs little, for fifteen forms much.
+WORDS = tuple("PRIVATE|sk-|AIza|AKIA|ASIA|gh|glpat-|xox|slack|k_live_|pypi-|npm_|mh_|whsec_|eyJ|KEY=".split("|"))
 KNOWN = re.compile("|".join(f"(?P<f{n}>{form})" for n, form in enumerate(FORMS.values())))
 #: What no real key holds.
 MADE_UP = re.compile(
@@ -55,10 +57,14 @@ def found(root: Path = ROOT) -> Iterator[str]:
 def told(text: str) -> Iterator[tuple[int, str]]:
     """(line, kind) of each secret in a text."""
     kinds = list(FORMS)
-    for match in KNOWN.finditer(text):
-        rest_of_line = text[match.end() : match.end() + 60].partition("\n")[0]
-        if not MADE_UP.search(match[0]) and PUBLISHED not in rest_of_line:
-            yield text.count("\n", 0, match.start()) + 1, kinds[int(str(match.lastgroup)[1:])]
+    words = [word for word in WORDS if word in text]
+    for number, line in enumerate(text.split("\n"), 1) if words else ():
+        if not any(word in line for word in words):
+            continue
+        for match in KNOWN.finditer(line):
+            rest = line[match.end() : match.end() + 60]
+            if not MADE_UP.search(match[0]) and PUBLISHED not in rest:
+                yield number, kinds[int(str(match.lastgroup)[1:])]
 
 
 def main() -> int:

@@ -377,3 +377,17 @@ def test_the_telling_line() -> None:
     assert reason("one\nFATAL:  no room\nhint: more room.\n") == "FATAL:  no room"
     assert reason("one\ntwo.\n") == "two"
     assert reason("") == "it said nothing"
+
+
+def test_what_was_compiled_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where Python is told to write none: beside the packages, never in the tree."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    (tmp_path / "mine.py").write_text("")
+
+    boot.keep_bytecode(tmp_path / "venv")
+
+    subprocess.run([sys.executable, "-c", "import mine"], cwd=tmp_path, check=True)
+    (kept,) = (tmp_path / "venv" / "bytecode").rglob("mine.*.pyc")
+    assert kept.relative_to(tmp_path / "venv" / "bytecode").parent == tmp_path.relative_to("/")
+    assert not (tmp_path / "__pycache__").exists()
