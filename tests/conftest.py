@@ -97,7 +97,7 @@ def no_network() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def one_look_at_static_files() -> Iterator[None]:
-    """Each of Django's test clients makes the middlewares anew, and WhiteNoise looks at a thousand files."""
+    """Each of Django's test clients makes the middlewares anew: a look at a thousand files."""
     real = StaticFiles.add_files_from_finders
     found: dict[str, Any] = {}
 

@@ -56,7 +56,7 @@ def template() -> str:
 
 
 def make(*, keepdb: bool) -> list[Any]:
-    """What Django's ``setup_databases`` makes and answers. With ``keepdb`` it is the one before, migrated."""
+    """What Django's ``setup_databases`` makes. With ``keepdb`` it is the one before, migrated."""
     if keepdb:
         return made(keepdb=True)
     name = template()

@@ -33,7 +33,9 @@ FORMS = {
     "a master key": r"\b(?:AI_ENCRYPTION_KEY)=[\w-]+:[A-Za-z0-9+/]{43}=",
 }
 #: One of these is in every line that holds one: to look for words costs little, for fifteen forms much.
-WORDS = tuple("PRIVATE|sk-|AIza|AKIA|ASIA|gh|glpat-|xox|slack|k_live_|pypi-|npm_|mh_|whsec_|eyJ|KEY=".split("|"))
+WORDS = tuple(
+    "PRIVATE|sk-|AIza|AKIA|ASIA|gh|glpat-|xox|slack|k_live_|pypi-|npm_|mh_|whsec_|eyJ|KEY=".split("|")
+)
 KNOWN = re.compile("|".join(f"(?P<f{n}>{form})" for n, form in enumerate(FORMS.values())))
 #: What no real key holds.
 MADE_UP = re.compile(
