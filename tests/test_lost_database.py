@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError, connection
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ai_core.models import AIJob
 from ai_core.services import endings
@@ -180,3 +183,18 @@ def test_while_nobody_can_be_recognised(
     assert response.status_code == 503
     assert "DATABASE_UNAVAILABLE" in response.text.upper()
     assert response.headers["retry-after"] == "2"
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no pool")
+def test_a_pool_that_met_no_server_is_not_in_a_pause_when_it_is_back(tmp_path: Path) -> None:
+    """The pool's own pauses double: after ten minutes without a server they are longer than a minute."""
+    options = settings.DATABASES["default"]["OPTIONS"]["pool"]
+    with ConnectionPool(f"host={tmp_path} connect_timeout=1", **options, open=True) as pool:
+        with pytest.raises(PoolTimeout):
+            pool.getconn(timeout=0.1)
+
+        wait_until(lambda: pool.get_stats()["pool_size"] == 0)  # nothing is planned: the next one tries
+        tried = pool.get_stats()["connections_num"]
+        with pytest.raises(PoolTimeout):
+            pool.getconn(timeout=0.1)
+        wait_until(lambda: pool.get_stats()["connections_num"] == tried + 1)

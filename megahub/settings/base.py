@@ -106,7 +106,14 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         keepalives_idle=10,
         keepalives_interval=5,
         keepalives_count=3,
-        pool={"min_size": 1, "max_size": env.integer("HUB_DB_POOL_SIZE", 12), "timeout": 5},
+        # After two seconds without a server the pool stops trying: who asks next tries at once. Its own
+        # pauses double up to minutes, in which a database that is back would not be noticed.
+        pool={
+            "min_size": 1,
+            "max_size": env.integer("HUB_DB_POOL_SIZE", 12),
+            "timeout": 5,
+            "reconnect_timeout": 2,
+        },
         options="-c lock_timeout=2s -c idle_in_transaction_session_timeout=30s",
     )
 else:
