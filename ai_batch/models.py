@@ -90,7 +90,9 @@ class Batch(CompanyOwned):
     windows in ``windows`` (``[budget id, start, unit]``) hold the estimates of the lines that have not
     ended, of the first ``reserved_slices`` slices; a line that has ended holds nothing by construction.
     ``provider_round`` counts how often lines were handed to the provider again; such lines have as many
-    ``tries``. ``stop`` says why no more lines are begun. Whoever validates or finishes it keeps
+    ``tries``; ``provider_completed`` and ``provider_failed`` are how many it said to have ended when it was
+    asked last, with those of earlier rounds. ``mail_due``: it failed in the journal, which writes no mail.
+    ``stop`` says why no more lines are begun. Whoever validates or finishes it keeps
     ``lease_until`` in the future. The counters are written with each line's end.
     """
 
@@ -134,6 +136,7 @@ class Batch(CompanyOwned):
     max_attempts = models.PositiveSmallIntegerField(default=4)
     backoff_seconds = models.PositiveIntegerField(default=1)
     notify = models.BooleanField(default=False)
+    mail_due = models.BooleanField(default=False, db_default=False)
     schedule = models.ForeignKey(
         BatchSchedule, null=True, on_delete=models.SET_NULL, related_name="batches"
     )
@@ -169,6 +172,8 @@ class Batch(CompanyOwned):
     poll_at = models.DateTimeField(null=True)
     polls = models.PositiveIntegerField(default=0)
     provider_round = models.PositiveSmallIntegerField(default=0)
+    provider_completed = models.PositiveIntegerField(default=0, db_default=0)
+    provider_failed = models.PositiveIntegerField(default=0, db_default=0)
 
     created_at = models.DateTimeField(default=clock.now)
     in_progress_at = models.DateTimeField(null=True)
@@ -186,6 +191,7 @@ class Batch(CompanyOwned):
         indexes = [
             models.Index(fields=["brand", "-created_at", "-id"], name="filebatch_by_brand"),
             models.Index(fields=["ring_at"], condition=Q(ring_at__isnull=False), name="filebatch_waiting"),
+            models.Index(fields=["id"], condition=Q(mail_due=True), name="filebatch_mail_due"),
         ]
 
     def __str__(self) -> str:
@@ -195,6 +201,19 @@ class Batch(CompanyOwned):
     def is_over(self) -> bool:
         """Whether it has come to its end."""
         return self.status in OVER
+
+    @property
+    def ended_so_far(self) -> tuple[int, int]:
+        """(completed, failed): settled here or, while its provider runs it, told to have ended there."""
+        if self.is_over or self.engine != "provider":
+            return self.completed, self.failed
+        completed = min(self.total, max(self.completed, self.provider_completed))
+        return completed, min(self.total - completed, max(self.failed, self.provider_failed))
+
+    @property
+    def has_results(self) -> bool:
+        """Whether what has ended can be read: a provider's batch API tells no results before its end."""
+        return self.is_over or self.engine != "provider" or self.completed + self.failed > 0
 
 
 OVER = frozenset(("failed", "completed", "expired", "cancelled"))

@@ -23,7 +23,7 @@ from megahub.kernel import loop
 @signals.worker_shutdown.connect
 def let_go(**_: Any) -> None:
     """The worker ends: what it heard of lines and did not settle is others' to settle."""
-    line_spool.close()
+    line_spool.SPOOL.close()
 
 
 @shared_task(name="ai_batch.validate")

@@ -85,7 +85,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await loop.in_thread(journal.stop)
     await loop.in_thread(PROCESS.end)
     spooling.close()
-    line_spool.close()
+    line_spool.SPOOL.close()
     await http.close()
     await rate_script.close()
     await send({"type": "lifespan.shutdown.complete"})

@@ -82,9 +82,9 @@ MUTANTS = (
     ),
     Mutant(
         "the spool",
-        "ai_core/services/spooling.py",
-        "        return _spool().put(pack(settlement))\n",
-        "        return None\n",
+        "ai_core/services/process_spool.py",
+        "            return self._spool().put(self.pack(ended))\n",
+        "            return None\n",
         (f"{SPOOLING}::TestWriting::test_the_answer_is_spooled_before_it_is_settled",),
     ),
     Mutant(

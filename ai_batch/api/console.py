@@ -12,10 +12,18 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from ai_batch.api import console_texts
+from ai_batch.domain.lines import ENDPOINTS
+from ai_batch.models import OVER, Batch
 
 POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
+#: What the page's script would otherwise have to repeat.
+LISTS = {
+    "statuses": list(Batch.Status.values),
+    "over": sorted(OVER),
+    "endpoints": list(ENDPOINTS),
+}
 YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -33,9 +41,10 @@ def page(request: HttpRequest) -> HttpResponseBase:
             samesite="Lax",
         )
         return away
-    texts = orjson.dumps(console_texts.said()).decode()
+    said = {"texts": console_texts.said(), "lists": LISTS}
+    words = {name: orjson.dumps(value).decode() for name, value in said.items()}
     answer: HttpResponse = render(
-        request, "ai_batch/console.html", {"texts": texts, "languages": settings.LANGUAGES}
+        request, "ai_batch/console.html", {**words, "languages": settings.LANGUAGES}
     )
     answer["Content-Security-Policy"] = POLICY
     answer["Referrer-Policy"] = "same-origin"

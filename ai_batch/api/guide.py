@@ -34,6 +34,7 @@ def shape(row: Batch) -> dict[str, Any]:
     return {
         **shapes.batch(row),
         "progress": progress_of(row),
+        "results_available": row.has_results,
         "engine_asked": row.engine_asked,
         "notify": row.notify,
         "sandbox": row.sandbox,
@@ -48,7 +49,7 @@ def progress_of(row: Batch) -> dict[str, Any]:
     return progress.of(
         status=row.status,
         total=row.total,
-        done=row.completed + row.failed,
+        done=sum(row.ended_so_far),
         began=row.in_progress_at,
         now=clock.now(),
         cost_nano_usd=row.cost_nano_usd,

@@ -221,7 +221,10 @@ RESULTS = operation(
     "GET",
     operationId="batch_results",
     tags=TAG,
-    description="What has come of the lines, also while it runs; tables tell tokens and costs.",
+    description=(
+        "What has come of the lines, also while it runs; tables tell tokens and costs. A batch on its"
+        " provider's batch API has none before its end: 409, and `results_available` is false."
+    ),
     parameters=[
         BRAND,
         of_path("batch_id"),
@@ -240,6 +243,6 @@ RESULTS = operation(
                 )
             },
         },
-        **errors("404"),
+        **errors("404", "409"),
     },
 )

@@ -71,14 +71,8 @@ async def upload(request: HttpRequest, caller: Caller, show: Callable[[StoredFil
     upload = await uploads.read(request)
     try:
         sent = upload.sent
-        kind = making.table_kind(upload.filename)
         upload.texts.setdefault("purpose", "batch")
-        if kind is None or upload.file is None:
-            forms.check_upload(upload)
-            keep: Callable[[], StoredFile] = partial(compatible.keep, caller, upload)
-        else:
-            endpoint = upload.texts.get("endpoint", "/v1/chat/completions")
-            keep = _converted(upload, kind, caller, endpoint)
+        keep = _kept(upload, caller, upload.texts.get("endpoint", "/v1/chat/completions"))
         return await once.answered(request, caller, sent, lambda: show(keep()))
     finally:
         await upload.drop()
@@ -90,13 +84,9 @@ async def _of_form(request: HttpRequest, caller: Caller, show: Callable[[Batch],
         if upload.file is None:
             raise forms.missing("file")
         sent, fields = upload.sent, fields_of_form(upload.texts)
-        kind = making.table_kind(upload.filename)
-        if kind is None:
-            upload.texts = {"purpose": "batch"}
-            forms.check_upload(upload)
-            keep: Callable[[], StoredFile] = partial(compatible.keep, caller, upload)
-        else:
-            keep = _converted(upload, kind, caller, fields["endpoint"])
+        if making.table_kind(upload.filename) is None:
+            upload.texts = {"purpose": "batch"}  # the rest was the batch's
+        keep = _kept(upload, caller, fields["endpoint"])
         return await once.answered(
             request, caller, sent, lambda: show(batches.create(caller, fields, keep()))
         )
@@ -123,6 +113,18 @@ def _asked(texts: dict[str, str]) -> dict[str, Any]:
     if texts.get("metadata"):
         asked["metadata"] = _json("metadata", texts["metadata"])
     return asked
+
+
+def _kept(upload: Upload, caller: Caller, endpoint: str) -> Callable[[], StoredFile]:
+    """What makes an upload a file of the company: JSONL as it is, a table as its requests.
+
+    Raises ValidationFailed.
+    """
+    kind = making.table_kind(upload.filename)
+    if kind is not None and upload.file is not None:
+        return _converted(upload, kind, caller, endpoint)
+    forms.check_upload(upload)
+    return partial(compatible.keep, caller, upload)
 
 
 def _converted(upload: Upload, kind: str, caller: Caller, endpoint: str) -> Callable[[], StoredFile]:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
 from ai_batch import selectors
 from ai_batch.api import forms, guide_documents
+from ai_batch.domain.refusals import NoResultsYet
 from ai_batch.models import Batch
 from ai_batch.services import results
 from ai_usage.domain.exports import CONTENT_TYPES
@@ -35,6 +36,8 @@ async def results_of(request: HttpRequest, caller: Caller, batch_id: str) -> Htt
     if form not in FORMATS:
         raise forms.wrong_value("format", form, FORMATS)
     batch = await loop.in_thread(selectors.batch_of, caller, batch_id)
+    if not batch.has_results:
+        raise NoResultsYet
     is_error = kind == "error"
     if form == "xlsx":
         parts = _blocks(await loop.in_thread(_workbook, batch, is_error))

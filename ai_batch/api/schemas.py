@@ -68,6 +68,7 @@ PROGRESS = record(
 GUIDE_FIELDS: dict[str, Schema] = {
     **BATCH_FIELDS,
     "progress": PROGRESS,
+    "results_available": YES_NO,
     "engine_asked": TEXT,
     "notify": YES_NO,
     "sandbox": YES_NO,

@@ -42,6 +42,7 @@ def file(row: StoredFile) -> dict[str, Any]:
 
 def batch(row: Batch) -> dict[str, Any]:
     """A Batch object."""
+    completed, failed = row.ended_so_far
     errors = {"object": "list", "data": row.errors, "count": row.error_count} if row.errors else None
     return {
         "id": row.batch_id,
@@ -57,7 +58,7 @@ def batch(row: Batch) -> dict[str, Any]:
         "created_at": seconds(row.created_at),
         "expires_at": seconds(row.expires_at),
         **{name: seconds(getattr(row, name)) for name in MOMENTS},
-        "request_counts": {"total": row.total, "completed": row.completed, "failed": row.failed},
+        "request_counts": {"total": row.total, "completed": completed, "failed": failed},
         "usage": {
             "input_tokens": row.input_tokens,
             "input_tokens_details": {"cached_tokens": row.cached_tokens},

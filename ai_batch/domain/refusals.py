@@ -46,6 +46,14 @@ class NotOver(Conflict):
     message = "The batch has not ended yet."
 
 
+class NoResultsYet(Conflict):
+    code = "RESULTS_NOT_AVAILABLE"
+    message = (
+        "This batch runs on its provider's batch API, which tells no results before its end; those of"
+        " the engine 'hub' can be read while it runs."
+    )
+
+
 class NoSuchSchedule(NotFound):
     code = "NOT_FOUND"
     message = "No schedule found with this id."

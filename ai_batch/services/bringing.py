@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +25,8 @@ from ai_providers.domain.wire import Call
 from ai_providers.selectors import Terms
 from megahub.kernel import body as bodies
 from megahub.kernel import clock, journal, loop
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 200
 #: What the provider answers when it could not serve a line for now.
@@ -48,13 +51,7 @@ async def fetch(batch: Batch, terms: Terms, pieces: AsyncIterator[bytes]) -> Non
 
 async def _settle(work: Work, terms: Terms, raws: list[bytes]) -> None:
     await loop.in_thread(leases.renew, work.running.pk)
-    told = {}
-    for raw in raws:
-        found = orjson.loads(raw)
-        if b"\\u0000" in raw:
-            found = bodies.without_nul(found)
-        if isinstance(found, dict) and isinstance(found.get("custom_id"), str):
-            told[found["custom_id"]] = found
+    told = {each["custom_id"]: each for raw in raws if (each := _read(work, raw)) is not None}
     known = PROCESS.session_id
     session_id = await loop.in_thread(PROCESS.begin) if known is None else known
     lines = await loop.in_thread(_taken, work.running.pk, work.round, list(told), session_id)
@@ -67,11 +64,32 @@ async def _settle(work: Work, terms: Terms, raws: list[bytes]) -> None:
     )
 
 
+def _read(work: Work, raw: bytes) -> dict[str, Any] | None:
+    """What the provider says of a line; None of what names none: such a line ends as not answered."""
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        found = None
+    if b"\\u0000" in raw:
+        found = bodies.without_nul(found)
+    if isinstance(found, dict) and isinstance(found.get("custom_id"), str):
+        return found
+    log.warning("the provider's file of batch %s has a line that is none", work.batch_ref)
+    return None
+
+
+def _status(told: dict[str, Any]) -> int | None:
+    """The status of an answer; 0 for what is no status, None without an answer."""
+    response = told.get("response")
+    if not isinstance(response, dict):
+        return None
+    found = response.get("status_code")
+    return found if isinstance(found, int) and not isinstance(found, bool) and 100 <= found < 600 else 0
+
+
 def _again_at(work: Work, line: Line, told: dict[str, Any]) -> datetime | None:
     """When a line that the provider could not serve for now is handed over again; None when it is not."""
-    response = told.get("response")
-    status = int(response.get("status_code") or 0) if isinstance(response, dict) else 0
-    if status not in FOR_NOW or work.is_stopped or line.tries + 1 >= work.max_attempts:
+    if _status(told) not in FOR_NOW or work.is_stopped or line.tries + 1 >= work.max_attempts:
         return None
     return clock.now() + timedelta(seconds=work.backoff_seconds * 2 ** min(line.tries, 10))
 
@@ -89,7 +107,7 @@ def _end(work: Work, terms: Terms, line: Line, told: dict[str, Any]) -> LineEnd:
     """How the provider ended a line."""
     response, error = told.get("response"), told.get("error")
     answer = response.get("body") if isinstance(response, dict) else None
-    status = int(response.get("status_code") or 0) if isinstance(response, dict) else None
+    status = _status(told)
     usage = cost = None
     if status == 200 and isinstance(answer, dict):
         call = Call(ENDPOINTS[work.endpoint], terms.spec.id, {})  # type: ignore[arg-type]
@@ -108,7 +126,7 @@ def _end(work: Work, terms: Terms, line: Line, told: dict[str, Any]) -> LineEnd:
         held_nano_usd=line.estimated_nano_usd,
         held_tokens=line.estimated_tokens,
         status="completed" if usage is not None else ended,
-        status_code=status,
+        status_code=status or None,
         error_code=None if usage is not None else str(code or "provider_error")[:60],
         body=orjson.dumps(written).decode(),
         ended_at=clock.now(),

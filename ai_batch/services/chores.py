@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from django.db.models import Q
+from django.db import transaction
 
 from ai_batch.domain import results
 from ai_batch.models import Batch, Line
@@ -24,14 +24,12 @@ log = logging.getLogger(__name__)
 
 RING_AGAIN = timedelta(seconds=10)
 TAKE_BACK_AT_ONCE = 1000
-#: A batch that failed before it began is looked at for so long; its mail is written once.
-MAILED_WITHIN = timedelta(hours=1)
 UNENDED = ("validating", "in_progress", "finalizing", "cancelling")
 
 
 def tend() -> int:
     """Look after every batch that has not ended; how many."""
-    line_spool.replay()
+    line_spool.SPOOL.replay()
     rows = Batch.objects.unscoped().filter(status__in=UNENDED).order_by("created_at")
     batches = list(rows)
     mail_failures()
@@ -45,11 +43,10 @@ def tend() -> int:
 
 def mail_failures() -> None:
     """Write the mails of batches that never began: the journal, which ends those, writes none."""
-    lately = Q(failed_at__gte=clock.now() - MAILED_WITHIN) | Q(
-        cancelled_at__gte=clock.now() - MAILED_WITHIN
-    )
-    for batch in Batch.objects.unscoped().filter(lately, notify=True, in_progress_at=None):
-        telling.mail(batch)
+    for batch in Batch.objects.unscoped().filter(mail_due=True):
+        with transaction.atomic():
+            if Batch.objects.unscoped().filter(pk=batch.pk, mail_due=True).update(mail_due=False):
+                telling.mail(batch)
 
 
 def tend_one(batch: Batch) -> None:

@@ -15,7 +15,7 @@ from megahub.kernel.session import Session
 
 FAIL = (
     "UPDATE ai_batch_batch SET status = %s, failed_at = %s, cancelled_at = %s, errors = %s,"
-    " error_count = %s,"
+    " error_count = %s, mail_due = notify,"
     " lease_until = NULL, ring_at = NULL, total = 0, estimated_nano_usd = 0, estimated_tokens = 0,"
     " checkpoint_line = 0, checkpoint_byte = 0"
     " WHERE id = %s AND status IN ('validating', 'cancelling') AND in_progress_at IS NULL"

@@ -218,10 +218,10 @@ class Engine:
         self._tell(work, through)
 
     async def _settle(self, work: Work, ended: LineEnd) -> None:
-        mark = line_spool.keep(ended) if ended.usage is not None else None
+        mark = line_spool.SPOOL.keep(ended) if ended.usage is not None else None
         try:
             through = await journal.write(SETTLE_LINES, ended)
-            line_spool.done(mark)
+            line_spool.SPOOL.done((mark,))
         finally:
             self._settled()
         self._tell(work, through)

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from ai_batch.domain import recurring
+from ai_batch.domain.refusals import NoSuchSchedule
 from ai_batch.models import BatchSchedule, StoredFile
 from ai_batch.services import batches, files, making
 from ai_batch.services.files import Owner
@@ -37,14 +38,34 @@ def create(caller: Caller, told: dict[str, Any], template: StoredFile) -> BatchS
 
 
 def change(schedule: BatchSchedule, told: dict[str, Any]) -> BatchSchedule:
-    """Other words, another clock, paused or going on."""
-    paused = told.pop("paused", schedule.next_at is None)
-    for name, value in told.items():
+    """Other words, another clock, paused or going on. Raises NoSuchSchedule when it is deleted by then.
+
+    Its next run moves by compare-and-swap: a run that is made meanwhile, or another's pause, is not undone.
+    """
+    rows = BatchSchedule.objects.of(schedule.company_id).filter(pk=schedule.pk, deleted_at=None)
+    while True:
+        next_at = _moved(schedule, told)
+        words = {name: value for name, value in told.items() if name != "paused"}
+        if rows.filter(next_at=schedule.next_at).update(**words, next_at=next_at):
+            break
+        if not rows.exists():
+            raise NoSuchSchedule(param="id")
+        schedule.refresh_from_db()
+    for name, value in {**words, "next_at": next_at}.items():
         setattr(schedule, name, value)
-    now = clock.now()
-    schedule.next_at = None if paused else recurring.following(schedule.cron, schedule.timezone, now)
-    schedule.save(update_fields=[*told, "next_at"])
     return schedule
+
+
+def _moved(schedule: BatchSchedule, told: dict[str, Any]) -> datetime | None:
+    """When it runs next after a change; one that leaves its clock alone leaves that, even when due."""
+    was_paused = schedule.next_at is None
+    paused = told.get("paused", was_paused)
+    cron, zone = told.get("cron", schedule.cron), told.get("timezone", schedule.timezone)
+    if paused:
+        return None
+    if not was_paused and (cron, zone) == (schedule.cron, schedule.timezone):
+        return schedule.next_at
+    return recurring.following(cron, zone, clock.now())
 
 
 def delete(schedule: BatchSchedule) -> None:
@@ -64,12 +85,13 @@ def run(schedule: BatchSchedule) -> bool:
     """Make one batch; False when another process was quicker, or it could not be made."""
     assert schedule.next_at is not None
     due, now = schedule.next_at, clock.now()
-    following = recurring.following(schedule.cron, schedule.timezone, now)
+    following = None  # whose clock nobody can read is paused, and says why
     rows = BatchSchedule.objects.unscoped().filter(pk=schedule.pk, next_at=due)
     owner = Owner(schedule.company_id, schedule.brand_id, schedule.created_by_id)
     try:
+        following = recurring.following(schedule.cron, schedule.timezone, now)
         file = making.of_lines(owner, f"{schedule.schedule_id}.jsonl", _lines(schedule, due))
-    except (HubError, OSError) as error:
+    except (HubError, OSError, recurring.BadClock) as error:
         log.exception("schedule %s could not run", schedule.schedule_id)
         rows.update(next_at=following, last_at=now, last_error=str(error)[:300])
         return False

@@ -65,11 +65,11 @@ async def refresh(batch_pk: int) -> bool:
     if batch is None:
         return False
     try:
-        status = await _looked_at(batch)
+        told = await _looked_at(batch)
     except HubError as error:
         log.info("batch %s could not be refreshed: %s", batch.batch_id, error.code)
         return False
-    await loop.in_thread(_seen, batch_pk, status)
+    await loop.in_thread(_seen, batch, told)
     return True
 
 
@@ -86,18 +86,38 @@ def _wanted(batch_pk: int) -> Batch | None:
     return found
 
 
-def _seen(batch_pk: int, status: str) -> None:
-    Batch.objects.unscoped().filter(pk=batch_pk).update(provider_status=status)
+def _seen(batch: Batch, told: dict[str, Any]) -> None:
+    status = str(told.get("status"))
+    rows = Batch.objects.unscoped().filter(pk=batch.pk, provider_batch_id=batch.provider_batch_id)
+    rows.update(provider_status=status, **_counted(batch, told))
     if status in OVER:
-        queue.ring("ai_batch.remote", batch_pk, queue="normal")
+        queue.ring("ai_batch.remote", batch.pk, queue="normal")
 
 
-async def _looked_at(batch: Batch) -> str:
+def _counted(batch: Batch, told: dict[str, Any]) -> dict[str, int]:
+    """How many lines the provider says have ended, with those of earlier rounds, while it runs them.
+
+    Once it is over its files say how each ended; what it counted last stays until all are settled.
+    """
+    counts = told.get("request_counts")
+    if told.get("status") in OVER or not isinstance(counts, dict):
+        return {}
+    return {
+        "provider_completed": batch.completed + _whole(counts.get("completed"), batch.total),
+        "provider_failed": batch.failed + _whole(counts.get("failed"), batch.total),
+    }
+
+
+def _whole(value: Any, most: int) -> int:
+    """A count of the provider's; 0 for what is none."""
+    return min(value, most) if isinstance(value, int) and value > 0 else 0
+
+
+async def _looked_at(batch: Batch) -> dict[str, Any]:
     terms = await providers.terms(batch.company_id, batch.model)
     if terms.is_sandbox != batch.sandbox:
         raise CredentialsChanged
-    told = await wire.get(terms.accesses[0], batch.provider_batch_id)
-    return str(told.get("status"))
+    return await wire.get(terms.accesses[0], batch.provider_batch_id)
 
 
 async def _advance(batch: Batch) -> None:
@@ -115,7 +135,8 @@ async def _advance(batch: Batch) -> None:
     else:
         told = await wire.get(access, batch.provider_batch_id)
     status = str(told.get("status"))
-    await _write(batch, provider_status=status, polls=batch.polls + 1, ring_at=_next_look(batch.polls))
+    seen = {"provider_status": status, **_counted(batch, told)}
+    await _write(batch, **seen, polls=batch.polls + 1, ring_at=_next_look(batch.polls))
     if status in OVER:
         await _bring_home(batch, terms, access, told)
 
@@ -207,6 +228,8 @@ def _again(batch: Batch) -> bool:
             provider_batch_id="",
             provider_status="",
             polls=0,
+            provider_completed=0,
+            provider_failed=0,
             ring_at=due or clock.now(),
         )
     )

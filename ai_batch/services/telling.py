@@ -82,7 +82,7 @@ def progress(batch: Batch) -> bool:
 
     Beat asks, so that a fast batch is not told more often than beat looks.
     """
-    percent = 100 * (batch.completed + batch.failed) // batch.total if batch.total else 0
+    percent = 100 * sum(batch.ended_so_far) // batch.total if batch.total else 0
     step = percent - percent % STEP_PERCENT
     if step <= batch.told_percent or percent >= 100:
         return False
@@ -96,6 +96,7 @@ def progress(batch: Batch) -> bool:
 
 def told(batch: Batch) -> dict[str, Any]:
     """What is told of a batch: figures, no contents."""
+    completed, failed = batch.ended_so_far
     return {
         "batch_id": batch.batch_id,
         "status": batch.status,
@@ -103,7 +104,7 @@ def told(batch: Batch) -> dict[str, Any]:
         "model": batch.model,
         "brand_id": batch.brand_id,
         "sandbox": batch.sandbox,
-        "request_counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
+        "request_counts": {"total": batch.total, "completed": completed, "failed": failed},
         "usage": {
             "input_tokens": batch.input_tokens,
             "output_tokens": batch.output_tokens,

@@ -7,107 +7,47 @@ the same host; the fence and the attempt's phase decide whether it still counts.
 
 from __future__ import annotations
 
-import logging
-import socket
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import orjson
-from django.conf import settings
 
-from ai_core.models import Attempt, WorkerSession
-from ai_core.services.sessions import PROCESS, silent_since
+from ai_core.models import Attempt
+from ai_core.services.process_spool import ProcessSpool
 from ai_core.services.settle import SETTLE, Settlement
 from ai_providers.domain.pricing import Cost, Rate
 from ai_providers.domain.wire import Usage
 from megahub.delivery import selectors as webhooks
-from megahub.kernel import clock, journal, spool
-from megahub.kernel.spool import Leftover, Segment, Spool
-
-log = logging.getLogger(__name__)
-
-_own: dict[int, Spool] = {}
-
-
-def folder() -> Path:
-    """Where the processes of this host keep their spools."""
-    return Path(settings.HUB_SPOOL_DIR)
+from megahub.kernel import journal
+from megahub.kernel.spool import Segment
 
 
 def keep(settlement: Settlement) -> Segment | None:
     """Write down how an attempt ended; ``done`` crosses it out. None when the disk does not take it."""
-    try:
-        return _spool().put(pack(settlement))
-    except OSError as error:
-        log.error("an answer could not be spooled: %s", error)
-        return None
+    return SPOOL.keep(settlement)
 
 
 def done(marks: list[Segment | None]) -> None:
     """What these records say is settled."""
-    own = _own.get(PROCESS.session_id or 0)
-    for mark in marks:
-        if mark is not None and own is not None:
-            own.done(mark)
+    SPOOL.done(marks)
     marks.clear()
 
 
 def close() -> None:
     """This process ends: what it still needs stays for others to find."""
-    for own in _own.values():
-        own.close()
-    _own.clear()
-
-
-def _spool() -> Spool:
-    session_id = PROCESS.session_id or 0
-    found = _own.get(session_id)
-    if found is None:
-        owner = {"session": session_id, "host": socket.gethostname()}
-        found = _own[session_id] = Spool(folder(), owner)
-    return found
+    SPOOL.close()
 
 
 def replay() -> int:
     """Settle what dead (or long silent) processes of this host had not settled; how many ended jobs."""
-    return sum(_replayed(path) for path in spool.found(folder()))
+    return SPOOL.replay()
 
 
-def _replayed(path: Path) -> int:
-    """One file; what cannot be read or settled now is left for the next time."""
-    try:
-        with spool.leftover(path) as left:
-            session = WorkerSession.objects.filter(pk=left.owner["session"]).first()
-            if not left.is_dead and not _is_silent(session):
-                return 0
-            settled = sum(_settled(each) for each in _open(left))
-            if left.is_dead:
-                _bury(session, left)
-            return settled
-    except FileNotFoundError:
-        return 0  # another reaper was quicker
-    except Exception:  # a file that nobody can read keeps no lost job from being taken back
-        log.exception("the spool %s could not be settled", path.name)
-        return 0
-
-
-def _is_silent(session: WorkerSession | None) -> bool:
-    return session is None or session.ended_at is not None or session.beat_at < silent_since()
-
-
-def _bury(session: WorkerSession | None, left: Leftover) -> None:
-    """A process whose file is free is dead: its other jobs need not wait until it is missed."""
-    if session is not None and session.ended_at is None:
-        WorkerSession.objects.filter(pk=session.pk, ended_at=None).update(ended_at=clock.now())
-    left.remove()
-
-
-def _open(left: Leftover) -> list[Settlement]:
+def _still_open(heard: list[Settlement]) -> list[Settlement]:
     """The last word on each attempt of which it is not known yet how it ended."""
-    said = {each.key: each for each in map(unpack, left.records)}
+    said = {each.key: each for each in heard}
     open_ones = Attempt.objects.filter(
         job_id__in={pk for pk, _ in said}, phase__in=("calling", "unknown")
     ).values_list("job_id", "attempt_no")
@@ -150,3 +90,6 @@ def cost_of(facts: dict[str, Any]) -> Cost:
     told = Rate(rate["currency"], Decimal(rate["usd"]), date.fromisoformat(rate["day"]))
     since = date.fromisoformat(facts["price_since"])
     return Cost(facts["currency"], facts["input_nano"], facts["output_nano"], told, since)
+
+
+SPOOL: ProcessSpool[Settlement] = ProcessSpool("", pack, unpack, _still_open, _settled)

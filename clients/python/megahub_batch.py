@@ -80,12 +80,15 @@ class Client:
         path = f"/api/batch/{batch_id}/results?{urlencode({'type': kind, 'format': form})}"
         part, size = to.with_name(f"{to.name}.part"), 0
         answer = self._call("GET", path, None, {})
-        with part.open("wb") as file:
-            while block := answer.read(BLOCK_BYTES):
-                size += file.write(block)
-        if answer.length:
-            raise Refused(f"The download broke off: {answer.length} bytes are missing.")
-        part.replace(to)
+        try:
+            with part.open("wb") as file:
+                while block := answer.read(BLOCK_BYTES):
+                    size += file.write(block)
+            if answer.length:
+                raise Refused(f"The download broke off: {answer.length} bytes are missing.")
+            part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
         return size
 
     def watched(self, batch_id: str, seconds: float = LOOK_SECONDS) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from ai_batch.models import Batch, StoredFile
+from ai_batch.services import results
 from tests.ai_batch.conftest import jsonl, line, work
 from tests.conftest import Api
 from tests.world import Cast
@@ -150,6 +151,24 @@ def test_errors_of_a_provider_that_names_no_line(api: Api, cast: Cast, tmp_path:
     assert (done.returncode, done.stderr) == (1, "line -: No quota.\n")
 
 
+def test_a_download_that_fails_leaves_nothing(
+    cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, name, folder = tmp_path / "b.jsonl", cast.alice.user.username, tmp_path / "out"
+    file.write_bytes(jsonl(line("a")))
+    folder.mkdir()
+    ref = said("submit", str(file), "--user", name).split()[0]
+
+    def breaks(*_: Any, **__: Any) -> Iterator[bytes]:
+        yield b"{}"
+        raise OSError("no room")
+
+    monkeypatch.setattr(results, "as_jsonl", breaks)
+    with pytest.raises(CommandError, match="no room"):
+        said("download", ref, "--user", name, "--to", str(folder / "out.jsonl"))
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("header", "content"),
     [(("Content-Length", "10"), b"abc"), (("Transfer-Encoding", "chunked"), b"5\r\nab")],
@@ -174,7 +193,7 @@ def test_a_download_that_breaks_off_is_no_file(
         address = f"http://127.0.0.1:{server.server_port}"
         done = run(Api(address), "mh_x", "download", "batch_1", "--to", str(out))
         thread.join()
-    assert (done.returncode, done.stdout, out.exists()) == (2, "", False)
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
     assert "Traceback" not in done.stderr
 
 

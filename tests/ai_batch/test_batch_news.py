@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from ai_batch.services import chores, ingest
 from megahub.delivery.domain import events
 from megahub.delivery.models import Mail, Outbox
 from megahub.delivery.services import endpoints
+from megahub.kernel import clock
 from tests.ai_batch.conftest import line, work
 from tests.conftest import Api
 from tests.world import Cast
@@ -96,10 +98,20 @@ def test_a_batch_that_never_began_is_mailed_of_once(api: Api, cast: Cast) -> Non
     addressed(cast)
     batch = made(api.as_(cast.alice), 1, requests=[line("a", temperature=9)], notify=True)
     ingest.validate(batch.pk)
+    assert list(Batch.objects.of(cast.company.pk).values_list("mail_due", flat=True)) == [True]
+    long_ago = clock.now() - timedelta(days=2)  # beat was away for longer than that
+    Batch.objects.of(cast.company.pk).update(failed_at=long_ago)
     for _ in range(2):
         chores.mail_failures()
+    assert list(Batch.objects.of(cast.company.pk).values_list("mail_due", flat=True)) == [False]
     assert mails(cast) == [("alice@example.com", f"[MEGAHUB] Batch {batch.batch_id}: failed")]
     assert "Error: " in Mail.objects.of(cast.company.pk).get().text
+
+
+def test_who_asked_for_no_mail_is_not_looked_at(api: Api, cast: Cast) -> None:
+    batch = made(api.as_(cast.alice), 1, requests=[line("a", temperature=9)])
+    ingest.validate(batch.pk)
+    assert list(Batch.objects.of(cast.company.pk).values_list("status", "mail_due")) == [("failed", False)]
 
 
 def test_it_is_asked_for_in_a_form_too(api: Api, cast: Cast) -> None:

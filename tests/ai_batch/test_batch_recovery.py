@@ -136,7 +136,7 @@ def test_an_answer_that_was_heard_is_not_paid_again(api: Api, cast: Cast) -> Non
         charged_nano_usd=cost.usd_nano,
     )
     assert line_spool.unpack(line_spool.pack(heard)) == heard
-    dead = Spool(line_spool.folder(), {"session": session_id, "host": "x"})
+    dead = Spool(line_spool.SPOOL.folder, {"session": session_id, "host": "x"})
     dead.put(line_spool.pack(heard))
     dead.put(line_spool.pack(replace(heard, attempt_no=9)))  # of an attempt that nobody knows
     left = dead.put(line_spool.pack(heard)).path
@@ -150,7 +150,7 @@ def test_an_answer_that_was_heard_is_not_paid_again(api: Api, cast: Cast) -> Non
         0,
         cost.usd_nano,
     )
-    assert left not in spool.found(line_spool.folder())
+    assert left not in spool.found(line_spool.SPOOL.folder)
     done = work(batch)
     assert (done.completed, done.failed) == (2, 0)
     assert LedgerEntry.objects.of(cast.company.pk).filter(kind="settle").count() == 2

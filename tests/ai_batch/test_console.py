@@ -6,12 +6,16 @@ import hashlib
 import html
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from ai_batch.api import console_texts
+from ai_batch.domain.lines import ENDPOINTS
+from ai_batch.models import OVER, Batch
 from tests.conftest import Api
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -49,6 +53,32 @@ def test_it_speaks_the_readers_language(api: Api) -> None:
     assert (chosen.status_code, chosen.headers["location"]) == (302, "/console/batches/")
     assert "django_language=fr" in chosen.headers["set-cookie"]
     assert api.get("/console/batches/?language=xx").status_code == 200
+
+
+def test_the_script_repeats_no_list_of_the_servers(api: Api) -> None:
+    told = re.findall(r'data-lists="([^"]*)"', api.get("/console/batches/").text)[0]
+    lists = json.loads(html.unescape(told))
+    assert (lists["statuses"], lists["endpoints"]) == (Batch.Status.values, list(ENDPOINTS))
+    assert set(lists["over"]) == OVER
+    for path in SCRIPTS.glob("*.js"):
+        text = path.read_text()
+        assert "/v1/completions" not in text, path.name
+        assert "expired" not in text, path.name
+
+
+def test_a_day_ends_where_the_next_begins() -> None:
+    """Also where the clock is changed: 29 March has 23 hours in Paris, 25 October has 25."""
+    source = (SCRIPTS / "texts.js").read_text()
+    function = re.findall(r"export (function dayStart.*?\n})", source, re.DOTALL)[0]
+    days = "['2026-03-28', '2026-03-29', '2026-10-25', '2026-12-31']"
+    script = f"{function}; console.log({days}.map((d) => (dayStart(d, 1) - dayStart(d)) / 3600).join())"
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node here")
+    told = subprocess.run(
+        [node, "-e", script], env={"TZ": "Europe/Paris"}, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "24,23,25,24"
 
 
 def test_the_guides_page_leads_there(api: Api) -> None:

@@ -15,6 +15,9 @@ from ai_providers.adapters import batches as wire
 from ai_providers.domain import pricing
 from ai_providers.domain.wire import Usage
 from ai_usage.models import LedgerEntry
+from megahub.delivery.domain import events
+from megahub.delivery.models import Outbox
+from megahub.delivery.services import endpoints
 from megahub.kernel import clock
 from megahub.kernel.errors import ProviderDisconnected, ProviderRefused
 from tests import world
@@ -264,3 +267,87 @@ def test_refresh_asks_the_provider_but_not_all_the_time(
 
     monkeypatch.setattr(wire, "get", broken)
     assert alice.get(path).json()["batch"]["status"] == "in_progress"
+
+
+@pytest.mark.parametrize(
+    ("odd", "code"),
+    [
+        (b"<html>bad gateway</html>", "outcome_unknown"),
+        (b'["b"]', "outcome_unknown"),
+        (b'{"custom_id": "b", "response": {"status_code": "fine", "body": {}}}', "provider_error"),
+        (b'{"custom_id": "b", "response": {"status_code": 1e9, "body": null}}', "provider_error"),
+    ],
+)
+def test_what_nobody_can_read_of_a_providers_file_ends_its_line(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch, odd: bytes, code: str
+) -> None:
+    batch = made(api.as_(cast.alice), line("a"), line("b"))
+    real = wire.content
+
+    async def garbled(access: Any, file_id: str) -> Any:
+        async for piece in real(access, file_id):
+            for raw in piece.splitlines():
+                yield (odd if json.loads(raw)["custom_id"] == "b" else raw) + b"\n"
+
+    monkeypatch.setattr(wire, "content", garbled)
+    done = work(batch)
+    assert (done.status, done.completed, done.failed) == ("completed", 1, 1)
+    assert list(done.lines.order_by("line_no").values_list("status", "error_code")) == [
+        ("completed", None),
+        ("failed", code),
+    ]
+    assert LedgerEntry.objects.of(cast.company.pk).filter(kind="settle").count() == 1
+
+
+def test_what_the_provider_counts_is_shown_while_it_runs(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """In the batch, its progress, OpenAI's shape and webhooks; there are no results before the end."""
+    settings.HUB_WEBHOOKS_ALLOW_PRIVATE = True
+    endpoints.register(cast.company.pk, {"url": "https://example.com/h", "events": [events.BATCH_PROGRESS]})
+    alice = api.as_(cast.alice)
+    batch = made(alice, *(line(f"c{number}") for number in range(10)))
+    ingest.validate(batch.pk)
+    real = wire.get
+
+    async def halfway(*args: Any) -> Any:
+        counts = {"total": 10, "completed": 4, "failed": 1}
+        return {**await real(*args), "status": "in_progress", "request_counts": counts}
+
+    with monkeypatch.context() as running:
+        running.setattr(wire, "get", halfway)
+        remote.advance(batch.pk)
+        remote.advance(batch.pk)
+        path = f"/api/batch/{batch.batch_id}"
+        told = alice.get(f"{path}?refresh=false").json()["batch"]
+        counted = {"total": 10, "completed": 4, "failed": 1}
+        assert (told["request_counts"], told["progress"]["percent"]) == (counted, 50.0)
+        assert (told["results_available"], told["total_cost"]) == (False, "0.000000")
+        assert alice.get(f"/v1/batches/{batch.batch_id}").json()["request_counts"] == counted
+        refused = alice.get(f"{path}/results")
+        assert (refused.status_code, refused.json()["error_code"]) == (409, "RESULTS_NOT_AVAILABLE")
+        chores.tend_one(Batch.objects.unscoped().get(pk=batch.pk))
+    (event,) = Outbox.objects.of(cast.company.pk).filter(event_type=events.BATCH_PROGRESS)
+    assert (event.data["percent"], event.data["request_counts"]) == (50, counted)
+    done = work(batch)
+    assert (done.completed, done.failed, done.ended_so_far) == (10, 0, (10, 0))
+    assert len(alice.get(f"{path}/results").text.splitlines()) == 10
+
+
+@pytest.mark.parametrize("counts", [None, [], {"completed": "4", "failed": -1}, {"completed": 10**12}])
+def test_counts_that_are_none_are_not_shown(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch, counts: Any
+) -> None:
+    batch = made(api.as_(cast.alice), line("a"))
+    ingest.validate(batch.pk)
+    real = wire.get
+
+    async def odd(*args: Any) -> Any:
+        return {**await real(*args), "status": "in_progress", "request_counts": counts}
+
+    monkeypatch.setattr(wire, "get", odd)
+    remote.advance(batch.pk)
+    remote.advance(batch.pk)
+    batch.refresh_from_db()
+    most = isinstance(counts, dict) and counts.get("completed") == 10**12
+    assert batch.ended_so_far == (int(most), 0)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ai_batch.domain import recurring as rules
+from ai_batch.domain.refusals import NoSuchSchedule
 from ai_batch.models import Batch, BatchSchedule
 from ai_batch.services import recurring
 from megahub.kernel import clock
@@ -80,6 +81,50 @@ def test_pause_and_change(api: Api, cast: Cast) -> None:
     assert alice.request("DELETE", path).json()["deleted"] is True
     assert alice.get(path).status_code == 404
     assert recurring.run_due() == 0
+
+
+def a_schedule(api: Api, cast: Cast) -> Any:
+    api.as_(cast.alice).post(PATH, ASKED)
+    return BatchSchedule.objects.of(cast.company.pk).select_related("template").get()
+
+
+def test_another_name_undoes_nobodys_pause(api: Api, cast: Cast) -> None:
+    seen = a_schedule(api, cast)
+    BatchSchedule.objects.of(cast.company.pk).update(next_at=None)  # somebody pauses it meanwhile
+    changed = recurring.change(seen, {"name": "Later"})
+    row = BatchSchedule.objects.of(cast.company.pk).get()
+    assert (changed.next_at, row.next_at, row.name) == (None, None, "Later")
+
+
+def test_another_name_takes_no_run_away(api: Api, cast: Cast) -> None:
+    due = datetime(2026, 3, 1, 5, tzinfo=UTC)
+    seen = a_schedule(api, cast)
+    BatchSchedule.objects.of(cast.company.pk).update(next_at=due)
+    recurring.change(seen, {"name": "Later", "cron": seen.cron, "timezone": seen.timezone})
+    assert BatchSchedule.objects.of(cast.company.pk).get().next_at == due
+    BatchSchedule.objects.of(cast.company.pk).update(next_at=None)  # due in no other test
+
+
+def test_what_is_deleted_meanwhile_stays_so(api: Api, cast: Cast) -> None:
+    seen = a_schedule(api, cast)
+    recurring.delete(BatchSchedule.objects.of(cast.company.pk).get())
+    with pytest.raises(NoSuchSchedule):
+        recurring.change(seen, {"paused": False})
+    row = BatchSchedule.objects.of(cast.company.pk).get()
+    assert (row.next_at, row.name) == (None, "Each morning")
+
+
+def test_a_clock_that_nobody_can_read_blocks_no_other(api: Api, cast: Cast) -> None:
+    """A zone that this host no longer knows: its schedule is paused and says why, the next one runs."""
+    for name in ("first", "second"):
+        api.as_(cast.alice).post(PATH, {**ASKED, "name": name})
+    rows = BatchSchedule.objects.of(cast.company.pk)
+    rows.filter(name="first").update(timezone="Mars/Base", next_at=datetime(2026, 3, 1, tzinfo=UTC))
+    rows.filter(name="second").update(next_at=datetime(2026, 3, 2, tzinfo=UTC))
+    recurring.run_due()
+    first, second = rows.get(name="first"), rows.get(name="second")
+    assert (first.next_at, first.last_error) == (None, "There is no time zone 'Mars/Base'.")
+    assert (second.last_error, Batch.objects.of(cast.company.pk).get().schedule_id) == ("", second.pk)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ class Processes(RuleBasedStateMachine):
         process = self._process(which)
         process.is_dead = True
         self.heads = [head for head in self.heads if head.process != process.pk]
-        own = spooling._own.pop(process.pk, None)
+        own = spooling.SPOOL.own.pop(process.pk, None)
         if own is not None:
             os.close(own._current.file)
 

@@ -137,7 +137,7 @@ def test_the_spool_holds_no_more(
     heard: list[bytes] = []
     real = spooling.pack
     monkeypatch.setattr(
-        spooling, "pack", lambda settlement: heard.append(real(settlement)) or real(settlement)
+        spooling.SPOOL, "pack", lambda settlement: heard.append(real(settlement)) or real(settlement)
     )
 
     asked(api, cast, "v1")

@@ -166,6 +166,45 @@ def test_a_table_is_dropped(open_page: Open, cast: Cast) -> None:
     expect(page.locator(".findings")).to_contain_text("Requests2")
 
 
+def test_another_wish_is_another_batch(open_page: Open, cast: Cast) -> None:
+    """What failed is sent under the same key, unless something about it was changed: the mail, too."""
+    page = open_page(PATH)
+    sign_in(page, cast.alice)
+    keys: list[str] = []
+
+    def refuse(route: Any) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        route.fulfill(status=503, json={"detail": "Not now."})
+
+    page.route("**/api/batch/create", refuse)
+    page.get_by_label("Texts, one per line").fill("Good morning")
+    button = page.get_by_role("button", name="Create the batch")
+    for change in (None, None, "E-mail me at the end"):
+        if change:
+            page.get_by_label(change).check()
+        with page.expect_response("**/api/batch/create"):
+            button.click()
+        expect(page.get_by_text("Not now.")).to_be_visible()
+        expect(button).to_be_enabled()
+    assert (keys[0] == keys[1], keys[1] == keys[2]) == (True, False)
+
+
+def test_a_stream_that_ends_is_not_opened_again_at_once(open_page: Open, cast: Cast, api: Api) -> None:
+    asked = {"endpoint": "/v1/chat/completions", "requests": [line("a")], "engine": "hub"}
+    api.as_(cast.alice).post("/api/batch/create", asked)
+    page = open_page(PATH)
+    opened: list[str] = []
+
+    def ends(route: Any) -> None:
+        opened.append(route.request.url)
+        route.fulfill(status=200, content_type="text/event-stream", body="")
+
+    page.route("**/events", ends)
+    sign_in(page, cast.alice)
+    page.wait_for_timeout(2_500)
+    assert 1 <= len(opened) < 10
+
+
 def test_cancel(open_page: Open, cast: Cast, api: Api) -> None:
     asked = {"endpoint": "/v1/chat/completions", "requests": [line("a")], "engine": "hub"}
     api.as_(cast.alice).post("/api/batch/create", asked)

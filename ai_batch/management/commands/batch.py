@@ -107,13 +107,16 @@ class Command(BaseCommand):
         kind, form = options["type"], options["format"]
         to: Path = options["to"] or Path(f"{batch.batch_id}_{kind}.{form}")
         part = to.with_name(f"{to.name}.part")
-        with part.open("w+b") as file:
-            if form == "xlsx":
-                results.as_workbook(batch, file, str(to.parent), is_error=kind == "error")
-            else:
-                make = results.as_jsonl if form == "jsonl" else results.as_csv
-                file.writelines(make(batch, is_error=kind == "error"))
-        part.replace(to)
+        try:
+            with part.open("w+b") as file:
+                if form == "xlsx":
+                    results.as_workbook(batch, file, str(to.parent), is_error=kind == "error")
+                else:
+                    make = results.as_jsonl if form == "jsonl" else results.as_csv
+                    file.writelines(make(batch, is_error=kind == "error"))
+            part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
         self.stdout.write(f"{to}: {to.stat().st_size} bytes")
 
 

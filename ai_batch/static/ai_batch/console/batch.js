@@ -48,7 +48,7 @@ export class BatchCard extends Component {
   });
 
   downloads(batch, type, count, label) {
-    if (!count) return null;
+    if (!count || !batch.results_available) return null;
     return html`<div class="group" role="group" aria-label=${label}><span>${label}</span>
       ${FORMATS.map(([format, name]) => html`<button type="button" class="plain"
         onClick=${() => this.take(type, format)}>${name}</button>`)}</div>`;

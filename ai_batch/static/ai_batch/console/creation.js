@@ -48,6 +48,12 @@ export class Creation extends Component {
 
   set = (event) => this.take({ [event.target.name]: event.target.value });
 
+  /** Another wish is another batch: it needs no look, but a key of its own. */
+  mail = (event) => {
+    this.key = null;
+    this.setState({ notify: event.target.checked });
+  };
+
   isReady = () => (this.state.mode === "simple" ? this.lines().length > 0 && !!this.state.model : !!this.state.file);
 
   lines = () => this.state.texts.split("\n").map((text) => text.trim()).filter(Boolean);
@@ -211,7 +217,7 @@ export class Creation extends Component {
         <label>${t("Name (optional)")}<input name="title" maxlength="120" value=${title} onInput=${this.set} /></label>
         ${mode === "simple" ? this.simple(state) : this.advanced(state)}
         <label class="check"><input type="checkbox" name="notify" checked=${state.notify}
-          onChange=${(event) => this.setState({ notify: event.target.checked })} /> ${t("E-mail me at the end")}</label>
+          onChange=${this.mail} /> ${t("E-mail me at the end")}</label>
         <${Findings} trial=${trial} looking=${looking} />
         ${failed && html`<p class="alert" role="alert">${failed}</p>`}
         ${sending && html`<progress aria-label=${t("Sending…")} />`}

@@ -1,15 +1,13 @@
 // Every batch of the brand, with filters; running ones move by server-sent events, all of it every 30 seconds.
 import { BatchCard } from "./batch.js";
 import { Component, html } from "./markup.js";
-import { ENDPOINTS } from "./options.js";
 import { get, isOver, watch } from "./session.js";
-import { state as words, t } from "./texts.js";
+import { dayStart, lists, state as words, t } from "./texts.js";
 
-const STATUSES = [
-  "validating", "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled",
-];
 const PAGE = 20;
 const REFRESH_MS = 30_000;
+/** A stream that ended before its batch is opened again after so long. */
+const PAUSE_MS = 1_000;
 /** A browser opens six connections to a host; the rest is the page's own. */
 const STREAMS = 3;
 const NONE = { status: "", endpoint: "", search: "", since: "", until: "" };
@@ -39,8 +37,8 @@ export class History extends Component {
     if (status) query.set("status", status);
     if (endpoint) query.set("endpoint", endpoint);
     if (search) query.set("search", search);
-    if (since) query.set("created_after", Math.floor(new Date(`${since}T00:00`) / 1000));
-    if (until) query.set("created_before", Math.floor(new Date(`${until}T00:00`) / 1000) + 86_400);
+    if (since) query.set("created_after", dayStart(since));
+    if (until) query.set("created_before", dayStart(until, 1));
     if (after) query.set("after", after);
     return `/api/batch/list?${query}`;
   }
@@ -86,7 +84,9 @@ export class History extends Component {
     const stream = new AbortController();
     this.streams.set(id, stream);
     try {
-      while (!stream.signal.aborted && !(await watch(id, this.replace, stream.signal)));
+      while (!stream.signal.aborted && !(await watch(id, this.replace, stream.signal))) {
+        await new Promise((done) => setTimeout(done, PAUSE_MS));
+      }
     } catch {
       return; // the refresh every 30 seconds goes on, and listens again
     } finally {
@@ -121,10 +121,10 @@ export class History extends Component {
         placeholder=${t("File name or id")} /></label>
       <label>${t("Status")}<select name="status" value=${status} onChange=${this.filter}>
         <option value="">${t("All")}</option>
-        ${STATUSES.map((each) => html`<option value=${each}>${words(each)}</option>`)}</select></label>
+        ${lists.statuses.map((each) => html`<option value=${each}>${words(each)}</option>`)}</select></label>
       <label>${t("Endpoint")}<select name="endpoint" value=${endpoint} onChange=${this.filter}>
         <option value="">${t("All")}</option>
-        ${ENDPOINTS.map((each) => html`<option>${each}</option>`)}</select></label>
+        ${lists.endpoints.map((each) => html`<option>${each}</option>`)}</select></label>
       <label>${t("From")}<input type="date" name="since" value=${since} onChange=${this.filter} /></label>
       <label>${t("To")}<input type="date" name="until" value=${until} onChange=${this.filter} /></label>
     </form>`;

@@ -1,15 +1,11 @@
 // The fields of the advanced mode.
 import { html } from "./markup.js";
-import { t } from "./texts.js";
-
-export const ENDPOINTS = [
-  "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/moderations", "/v1/responses",
-];
+import { lists, t } from "./texts.js";
 
 export function Options({ state, set, isTable }) {
   return html`<div class="fields">
       <label>${t("Endpoint")}<select name="endpoint" value=${state.endpoint} onChange=${set}>
-        ${ENDPOINTS.map((each) => html`<option>${each}</option>`)}</select></label>
+        ${lists.endpoints.map((each) => html`<option>${each}</option>`)}</select></label>
       <label>${t("Engine")}<select name="engine" value=${state.engine} onChange=${set}>
         <option value="auto">${t("Automatic")}</option>
         <option value="provider">${t("The provider's batch API (half price)")}</option>

@@ -1,5 +1,5 @@
 // Who is signed in, and every call to the hub: the tokens live in this tab only.
-import { language, t } from "./texts.js";
+import { language, lists, t } from "./texts.js";
 
 const ACCESS = "megahub.access";
 const REFRESH = "megahub.refresh";
@@ -153,5 +153,4 @@ export async function watch(batchId, told, signal) {
   }
 }
 
-const OVER = ["completed", "failed", "expired", "cancelled"];
-export const isOver = (batch) => OVER.includes(batch.status);
+export const isOver = (batch) => lists.over.includes(batch.status);

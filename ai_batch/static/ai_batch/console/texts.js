@@ -1,6 +1,8 @@
 // What the page says, in its language: English is the key, the server sent the words along.
 const root = document.getElementById("console");
 const texts = JSON.parse(root.dataset.texts);
+/** What the server knows better: states, those of an end, endpoints. */
+export const lists = JSON.parse(root.dataset.lists);
 export const language = document.documentElement.lang;
 
 /** The text in the page's language, with what stands in braces put in. */
@@ -25,6 +27,12 @@ export function dollars(value) {
 
 /** A moment that was told in seconds since 1970. */
 export const moment = (seconds) => moments.format(new Date(seconds * 1000));
+
+/** When a day of the calendar (and `days` after it) begins here, in seconds since 1970. */
+export function dayStart(day, days = 0) {
+  const [year, month, date] = day.split("-").map(Number);
+  return Math.floor(new Date(year, month - 1, date + days) / 1000);
+}
 
 /** A number of seconds in the largest unit that says it well. */
 export function duration(seconds) {
