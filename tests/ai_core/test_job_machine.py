@@ -24,7 +24,7 @@ from ai_batch.services import verification
 from ai_core import pipeline
 from ai_core.domain import retry
 from ai_core.models import Attempt
-from ai_core.services import endings, recovery, spooling
+from ai_core.services import endings, process_spool, recovery, spooling
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
 from ai_usage.models import UnknownExposure
@@ -279,7 +279,7 @@ def test_jobs(
     monkeypatch.setattr(settings, "HUB_SPOOL_DIR", str(tmp_path))
     monkeypatch.setattr(retry, "run_at", lambda *_: clock.now() + HOUR)
     JobMachine.acting, JobMachine.rung = SimpleNamespace(session_id=None), rung
-    monkeypatch.setattr(spooling, "PROCESS", JobMachine.acting)
+    monkeypatch.setattr(process_spool, "PROCESS", JobMachine.acting)
     run_state_machine_as_test(JobMachine, settings=SCALE)
     own = set(Company.objects.filter(slug__startswith=f"machine-{world.RUN}-").values_list("pk", flat=True))
     off = [each for each in verification.verify() if each.company_id in own]
