@@ -18,6 +18,7 @@ from ai_core.api import serializers as shapes
 from ai_core.api.filters import ORDERING, JobFilters
 from ai_core.models import AIJob, AIJobType
 from ai_providers import selectors as providers
+from ai_usage.api.pages import CostPages
 from ai_usage.services import ratings
 from megahub.kernel import clock, loop, trail
 from megahub.kernel.errors import (
@@ -65,6 +66,7 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     serializer_class = shapes.JobShape
     filterset_class = JobFilters
     ordering_fields = ORDERING
+    pagination_class = CostPages
     lookup_field = "ref"
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
     without = {

@@ -21,6 +21,7 @@ from ai_openai.api import job_shapes as shapes
 from ai_openai.api.job_filters import ORDERING, OpenAIJobFilters
 from ai_openai.domain import chat
 from ai_openai.models import OpenAIJob
+from ai_usage.api.pages import CostPages
 from megahub.kernel.errors import JobNotEditable, JobRunning, ValidationFailed
 from megahub.kernel.openapi import KEY_PARAMETER
 from megahub.kernel.refusals import SPENDING, named
@@ -51,6 +52,7 @@ class OpenAIJobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[Open
     serializer_class = shapes.OpenAIJobRow
     filterset_class = OpenAIJobFilters
     ordering_fields = ORDERING
+    pagination_class = CostPages
     lookup_field = "ref"
     lookup_value_regex = r"[A-Za-z0-9_]{1,40}"
     without = {"create": ITS_OWN}

@@ -9,6 +9,8 @@ from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from rest_framework.request import Request
 
+from ai_usage.selectors.by_cost import ByCost
+from megahub.kernel.keyset import Read
 from megahub.kernel.pagination import Pages
 
 Rows = QuerySet[Any]
@@ -40,7 +42,10 @@ class NumbersFirst(Paginator):
     """
 
     num_pages = 1  # asked for by HTML pages only
-    known_count: int | None = None
+
+    def __init__(self, rows: Rows, per_page: int, read: Read, known_count: int | None) -> None:
+        super().__init__(rows, per_page)
+        self.read, self.known_count = read, known_count
 
     @cached_property
     def count(self) -> int | None:  # type: ignore[override]
@@ -53,29 +58,44 @@ class NumbersFirst(Paginator):
     def page(self, number: int | str) -> OnePage:
         wanted = int(number)
         bottom = (wanted - 1) * self.per_page
-        found = rows_of(self.object_list, bottom, bottom + self.per_page + 1)  # type: ignore[arg-type]
+        found = self.read(self.object_list, bottom, bottom + self.per_page + 1)  # type: ignore[arg-type]
         if not found and wanted > 1:
             raise EmptyPage
         return OnePage(found, wanted, self)
 
 
-def rows_of(rows: Rows, bottom: int, top: int) -> list[Any]:
-    """A slice of ordered rows."""
-    numbers = list(rows.values_list("pk", flat=True)[bottom:top])
-    by_number = {row.pk: row for row in rows.order_by().filter(pk__in=numbers)}
-    return [by_number[number] for number in numbers]
+def rows_of(rows: Rows, numbers: list[int]) -> list[Any]:
+    """The rows with these numbers in their order; one that is gone by now is left out."""
+    found = {row.pk: row for row in rows.order_by().filter(pk__in=numbers)}
+    return [found[number] for number in numbers if number in found]
 
 
-class UsagePages(Pages):
+class CostPages(Pages):
+    """Pages of rows that have a cost: by it, they are found by index."""
+
+    def read(self, rows: Rows, bottom: int, top: int) -> list[Any]:
+        by_cost = ByCost.of(rows, self.keyset)
+        if by_cost is None:
+            return self.read_otherwise(rows, bottom, top)
+        return rows_of(rows, by_cost.numbers(bottom, top))
+
+    def read_otherwise(self, rows: Rows, bottom: int, top: int) -> list[Any]:
+        """A slice in any other order."""
+        return super().read(rows, bottom, top)
+
+
+class UsagePages(CostPages):
     """``?page=``, counted by the rollups where they know, or ``?cursor=``."""
 
-    read = staticmethod(rows_of)
+    view: Any
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
-        if "cursor" not in request.query_params:
-
-            class Counted(NumbersFirst):
-                known_count = view.known_count()
-
-            self.django_paginator_class = Counted
+        self.view = view
         return super().paginate_queryset(queryset, request, view)
+
+    def django_paginator_class(self, rows: Rows, per_page: int) -> Paginator:
+        return NumbersFirst(rows, per_page, self.read, self.view.known_count())
+
+    def read_otherwise(self, rows: Rows, bottom: int, top: int) -> list[Any]:
+        """Numbers first: what is skipped is not looked at."""
+        return rows_of(rows, list(rows.values_list("pk", flat=True)[bottom:top]))

@@ -94,7 +94,8 @@ class LedgerEntry(CompanyOwned):
         indexes = [
             models.Index(fields=["company", "created_at"], name="ledger_by_company"),
             models.Index(fields=["company", "model", "-created_at", "-id"], name="ledger_by_model"),
-            # Beside it ledger_by_amount (company, cost), which migration 0014 makes.
+            # Beside it ledger_by_amount (company, cost) and, of adjustments, ledger_adjusted: migrations
+            # 0014 and 0018 make them.
             models.Index(fields=["model"], condition=Q(cost_nano_usd=None), name="ledger_unpriced"),
         ]
 
@@ -129,7 +130,10 @@ class AIJobUsage(CompanyOwned):
     is_estimated = models.BooleanField()
     cost_input_nano_usd = models.BigIntegerField(null=True)
     cost_output_nano_usd = models.BigIntegerField(null=True)
+    #: The settlement's own, or the adjustment's.
     total_cost_nano_usd = models.BigIntegerField(null=True)
+    own_cost_nano_usd = models.BigIntegerField(null=True)
+    later_cost_nano_usd = models.BigIntegerField(null=True)
     execution_time_ms = models.BigIntegerField(null=True)
     first_byte_ms = models.BigIntegerField(null=True)
     is_success = models.BooleanField()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -74,13 +74,17 @@ class Key:
 
 @dataclass(slots=True)
 class Keyset:
-    """The keys of an ordering; the cursors of the next and the previous page, "" for none."""
+    """The keys of an ordering; the cursors of the next and the previous page, "" for none.
+
+    ``position`` holds the values behind which the page begins, in the order of the keys.
+    """
 
     keys: list[Key]
     following: str = ""
     preceding: str = ""
     cursor: str = ""
     back: bool = False
+    position: list[Any] = field(default_factory=list)
 
     @classmethod
     def over(cls, queryset: QuerySet[Any]) -> Keyset:
@@ -106,7 +110,7 @@ class Keyset:
         except (ValueError, TypeError, OverflowError, binascii.Error, ValidationError) as error:
             text = Text("Not a cursor of this list and ordering.")
             raise ValidationFailed(field_errors={"cursor": [text]}, param="cursor") from error
-        self.back = direction == BACK
+        self.back, self.position = direction == BACK, values
         found = ordered.filter(self._beyond(values))
         return found.reverse() if self.back else found
 

@@ -7,9 +7,9 @@ or seen twice while rows are added, and ``count`` is null.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from rest_framework import exceptions
 from rest_framework.pagination import PageNumberPagination
@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from megahub.kernel.errors import NotFound, ValidationFailed
-from megahub.kernel.keyset import Keyset
+from megahub.kernel.keyset import Keyset, Read
 from megahub.kernel.text import Text
 
 #: A longer number of a page is no page's, and Python reads no number of thousands of digits.
@@ -30,18 +30,34 @@ def is_number(raw: str) -> bool:
     return raw.isdecimal() and len(raw) <= MAX_DIGITS
 
 
+class Slices(Paginator):
+    """Django's pages, read in the list's own way."""
+
+    def __init__(self, rows: QuerySet[Any], per_page: int, read: Read) -> None:
+        super().__init__(rows, per_page)
+        self.read = read
+
+    def page(self, number: int | str) -> Page:
+        wanted = self.validate_number(number)
+        bottom = (wanted - 1) * self.per_page
+        found = self.read(self.object_list, bottom, min(bottom + self.per_page, self.count))  # type: ignore[arg-type]
+        return self._get_page(found, wanted, self)
+
+
 class Pages(PageNumberPagination):
     """``?page=`` and ``?page_size=``, or ``?cursor=``; what is no number or out of range is refused."""
 
     keyset: Keyset | None = None
-    #: How a slice of ordered rows is read.
-    read: Callable[[QuerySet[Any], int, int], list[Any]] = staticmethod(
-        lambda rows, bottom, top: list(rows[bottom:top])
-    )
-
     page_size = 25
     max_page_size = 100
     page_size_query_param = "page_size"
+
+    def read(self, rows: QuerySet[Any], bottom: int, top: int) -> list[Any]:
+        """A slice of ordered rows."""
+        return list(rows[bottom:top])
+
+    def django_paginator_class(self, rows: QuerySet[Any], per_page: int) -> Paginator:
+        return Slices(rows, per_page, self.read)
 
     def get_page_size(self, request: Request) -> int:
         raw = request.query_params.get("page_size")
