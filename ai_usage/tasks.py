@@ -25,7 +25,7 @@ def check_rollups() -> None:
 def check_alerts() -> None:
     """Check every company's figures against its thresholds, and mail what is new."""
     evaluation.check_all()
-    alert_mail.send_waiting()
+    alert_mail.write_waiting()
 
 
 @shared_task(name="ai_usage.verify_audit")

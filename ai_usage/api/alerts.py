@@ -117,7 +117,7 @@ class Alerts(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIUsageA
         """Check the figures now; a threshold gives one alert per window, however often it is checked."""
         company = Company.objects.get(pk=caller_of(request).company_id)
         checked = evaluation.check_or_tell(company)
-        sent = alert_mail.send_waiting(company.pk)
+        sent = alert_mail.write_waiting(company.pk)
         trail.note(request, "alert.check", new_alerts=len(checked.raised), resolved=checked.resolved)
         return Response(
             {

@@ -1,40 +1,44 @@
-"""Alerts by e-mail, in the reader's language: to the company's administrators and to AI_ALERT_EMAIL."""
+"""Alerts by e-mail, in the reader's language: to the company's administrators and to AI_ALERT_EMAIL.
+
+An address that cannot be reached is tried again by itself; the others do not hear of it twice.
+"""
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
-from smtplib import SMTPException
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import translation
 from django.utils.translation import gettext
 
 from ai_usage.models import AIUsageAlert
 from ai_usage.services import alerts
+from megahub.delivery.services import mails
 from megahub.kernel import clock
+from megahub.tenancy import members
 from megahub.tenancy.models import Company, Membership
 from megahub.tenancy.roles import Role
 
-log = logging.getLogger(__name__)
-
-#: What could not be sent for so long is no news any more.
+#: What nobody could be told of for so long is no news any more.
 NEWS = timedelta(days=1)
 MAILED = ("warning", "critical")
-SENT_AT_ONCE = 200
+AT_ONCE = 200
 
 
-def send_waiting(company_id: int | None = None) -> int:
-    """Mail the open alerts that were not mailed yet; how many were."""
+def write_waiting(company_id: int | None = None) -> int:
+    """Write the mails of the open alerts that none was written of yet; of how many there were.
+
+    Beat sends them, each address's by itself (megahub/delivery/services/mails.py).
+    """
     if not settings.AI_ENABLE_ALERTING:
         return 0
     rows = AIUsageAlert.objects.unscoped() if company_id is None else AIUsageAlert.objects.of(company_id)
     waiting: QuerySet[AIUsageAlert] = rows.filter(
         email_sent=False, is_resolved=False, severity__in=MAILED, created_at__gte=clock.now() - NEWS
     )
-    return sum(_send(alert) for alert in waiting.select_related("company").order_by("id")[:SENT_AT_ONCE])
+    return sum(_write(alert) for alert in waiting.select_related("company").order_by("id")[:AT_ONCE])
 
 
 def recipients_of(company: Company) -> dict[str, list[str]]:
@@ -42,37 +46,24 @@ def recipients_of(company: Company) -> dict[str, list[str]]:
 
     A person's own language goes before the company's; an address hears of an alert once.
     """
-    members = Membership.objects.of(company.pk).filter(
+    members_told = Membership.objects.of(company.pk).filter(
         role__in=(Role.OWNER, Role.ADMIN), is_active=True, user__is_active=True
     )
-    own = members.exclude(user__email="").order_by("id").values_list("user__language", "user__email")
-    languages: dict[str, str] = {}
-    for language, address in (*own, *(("", each) for each in settings.AI_ALERT_EMAIL)):
-        languages.setdefault(address, language or company.language)
-    found: dict[str, list[str]] = {}
-    for address, language in languages.items():
-        found.setdefault(language, []).append(address)
-    return found
+    own = members_told.exclude(user__email="").order_by("id").values_list("user__email", flat=True)
+    return members.by_language(company, [*own, *settings.AI_ALERT_EMAIL])
 
 
-def _send(alert: AIUsageAlert) -> bool:
-    """Mail one alert, unless another process does: the row is taken before anything is sent."""
+def _write(alert: AIUsageAlert) -> bool:
+    """Write the mails of one alert with the row that says so, unless another process has."""
     recipients = recipients_of(alert.company)
-    own = AIUsageAlert.objects.of(alert.company_id).filter(pk=alert.pk)
-    if not recipients or not own.filter(email_sent=False).update(
-        email_sent=True, email_sent_at=clock.now()
-    ):
-        return False
-    try:
-        # Each on a message of its own would tell nobody who else hears of it; a company's people know.
+    own = AIUsageAlert.objects.of(alert.company_id).filter(pk=alert.pk, email_sent=False)
+    with transaction.atomic():
+        if not recipients or not own.update(email_sent=True, email_sent_at=clock.now()):
+            return False
         for language, addresses in recipients.items():
             with translation.override(language):
                 subject, text = _subject(alert), _text(alert)
-            EmailMessage(subject, text, settings.DEFAULT_FROM_EMAIL, addresses).send()
-    except (SMTPException, OSError):
-        log.exception("alert %s could not be mailed; it is tried again", alert.pk)
-        own.update(email_sent=False, email_sent_at=None)
-        return False
+            mails.write(alert.company_id, f"alert:{alert.pk}", addresses, subject, text)
     return True
 
 

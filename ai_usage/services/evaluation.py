@@ -7,23 +7,27 @@ the check itself breaks, that is an alert too, and the next check that works res
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 
 from ai_providers import selectors as providers
-from ai_usage.domain.alerts import DEFAULTS, Finding, findings
+from ai_usage.domain.alerts import DEFAULTS, Figures, Finding, findings
 from ai_usage.models import AIUsageAlert, AlertRule
 from ai_usage.services import alerts
 from ai_usage.services.alerts import Alert
 from ai_usage.services.figures import figures_of
 from megahub.delivery import selectors as webhooks
 from megahub.delivery.domain import events
+from megahub.delivery.models import WebhookEndpoint
 from megahub.kernel import clock
 from megahub.kernel.text import Text
 from megahub.tenancy.models import Company
@@ -33,6 +37,9 @@ log = logging.getLogger(__name__)
 GONE = Text("The cause is gone.")
 #: What is resolved by itself; the rest is for people.
 SELF_RESOLVED = (*DEFAULTS, "webhook_disabled", "evaluator_failed", "model_retired", "model_unpriced")
+
+#: As many companies are looked at together.
+AT_ONCE = 500
 
 Key = tuple[str, str, date, bool]
 
@@ -46,28 +53,49 @@ class Checked:
     resolved: int = 0
 
 
-def thresholds_of(company_id: int) -> dict[str, Decimal]:
-    """The thresholds in force, by type; a rule that is switched off has none."""
-    rules = {rule.alert_type: rule for rule in AlertRule.objects.of(company_id)}
-    found = {}
-    for name, default in DEFAULTS.items():
-        rule = rules.get(name)
-        if rule is None or rule.is_active:
-            found[name] = default if rule is None else rule.threshold
-    return found
+@dataclass(slots=True)
+class Seen:
+    """What a check of a company looks at; ``opened`` are its open alerts of SELF_RESOLVED."""
+
+    company: Company
+    thresholds: dict[str, Decimal]
+    figures: Figures
+    switched_off: list[Alert]
+    opened: list[AIUsageAlert]
 
 
 def check_all() -> int:
     """Check every active company; how many alerts were raised."""
     if not settings.AI_ENABLE_ALERTING:
         return 0
-    return sum(len(check_or_tell(company).raised) for company in Company.objects.filter(is_active=True))
+    companies = Company.objects.filter(is_active=True).order_by("pk").iterator(chunk_size=AT_ONCE)
+    return sum(
+        len(checked.raised)
+        for some in iter(lambda: list(islice(companies, AT_ONCE)), [])
+        for checked in _check_together(some)
+    )
+
+
+def _check_together(companies: list[Company]) -> Iterator[Checked]:
+    """Look at all of them at once; one by one when that breaks, so that the one at fault is told."""
+    try:
+        seen = look(companies)
+    except Exception:
+        log.exception("%s companies could not be looked at together", len(companies))
+        yield from map(check_or_tell, companies)
+        return
+    for each in seen:
+        yield _or_tell(each.company, partial(_compare, each))
 
 
 def check_or_tell(company: Company) -> Checked:
     """``check``; a check that breaks is logged and raised as an alert of the company."""
+    return _or_tell(company, partial(check, company))
+
+
+def _or_tell(company: Company, checking: Callable[[], Checked]) -> Checked:
     try:
-        return check(company)
+        return checking()
     except Exception as error:
         log.exception("the alerts of company %s could not be checked", company.pk)
         try:
@@ -82,22 +110,63 @@ def check(company: Company) -> Checked:
     """Raise what is passed and was not raised yet; resolve what is not passed any more."""
     if not settings.AI_ENABLE_ALERTING:
         return Checked()
-    thresholds = thresholds_of(company.pk)
-    found = findings(figures_of(company.pk, company.timezone, clock.now()), thresholds)
-    known = {_key(row): row for row in _known(company.pk, found)}
-    checked = Checked(performed=[*thresholds, "webhook_disabled"])
+    (seen,) = look([company])
+    return _compare(seen)
+
+
+def look(companies: list[Company]) -> list[Seen]:
+    """What checks of these companies look at, in as many queries as for one."""
+    keys = [company.pk for company in companies]
+    figures = figures_of({company.pk: company.timezone for company in companies}, clock.now())
+    rules: dict[int, dict[str, AlertRule]] = defaultdict(dict)
+    for rule in AlertRule.objects.unscoped().filter(company__in=keys):
+        rules[rule.company_id][rule.alert_type] = rule
+    switched_off: dict[int, list[Alert]] = defaultdict(list)
+    for endpoint in webhooks.switched_off().filter(company__in=keys):
+        switched_off[endpoint.company_id].append(_webhook(endpoint))
+    opened: dict[int, list[AIUsageAlert]] = defaultdict(list)
+    rows = AIUsageAlert.objects.unscoped().filter(company__in=keys, is_resolved=False)
+    for row in rows.filter(alert_type__in=SELF_RESOLVED):
+        opened[row.company_id].append(row)
+    return [
+        Seen(
+            company,
+            _thresholds(rules[company.pk]),
+            figures[company.pk],
+            switched_off[company.pk],
+            opened[company.pk],
+        )
+        for company in companies
+    ]
+
+
+def _thresholds(rules: dict[str, AlertRule]) -> dict[str, Decimal]:
+    """The thresholds in force, by type; a rule that is switched off has none."""
+    found = {}
+    for name, default in DEFAULTS.items():
+        rule = rules.get(name)
+        if rule is None or rule.is_active:
+            found[name] = default if rule is None else rule.threshold
+    return found
+
+
+def _compare(seen: Seen) -> Checked:
+    """Nothing is asked for a company of which nothing is found and nothing is open."""
+    company_id = seen.company.pk
+    found = findings(seen.figures, seen.thresholds)
+    known = {_key(row) for row in _known(company_id, found)} if found else set()
+    checked = Checked(performed=[*seen.thresholds, "webhook_disabled"])
     for finding in found:
         if finding.is_news and finding.key not in known:
-            row = alerts.raise_now(_alert(company.pk, finding), _threshold_event(finding))
+            row = alerts.raise_now(_alert(company_id, finding), _threshold_event(finding))
             checked.raised += [row] if row is not None else []
-    switched_off = list(_webhooks(company.pk))
-    for alert in switched_off:
+    for alert in seen.switched_off:
         row = alerts.raise_now(alert)
         checked.raised += [row] if row is not None else []
     still = {finding.key for finding in found} | {
-        (alert.alert_type, alert.subject, alert.window_start, alert.sandbox) for alert in switched_off
+        (alert.alert_type, alert.subject, alert.window_start, alert.sandbox) for alert in seen.switched_off
     }
-    checked.resolved = _resolve_gone(company.pk, still)
+    checked.resolved = _resolve_gone(company_id, seen.opened, still)
     return checked
 
 
@@ -142,22 +211,21 @@ def _threshold_event(finding: Finding) -> tuple[str, dict[str, Any]] | None:
     return events.BUDGET_THRESHOLD, data
 
 
-def _webhooks(company_id: int) -> Iterator[Alert]:
-    for endpoint in webhooks.switched_off().filter(company_id=company_id):
-        assert endpoint.disabled_at is not None
-        url = endpoint.url[:200]
-        if endpoint.disabled_reason == "failing":
-            message = Text("Webhook {url} failed for three days and was switched off.", url=url)
-        else:
-            message = Text("Webhook {url} answered 410 Gone and was switched off.", url=url)
-        yield Alert(
-            company_id=company_id,
-            alert_type=AIUsageAlert.AlertType.WEBHOOK_DISABLED,
-            provider_name="",
-            subject=f"webhook:{endpoint.pk}",
-            window_start=endpoint.disabled_at.date(),
-            message=message,
-        )
+def _webhook(endpoint: WebhookEndpoint) -> Alert:
+    assert endpoint.disabled_at is not None
+    url = endpoint.url[:200]
+    if endpoint.disabled_reason == "failing":
+        message = Text("Webhook {url} failed for three days and was switched off.", url=url)
+    else:
+        message = Text("Webhook {url} answered 410 Gone and was switched off.", url=url)
+    return Alert(
+        company_id=endpoint.company_id,
+        alert_type=AIUsageAlert.AlertType.WEBHOOK_DISABLED,
+        provider_name="",
+        subject=f"webhook:{endpoint.pk}",
+        window_start=endpoint.disabled_at.date(),
+        message=message,
+    )
 
 
 def _failure(company: Company, error: Exception) -> Alert:
@@ -186,9 +254,8 @@ def _key(row: AIUsageAlert) -> Key:
     return row.alert_type, row.subject, row.window_start, row.sandbox
 
 
-def _resolve_gone(company_id: int, still: set[Key]) -> int:
+def _resolve_gone(company_id: int, opened: list[AIUsageAlert], still: set[Key]) -> int:
     """Resolve what is open although its cause is gone; how many."""
-    opened = AIUsageAlert.objects.of(company_id).filter(is_resolved=False, alert_type__in=SELF_RESOLVED)
     gone = [row.pk for row in opened if _key(row) not in still and not _lasts(row)]
     rows = AIUsageAlert.objects.of(company_id).filter(pk__in=gone, is_resolved=False)
     return (

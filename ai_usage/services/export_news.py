@@ -1,4 +1,5 @@
-"""What is told of an export that is ready or has failed: an event, and an e-mail with a signed link."""
+"""What is told of an export that is ready or has failed: an event, and an e-mail with a signed link
+in the reader's language."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core import signing
+from django.utils import translation
+from django.utils.translation import gettext
 
 from ai_usage.models import Export
 from megahub.delivery.domain import events
 from megahub.delivery.services import mails, outbox
 from megahub.kernel import clock, money
+from megahub.tenancy import members
 
 SALT = "ai_usage.export"
 
@@ -34,10 +38,10 @@ def tell(export: Export) -> None:
     is_ready = export.state == "ready"
     data = _data(export)
     outbox.tell(export.company_id, events.EXPORT_COMPLETED if is_ready else events.EXPORT_FAILED, data)
-    if export.recipients:
-        subject = "Your export of usage is ready" if is_ready else "Your export of usage has failed"
-        text = _ready(export) if is_ready else _failed(export)
-        mails.write(export.company_id, about_of(export), export.recipients, f"[MEGAHUB] {subject}", text)
+    for language, addresses in members.by_language(export.company, export.recipients).items():
+        with translation.override(language):
+            subject, text = _ready(export) if is_ready else _failed(export)
+        mails.write(export.company_id, about_of(export), addresses, f"[MEGAHUB] {subject}", text)
 
 
 def about_of(export: Export) -> str:
@@ -63,23 +67,29 @@ def _data(export: Export) -> dict[str, Any]:
     }
 
 
-def _ready(export: Export) -> str:
+def _ready(export: Export) -> tuple[str, str]:
+    """The subject and the text of a mail, in the language in force."""
     lines = [
-        f"Rows: {export.row_count}",
-        f"Total cost: {money.show(export.total_nano)} USD",
+        gettext("Rows: {rows}").format(rows=export.row_count),
+        gettext("Total cost: {cost} USD").format(cost=money.show(export.total_nano)),
         f"SHA-256: {export.sha256}",
         "",
-        f"Download (until {clock.iso(export.expires_at)}):",
+        gettext("Download (until {moment}):").format(moment=clock.iso(export.expires_at)),
         link_of(export),
     ]
     if export.period_start:
-        lines.insert(0, f"Period: {export.period_start} to {export.period_end}")
+        period = gettext("Period: {first} to {last}")
+        lines.insert(0, period.format(first=export.period_start, last=export.period_end))
     if export.sandbox:
-        lines.append("These are figures of the sandbox; nothing was paid.")
-    return "\n".join([*lines, ""])
+        lines.append(gettext("These are figures of the sandbox; nothing was paid."))
+    return gettext("Your export of usage is ready"), "\n".join([*lines, ""])
 
 
-def _failed(export: Export) -> str:
-    return (
-        f"The export {export.pk} ({export.format}) could not be made: {export.error}.\nAsk for it again.\n"
-    )
+def _failed(export: Export) -> tuple[str, str]:
+    said = gettext("The export {number} ({format}) could not be made: {error}.")
+    lines = [
+        said.format(number=export.pk, format=export.format, error=export.error),
+        gettext("Ask for it again."),
+        "",
+    ]
+    return gettext("Your export of usage has failed"), "\n".join(lines)

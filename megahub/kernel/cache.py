@@ -39,6 +39,16 @@ class ShortLived(Generic[K, V]):
             return self._fetch(key)
         return self._unwrap(found)
 
+    def get_all(self, keys: list[K], load_all: Callable[[list[K]], dict[K, V]]) -> dict[K, V]:
+        """The values of many keys; those that are not remembered are loaded together, by ``load_all``."""
+        now, forgotten = time.monotonic(), self._forgotten
+        entries = {key: self._entries.get(key) for key in keys}
+        found = {key: self._unwrap(entry) for key, entry in entries.items() if entry and entry[0] >= now}
+        fresh = load_all([key for key in keys if key not in found]) if len(found) < len(keys) else {}
+        for key, value in fresh.items():
+            self._remember(key, (now + self.ttl_seconds, value, None), forgotten)
+        return found | fresh
+
     async def aget(self, key: K) -> V:
         """The same on the event loop: a load runs in a reader thread, once for all who wait.
 

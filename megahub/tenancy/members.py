@@ -7,6 +7,7 @@ row is locked meanwhile, so that of two owners who remove each other one stays.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -243,3 +244,17 @@ def _made(username: str, password: str, email: str) -> User:
 
 def _wrong(field: str, text: Text) -> ValidationFailed:
     return ValidationFailed(field_errors={field: [text]}, param=field)
+
+
+def by_language(company: Company, addresses: Iterable[str]) -> dict[str, list[str]]:
+    """The addresses by the language that each is written to in: its person's own, else the company's.
+
+    A person is a member of the company; an address stands for the first of its members.
+    """
+    wanted = list(dict.fromkeys(addresses))
+    members = Membership.objects.of(company.pk).filter(user__email__in=wanted).exclude(user__language="")
+    own = dict(members.order_by("-id").values_list("user__email", "user__language"))
+    found: dict[str, list[str]] = {}
+    for address in wanted:
+        found.setdefault(own.get(address, company.language), []).append(address)
+    return found

@@ -16,9 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from ai_core import pipeline
 from ai_usage.models import AIUsageAlert, AlertRule, Budget, BudgetWindow, LedgerEntry
 from ai_usage.services import alert_mail, evaluation, figures
-from megahub.delivery.models import Outbox, WebhookEndpoint
-from megahub.delivery.services import endpoints
+from megahub.delivery.models import Mail, Outbox, WebhookEndpoint
+from megahub.delivery.services import endpoints, mails
 from megahub.kernel import cache, clock, loop, money
+from megahub.tenancy.models import Company
 from tests import world
 from tests.conftest import Api
 from tests.stubs import Scripted, completion
@@ -200,7 +201,7 @@ class TestCheck:
         now = clock.now()
         for days, number, usd in ((1, 4, 1), (2, 4, 1), (3, 4, 1), (0, 20, 1)):
             put_jobs(cast, number, usd, now - timedelta(days=days))
-        past = figures.figures_of(cast.company.pk, "UTC", now)
+        past = figures.figures_of({cast.company.pk: "UTC"}, now)[cast.company.pk]
         assert (past.active_days, sum(line.jobs for line in past.before)) == ((3, 0), 12)
 
         check(api, cast.alice)
@@ -222,18 +223,49 @@ class TestCheck:
         assert evaluation.check_all() == 0
         assert alerts(cast) == []
 
-    def test_it_asks_little(self, cast: Cast) -> None:
+    @pytest.mark.parametrize("number", [1, 7])
+    def test_it_asks_little_of_however_many(self, cast: Cast, alone: None, number: int) -> None:
+        """Companies (the first), windows, how far the rollups are, days, rules, webhooks, what is open."""
         spend(world.make_budget(cast.company, usd="100"), "50")
-        evaluation.check(cast.company)
+        for each in range(number - 1):
+            zone = ("Pacific/Kiritimati", "Pacific/Niue", "Europe/Zurich")[each % 3]
+            name = f"many-{number}-{cast.company.pk}-{each}"
+            other = Company.objects.create(name=name, slug=name, timezone=zone)
+            spend(world.make_budget(other, usd="100"), "70")
+        evaluation.check_all()
 
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
-            evaluation.check(cast.company)
+        with CaptureQueriesContext(connection) as queries:
+            assert evaluation.check_all() == 0
 
-        # Rules, budgets, windows, the real day and the played one (each with how far the rollups are),
-        # webhooks, what is open; the days before are remembered.
-        assert len(queries) == 9
+        assert len(queries) == 7, [each["sql"] for each in queries]
+
+    def test_many_are_checked_as_each_alone_is(self, cast: Cast, alone: None) -> None:
+        """In zones whose days differ, with rules of their own, in several goes."""
+        now, others = clock.now(), []
+        for zone in ("Pacific/Kiritimati", "Pacific/Niue", "UTC"):
+            name = f"zone-{cast.company.pk}-{zone[-4:]}".lower()
+            other = Company.objects.create(name=name, slug=name, timezone=zone)
+            for period, usd in (("day", "96"), ("month", "50")):
+                spend(world.make_budget(other, usd="100", period=period), usd)
+            others.append(other)
+        AlertRule.objects.unscoped().create(company=others[0], alert_type="cost_warning", threshold="0.97")
+        AlertRule.objects.unscoped().create(
+            company=others[1], alert_type="cost_warning", threshold="0.1", is_active=False
+        )
+        spend(world.make_budget(cast.company, usd="100"), "101")
+
+        one_by_one = [evaluation.look([company])[0] for company in others]
+        assert evaluation.look(others) == one_by_one
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(evaluation, "AT_ONCE", 2)
+            raised = evaluation.check_all()
+
+        assert raised == 2
+        assert [row.alert_type for row in alerts(cast)] == ["cost_exceeded"]
+        rows = AIUsageAlert.objects.unscoped().filter(company__in=others)
+        day = clock.window_start("day", now, "UTC")
+        found = [(row.company_id, row.alert_type, row.window_start) for row in rows]
+        assert found == [(others[2].pk, "cost_warning", day)]
 
 
 def put_jobs(cast: Cast, number: int, usd: int, moment: Any) -> None:
@@ -290,15 +322,34 @@ class TestFailureOfTheEvaluator:
         spend(world.make_budget(cast.company, usd="100"), "101")
         real = figures.figures_of
 
-        def broken(company_id: int, *args: Any) -> Any:
-            if company_id != cast.company.pk:
+        def broken(zones: dict[int, str], *args: Any) -> Any:
+            if set(zones) != {cast.company.pk}:
                 raise RuntimeError("not theirs")
-            return real(company_id, *args)
+            return real(zones, *args)
 
         monkeypatch.setattr(evaluation, "figures_of", broken)
         evaluation.check_all()
 
         assert [row.alert_type for row in alerts(cast)] == ["cost_exceeded"]
+
+    def test_nor_one_of_which_something_is_found(
+        self, cast: Cast, alone: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for company in (cast.company, cast.charlie.company):
+            spend(world.make_budget(company, usd="100"), "101")
+        real = evaluation.findings
+
+        def broken(seen: Any, thresholds: Any) -> Any:
+            if seen.budgets[0].id == Budget.objects.of(cast.charlie.company.pk).get().pk:
+                raise RuntimeError("not theirs")
+            return real(seen, thresholds)
+
+        monkeypatch.setattr(evaluation, "findings", broken)
+
+        assert evaluation.check_all() == 2
+        assert [row.alert_type for row in alerts(cast)] == ["cost_exceeded"]
+        (row,) = AIUsageAlert.objects.of(cast.charlie.company.pk)
+        assert row.alert_type == "evaluator_failed"
 
 
 class TestMail:
@@ -307,7 +358,14 @@ class TestMail:
         for person in (cast.alice, cast.bob, cast.charlie):
             person.user.email = f"{person.user.username}@example.com"
             person.user.save(update_fields=["email"])
+
+    @staticmethod
+    def sent(cast: Cast) -> list[Any]:
+        """What beat sends of the company's."""
+        Mail.objects.unscoped().exclude(company=cast.company).update(state="sent")  # other tests'
         mail.outbox.clear()
+        mails.send_due()
+        return sorted(mail.outbox, key=lambda each: each.to)
 
     def test_it_is_sent_once(self, api: Api, cast: Cast, settings: Any) -> None:
         settings.AI_ALERT_EMAIL = ["ops@example.com"]
@@ -315,10 +373,11 @@ class TestMail:
 
         assert check(api, cast.alice)["notifications_sent"] == 1
         assert check(api, cast.alice)["notifications_sent"] == 0
-        assert alert_mail.send_waiting(cast.company.pk) == 0
+        assert alert_mail.write_waiting(cast.company.pk) == 0
 
-        (message,) = mail.outbox
-        assert message.to == [cast.alice.user.email, "ops@example.com"]
+        message, other = self.sent(cast)
+        assert (message.to, other.to) == ([cast.alice.user.email], ["ops@example.com"])
+        assert (message.subject, message.body) == (other.subject, other.body)
         assert message.subject == f"[MEGAHUB] Critical: Budget used up ({cast.company.name})"
         assert "101.000000 USD of 100.000000 USD used" in message.body
         (alert,) = alerts(cast)
@@ -338,8 +397,9 @@ class TestMail:
 
         assert check(api, cast.alice)["notifications_sent"] == 1
 
-        french, english = mail.outbox
-        assert french.to == [cast.alice.user.email, "ops@example.com"]
+        french, english, hubs = self.sent(cast)
+        assert (french.to, hubs.to) == ([cast.alice.user.email], ["ops@example.com"])
+        assert french.body == hubs.body
         assert french.subject == f"[MEGAHUB] Critique: Budget épuisé ({cast.company.name})"
         assert f"Société : {cast.company.name}" in french.body
         assert "101.000000 USD utilisés sur 100.000000 USD" in french.body
@@ -355,24 +415,31 @@ class TestMail:
 
         check(api, cast.alice)
 
-        (message,) = mail.outbox
+        (message,) = self.sent(cast)
         assert message.to == [cast.alice.user.email]
         assert message.subject.startswith("[MEGAHUB] Critique")
 
-    def test_a_server_that_refuses_is_asked_again(
-        self, api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    def test_an_address_that_is_refused_is_tried_again_alone(
+        self, api: Api, cast: Cast, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        settings.AI_ALERT_EMAIL = ["ops@example.com"]
         spend(world.make_budget(cast.company, usd="100"), "101")
+        real = mails.EmailMessage.send
 
         def refuse(self: Any) -> int:
-            raise SMTPException("not now")
+            if self.to == ["ops@example.com"]:
+                raise SMTPException("not now")
+            return int(real(self))
 
         with monkeypatch.context() as patched:
-            patched.setattr(alert_mail.EmailMessage, "send", refuse)
-            assert check(api, cast.alice)["notifications_sent"] == 0
-        assert [(row.email_sent, row.email_sent_at) for row in alerts(cast)] == [(False, None)]
+            patched.setattr(mails.EmailMessage, "send", refuse)
+            assert check(api, cast.alice)["notifications_sent"] == 1
+            assert [each.to for each in self.sent(cast)] == [[cast.alice.user.email]]
+        Mail.objects.of(cast.company.pk).filter(state="pending").update(next_at=clock.now())
 
-        assert check(api, cast.alice)["notifications_sent"] == 1
+        assert check(api, cast.alice)["notifications_sent"] == 0
+        assert [each.to for each in self.sent(cast)] == [["ops@example.com"]]
+        assert self.sent(cast) == []
 
     def test_nobody_to_tell(self, api: Api, cast: Cast) -> None:
         cast.alice.user.email = ""
@@ -380,7 +447,7 @@ class TestMail:
         spend(world.make_budget(cast.company, usd="100"), "101")
 
         assert check(api, cast.alice)["notifications_sent"] == 0
-        assert mail.outbox == []
+        assert self.sent(cast) == []
 
     def test_a_line_break_in_a_companys_name(self, api: Api, cast: Cast) -> None:
         cast.company.name = f"Bad\r\nBcc: victim@example.com {cast.company.pk}"
@@ -388,7 +455,7 @@ class TestMail:
         spend(world.make_budget(cast.company, usd="100"), "101")
 
         assert check(api, cast.alice)["notifications_sent"] == 1
-        assert "\n" not in mail.outbox[0].subject
+        assert "\n" not in self.sent(cast)[0].subject
 
 
 class TestWebhookDisabled:

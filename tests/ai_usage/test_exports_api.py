@@ -23,7 +23,7 @@ from ai_usage.domain import exports as files
 from ai_usage.domain import schedules as calendar
 from ai_usage.models import Export, ExportSchedule, LedgerEntry
 from ai_usage.selectors import exporting, listing
-from ai_usage.services import export_files, exports, schedules
+from ai_usage.services import export_files, export_news, exports, schedules
 from megahub.delivery.models import Mail, Outbox
 from megahub.delivery.selectors import EVERYTHING
 from megahub.delivery.services import mails, outbox
@@ -323,6 +323,29 @@ class TestDownload:
 
         assert (told["rows"], told["sha256"], told["bytes"]) == (used, export.sha256, export.size)
         assert told["columns"] == list(files.NAMES)
+
+    def test_the_mail_is_in_the_readers_language(self, cast: Cast, used: int) -> None:
+        """A member's own, else the company's; whoever is no member is written to in the company's."""
+        cast.company.language = "fr"
+        cast.company.save(update_fields=["language"])
+        cast.bob.user.email, cast.bob.user.language = f"bob{cast.company.pk}@example.com", "en"
+        cast.bob.user.save(update_fields=["email", "language"])
+        export = made_export(cast)
+        export.recipients = [cast.bob.user.email, "cfo@example.com"]
+
+        export_news.tell(export)
+
+        rows = {each.to: each for each in Mail.objects.of(cast.company.pk)}
+        english, french = rows[cast.bob.user.email], rows["cfo@example.com"]
+        assert english.subject == "[MEGAHUB] Your export of usage is ready"
+        assert f"Rows: {used}\n" in english.text
+        assert french.subject == "[MEGAHUB] Votre export d'utilisation est prêt"
+        assert f"Lignes : {used}\n" in french.text
+        export.state, export.error = "failed", "OSError"
+        Mail.objects.of(cast.company.pk).delete()
+        export_news.tell(export)
+        text = Mail.objects.of(cast.company.pk).get(to="cfo@example.com").text
+        assert text == f"L'export {export.pk} (csv) n'a pas pu être créé : OSError.\nRedemandez-le.\n"
 
     def test_the_link_of_the_mail(self, api: Api, cast: Cast, used: int) -> None:
         export = made_export(cast)
