@@ -93,7 +93,9 @@ class UsagePages(CostPages):
         self.view = view
         return super().paginate_queryset(queryset, request, view)
 
-    def django_paginator_class(self, rows: Rows, per_page: int) -> Paginator:
+    def django_paginator_class(  # type: ignore[override]
+        self, rows: Rows, per_page: int
+    ) -> Paginator:
         return NumbersFirst(rows, per_page, self.read, self.view.known_count())
 
     def read_otherwise(self, rows: Rows, bottom: int, top: int) -> list[Any]:

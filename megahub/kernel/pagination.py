@@ -30,18 +30,18 @@ def is_number(raw: str) -> bool:
     return raw.isdecimal() and len(raw) <= MAX_DIGITS
 
 
-class Slices(Paginator):
+class Slices(Paginator):  # type: ignore[type-arg]
     """Django's pages, read in the list's own way."""
 
     def __init__(self, rows: QuerySet[Any], per_page: int, read: Read) -> None:
         super().__init__(rows, per_page)
         self.read = read
 
-    def page(self, number: int | str) -> Page:
+    def page(self, number: int | str) -> Page[Any]:
         wanted = self.validate_number(number)
         bottom = (wanted - 1) * self.per_page
         found = self.read(self.object_list, bottom, min(bottom + self.per_page, self.count))  # type: ignore[arg-type]
-        return self._get_page(found, wanted, self)
+        return Page(found, wanted, self)
 
 
 class Pages(PageNumberPagination):
@@ -56,7 +56,9 @@ class Pages(PageNumberPagination):
         """A slice of ordered rows."""
         return list(rows[bottom:top])
 
-    def django_paginator_class(self, rows: QuerySet[Any], per_page: int) -> Paginator:
+    def django_paginator_class(  # type: ignore[override]
+        self, rows: QuerySet[Any], per_page: int
+    ) -> Paginator[Any]:
         return Slices(rows, per_page, self.read)
 
     def get_page_size(self, request: Request) -> int:
