@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ai_core.api import orders
+from ai_core.api.outcomes import ResultField
 from ai_core.api.serializers import JobShape
 from ai_core.domain import analysis
 from ai_core.domain.analysis import ANALYSES, MOST_CONTENTS, Analysis
@@ -86,7 +87,7 @@ class BatchStatusShape(serializers.Serializer[Any]):
 
 class BatchResult(BatchJobState):
     content_preview = serializers.CharField()
-    result = serializers.DictField(allow_null=True)
+    result = ResultField(allow_null=True)
     error_message = serializers.CharField(allow_null=True)
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from ai_core.api import outcomes
 from ai_core.domain.kinds import can_run, result_of
 from ai_core.models import AIJob, AIJobType
 from ai_core.services.warnings import warnings_of_row
@@ -89,7 +90,7 @@ class JobShape(serializers.ModelSerializer[AIJob]):
             "execution_time_seconds",
         )
 
-    @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": True})
+    @extend_schema_field(outcomes.RESULT)
     def get_result_data(self, job: AIJob) -> dict[str, Any] | None:
         return result_of(job.endpoint, job.response)
 
@@ -215,7 +216,7 @@ class JobDetail(JobShape):
         usage = getattr(job, "usage", None)
         return None if usage is None else dict(UsageShape(usage).data)
 
-    @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": True})
+    @extend_schema_field(outcomes.ERROR)
     def get_error(self, job: AIJob) -> dict[str, Any] | None:
         """The error as its surface would have told it."""
         if job.error is None:
@@ -228,7 +229,7 @@ class JobDetail(JobShape):
             **error.facts,
         }
 
-    @extend_schema_field({"type": "array", "items": {"type": "object"}})
+    @extend_schema_field(outcomes.WARNINGS)
     def get_warnings(self, job: AIJob) -> list[dict[str, Any]]:
         """What the job was warned of, in the reader's language."""
         return [{**told, "message": said(told["message"], gettext)} for told in warnings_of_row(job)]

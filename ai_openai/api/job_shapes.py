@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from ai_core.api import outcomes
 from ai_core.api.serializers import JobDetail, JobShape, UsageShape
 from ai_core.models import AIJob
 from ai_openai.domain import chat
@@ -131,20 +133,25 @@ class OpenAIJobWhole(OpenAIJobRow):
     def get_input_data(self, row: OpenAIJob) -> dict[str, Any]:
         return dict(row.ai_job.input_data)
 
+    @extend_schema_field(outcomes.RESULT)
     def get_result(self, row: OpenAIJob) -> dict[str, Any] | None:
         return JobDetail().get_result_data(row.ai_job)
 
+    @extend_schema_field(UsageShape(allow_null=True))
     def get_usage(self, row: OpenAIJob) -> dict[str, Any] | None:
         usage = getattr(row.ai_job, "usage", None)
         return None if usage is None else dict(UsageShape(usage).data)
 
+    @extend_schema_field(outcomes.QUALITY)
     def get_quality_indicators(self, row: OpenAIJob) -> dict[str, Any]:
         return chat.quality_indicators(row.ai_job.response or {})
 
+    @extend_schema_field(outcomes.ERROR)
     def get_error(self, row: OpenAIJob) -> dict[str, Any] | None:
         return JobDetail().get_error(row.ai_job)
 
-    def get_warnings(self, row: OpenAIJob) -> list[dict[str, Any]] | None:
+    @extend_schema_field(outcomes.WARNINGS)
+    def get_warnings(self, row: OpenAIJob) -> list[dict[str, Any]]:
         return JobDetail().get_warnings(row.ai_job)
 
 

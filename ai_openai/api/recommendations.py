@@ -50,6 +50,38 @@ class AlternativeShape(serializers.Serializer[Any]):
     score = serializers.FloatField()
 
 
+class MarksShape(serializers.Serializer[Any]):
+    """From 0 to 1, by what the weights weigh."""
+
+    quality = serializers.FloatField()
+    cost = serializers.FloatField()
+    speed = serializers.FloatField()
+    reasoning = serializers.FloatField()
+
+
+class ScoresShape(MarksShape):
+    """``total`` is their weighted mean, scaled by the success rate that was measured."""
+
+    total = serializers.FloatField()
+
+
+class BasisShape(serializers.Serializer[Any]):
+    """The tokens that the estimate rests on, and what was measured of the model in the last 30 days."""
+
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    output_from = serializers.ChoiceField(
+        choices=("given", "measured", "measured_on_other_models", "default_limit")
+    )
+    measured_jobs = serializers.IntegerField()
+    success_rate = serializers.FloatField(allow_null=True)
+
+
+class ExcludedShape(serializers.Serializer[Any]):
+    model = serializers.CharField()
+    reason = serializers.ChoiceField(choices=("context_window", "budget"))
+
+
 class RecommendationShape(serializers.Serializer[Any]):
     """``scores`` and ``estimate_basis`` say what it rests on, ``excluded`` who was left out and why."""
 
@@ -60,10 +92,10 @@ class RecommendationShape(serializers.Serializer[Any]):
     estimated_cost = serializers.CharField(allow_null=True)
     estimated_time = serializers.CharField(allow_null=True)
     estimated_time_seconds = serializers.FloatField(allow_null=True)
-    scores = serializers.DictField(allow_null=True)
-    estimate_basis = serializers.DictField(allow_null=True)
-    weights = serializers.DictField()
-    excluded = serializers.ListField(child=serializers.DictField())
+    scores = ScoresShape(allow_null=True)
+    estimate_basis = BasisShape(allow_null=True)
+    weights = MarksShape()
+    excluded = ExcludedShape(many=True)
 
 
 class RecommendModel(Idempotent, APIView):

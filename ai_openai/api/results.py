@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ai_core import selectors
+from ai_core.api.outcomes import ErrorField, ResultField
 from ai_core.domain.states import ENDS
 from ai_openai.api.outcomes import Outcome
 from megahub.kernel import clock
@@ -22,11 +23,35 @@ from megahub.kernel.text import Text
 from megahub.tenancy.authentication import HasScope, caller_of
 
 
+class JobState(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    job_id = serializers.CharField()
+    status = serializers.CharField()
+    model = serializers.CharField()
+    progress_percentage = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    completed_at = serializers.DateTimeField(allow_null=True)
+    execution_time_ms = serializers.IntegerField(allow_null=True)
+    sandbox = serializers.BooleanField()
+
+
+class ShortUsage(serializers.Serializer[Any]):
+    """``cost_usd`` in whole USD, null while it is unknown."""
+
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    total_tokens = serializers.IntegerField()
+    cost_usd = serializers.CharField(allow_null=True)
+
+
 class ResultShape(serializers.Serializer[Any]):
-    job = serializers.DictField()
-    result = serializers.DictField(allow_null=True)
-    usage = serializers.DictField(allow_null=True)
-    error = serializers.DictField(allow_null=True)
+    """Result, usage and error are null until the job has ended."""
+
+    job = JobState()
+    result = ResultField(allow_null=True)
+    usage = ShortUsage(allow_null=True)
+    error = ErrorField(allow_null=True)
 
 
 class JobResult(APIView):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ai_core.api import outcomes
 from ai_openai.domain.chat import PRIORITIES
 from ai_providers.catalogue import loading
 from ai_providers.domain.spec import Kind, ParamRule
@@ -237,7 +238,7 @@ CHAT = record(
     {
         "job_id": TEXT,
         "status": TEXT,
-        "result": nullable(ANY_OBJECT),
+        "result": outcomes.RESULT,
         "usage": record(
             {
                 "prompt_tokens": WHOLE,
@@ -252,11 +253,9 @@ CHAT = record(
         "generation": TEXT,
         "reasoning_effort": nullable(TEXT),
         "execution_time_ms": nullable(WHOLE),
-        "quality_indicators": record(
-            {"reasoning_steps": nullable(WHOLE), "confidence_score": nullable(NUMBER)}
-        ),
+        "quality_indicators": outcomes.QUALITY,
         "sandbox": YES_NO,
-        "warnings": array(opened(record({"code": TEXT, "message": TEXT}))),
+        "warnings": outcomes.WARNINGS,
     }
 )
 ACCEPTED = record(
