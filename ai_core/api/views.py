@@ -107,8 +107,10 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         """The brand's jobs in one status, newest first: a page of them, and how many there are."""
         status_asked = overviews.status_of(read(overviews.StatusQuery, request.query_params))
         jobs = self.get_queryset().filter(status=status_asked)
-        rows = shapes.JobShape(Pages().paginate_queryset(jobs, request), many=True).data
-        return Response({"jobs": rows, "count": jobs.count()})
+        pages = Pages()
+        rows = shapes.JobShape(pages.paginate_queryset(jobs, request), many=True).data
+        count = jobs.count() if pages.keyset is not None else pages.page.paginator.count
+        return Response({"jobs": rows, "count": count})
 
     @extend_schema(request=shapes.NewJob, responses=previews.PreviewShape)
     @action(detail=False, methods=["post"])

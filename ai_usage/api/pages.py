@@ -16,6 +16,8 @@ from megahub.kernel.pagination import Pages
 Rows = QuerySet[Any]
 #: As many rows are counted where the rollups cannot: to count more would read the company's whole ledger.
 MOST_COUNTED = 10_000
+#: And of jobs, which no rollup counts.
+MOST_JOBS_COUNTED = 100_000
 
 
 class OnePage(Page):
@@ -43,17 +45,19 @@ class NumbersFirst(Paginator):
 
     num_pages = 1  # asked for by HTML pages only
 
-    def __init__(self, rows: Rows, per_page: int, read: Read, known_count: int | None) -> None:
+    def __init__(
+        self, rows: Rows, per_page: int, read: Read, most: int, known_count: int | None = None
+    ) -> None:
         super().__init__(rows, per_page)
-        self.read, self.known_count = read, known_count
+        self.read, self.most, self.known_count = read, most, known_count
 
     @cached_property
     def count(self) -> int | None:  # type: ignore[override]
         if self.known_count is not None:
             return self.known_count
         rows: Any = self.object_list
-        number = rows.order_by().values("pk")[: MOST_COUNTED + 1].count()
-        return number if number <= MOST_COUNTED else None
+        number = rows.order_by().values("pk")[: self.most + 1].count()
+        return number if number <= self.most else None
 
     def page(self, number: int | str) -> OnePage:
         wanted = int(number)
@@ -71,7 +75,12 @@ def rows_of(rows: Rows, numbers: list[int]) -> list[Any]:
 
 
 class CostPages(Pages):
-    """Pages of rows that have a cost: by it, they are found by index."""
+    """Pages of rows that have a cost: by it, they are found by index. Too many are not counted."""
+
+    def django_paginator_class(  # type: ignore[override]
+        self, rows: Rows, per_page: int
+    ) -> Paginator:
+        return NumbersFirst(rows, per_page, self.read, MOST_JOBS_COUNTED)
 
     def read(self, rows: Rows, bottom: int, top: int) -> list[Any]:
         by_cost = ByCost.of(rows, self.keyset)
@@ -96,7 +105,7 @@ class UsagePages(CostPages):
     def django_paginator_class(  # type: ignore[override]
         self, rows: Rows, per_page: int
     ) -> Paginator:
-        return NumbersFirst(rows, per_page, self.read, self.view.known_count())
+        return NumbersFirst(rows, per_page, self.read, MOST_COUNTED, self.view.known_count())
 
     def read_otherwise(self, rows: Rows, bottom: int, top: int) -> list[Any]:
         """Numbers first: what is skipped is not looked at."""

@@ -79,7 +79,7 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
         known = dict(super().get_serializer_context())
         if getattr(self, "swagger_fake_view", False):
             return known
-        return {**known, "average_nano_per_token": listing.average_nano_per_token(self.usage_scope)}
+        return {**known, "average_nano_per_token": listing.recent_average(self.usage_scope)}
 
     def _usage(self, number: int) -> AIJobUsage:
         """One row of the caller's brands, played or real. Raises NotFound, also for a foreign one."""

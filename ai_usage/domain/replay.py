@@ -18,10 +18,11 @@ class Use(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """How many jobs were looked at, and who would have been refused how often."""
+    """How many jobs were looked at (``is_partial``: there were more), and who would have been refused."""
 
     jobs: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    is_partial: bool = False
 
     @property
     def total(self) -> int:

@@ -78,8 +78,12 @@ class Budget(CompanyOwned):
 
 
 def remember_limits(budgets: models.QuerySet[Budget]) -> None:
-    """Before budgets change: what their windows were held to until now, for ``verify_ledger``."""
-    for budget in budgets:
+    """Before budgets change: what their windows were held to until now, for ``verify_ledger``.
+
+    Locked until the change is committed: of two at once the second remembers what the first made. New
+    windows, which only refer to a budget, do not wait for it.
+    """
+    for budget in budgets.select_for_update(no_key=True).order_by("pk"):
         was = budget.limit if budget.is_hard and budget.is_active else NO_LIMIT
         budget.windows.update(was_limit=Greatest(Coalesce("was_limit", 0), was))
 

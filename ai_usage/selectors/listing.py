@@ -90,7 +90,7 @@ class UsageFilters(filters.FilterSet):
     def efficient(self, rows: Rows, name: str, value: Decimal) -> Rows:
         """``average / (average + own) >= value`` is ``own <= average * (1 - value) / value``."""
         assert self.scope is not None
-        average = average_nano_per_token(self.scope)
+        average = recent_average(self.scope)
         if average is None:
             return rows.none()
         rows = rows.filter(nano_per_token__isnull=False)
@@ -102,8 +102,8 @@ class UsageFilters(filters.FilterSet):
         return rows.filter(rated_tenths__gte=float(value * 10))
 
 
-def average_nano_per_token(scope: Scope) -> float | None:
-    """What a token cost the company in the last 30 days."""
+def recent_average(scope: Scope) -> float | None:
+    """What a token cost the company in the last 30 days, in nano-USD."""
     whole = Scope(scope.company_id, None, scope.sandbox, scope.timezone)
     found = tallies(whole, "provider", "model", start=scope.today - timedelta(days=AVERAGE_DAYS - 1))
     return analytics.average_nano_per_token(found)

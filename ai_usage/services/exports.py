@@ -143,10 +143,16 @@ def relay() -> None:
 
 
 def delete(export: Export) -> None:
-    """Cancel an export that is being made, or delete one with its file: it is gone either way."""
-    Export.objects.of(export.company_id).filter(pk=export.pk).delete()
-    if export.file:
-        transaction.on_commit(lambda: export.file.delete(save=False))
+    """Cancel an export that is being made, or delete one with its file: it is gone either way.
+
+    The row is locked: its maker has said by then where the file is, or finds nothing to say it of.
+    """
+    with transaction.atomic():
+        rows = Export.objects.of(export.company_id).filter(pk=export.pk)
+        found = rows.select_for_update().first()
+        rows.delete()
+        if found is not None and found.file:
+            transaction.on_commit(lambda: found.file.delete(save=False))
 
 
 def forget_old() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 
 from ai_core import pipeline
 from ai_usage.models import BudgetWindow
+from ai_usage.services import what_if
 from megahub.audit.models import AuditEntry
 from megahub.kernel import clock, loop, money
 from tests import world
@@ -48,6 +50,24 @@ def test_a_budget_that_refuses_nobody_is_saved_at_once(root: Client, cast: Cast)
     soft = root.post(page, {**asked, "limit_amount": "0", "is_hard": "", "_preview": "1"})
     assert soft.context["adminform"].form.outcome.total == 0
     assert root.post(page, asked).status_code == 302
+
+
+@pytest.mark.parametrize("hard", ["on", ""])
+def test_no_more_jobs_are_looked_at_than_anybody_waits_for(
+    root: Client, cast: Cast, monkeypatch: pytest.MonkeyPatch, hard: str
+) -> None:
+    for person in (cast.alice, cast.bob, cast.alice):
+        loop.run(pipeline.run(world.submit(person)))
+    page = reverse("admin:ai_usage_budget_change", args=[world.make_budget(cast.company, usd="10").pk])
+    asked = {"limit_amount": "0", "is_hard": hard, "is_active": "on", **NO_WINDOWS, "_preview": "1"}
+
+    for most, looked_at in ((2, 2), (4, 3)):
+        monkeypatch.setattr(what_if, "MOST_JOBS", most)
+        told = root.post(page, asked)
+        outcome = told.context["adminform"].form.outcome
+        assert (outcome.jobs, outcome.is_partial) == (looked_at, most == 2)
+        assert ("It counts more jobs than are looked at here" in told.text) is (most == 2)
+        assert outcome.total == (looked_at if hard else 0)
 
 
 def test_a_company_shows_what_is_left(root: Client, cast: Cast) -> None:

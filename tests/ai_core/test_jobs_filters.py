@@ -10,6 +10,7 @@ import pytest
 from ai_core import pipeline
 from ai_core.api.filters import ORDERING
 from ai_core.models import AIJob
+from ai_usage.api import pages
 from megahub.kernel import loop
 from tests import world
 from tests.conftest import Api
@@ -148,6 +149,21 @@ class TestAcrossExtensions:
 
         assert response.status_code == 400, response.text
         assert list(response.json()["field_errors"]) == [query.split("=", maxsplit=1)[0]]
+
+
+def test_too_many_jobs_are_not_counted(
+    api: Api, cast: Cast, rung: Rung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [world.submit(cast.alice, later=True).pk for _ in range(3)][::-1]
+    for most, wanted in ((2, None), (3, 3)):
+        monkeypatch.setattr(pages, "MOST_JOBS_COUNTED", most)
+        first = api.as_(cast.alice).get(f"{URL}?page_size=2").json()
+        last = api.as_(cast.alice).get(f"{URL}?page_size=2&page=2").json()
+
+        assert (first["count"], "page=2" in first["next"], first["previous"]) == (wanted, True, None)
+        assert [row["id"] for row in first["results"] + last["results"]] == jobs
+        assert (last["count"], last["next"], last["previous"] is not None) == (wanted, None, True)
+        assert api.as_(cast.alice).get(f"{URL}?page_size=2&page=3").status_code == 404
 
 
 class TestCursor:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection, connections, transaction
 
 from ai_core import pipeline
 from ai_core.models import AIJob
 from ai_core.services.job import Job
 from ai_usage.domain.budgets import Limit, Subject, holds
 from ai_usage.models import Budget, BudgetWindow
-from ai_usage.services import budgets
+from ai_usage.services import budget_changes, budgets
 from benchmarks import admission
 from megahub.kernel import clock, loop, money
 from megahub.kernel.errors import CostLimitExceeded, HubError
@@ -282,3 +285,39 @@ def test_the_run_of_many_callers(live_url: str, cast: Cast, rung: Rung) -> None:
 
     told = [(each.admitted, each.refused, each.other, each.adds_up) for each in found]
     assert told == [(7, 23, 0, True)] * 3
+
+
+def test_of_two_changes_at_once_the_second_remembers_the_first(cast: Cast) -> None:
+    """What a window was held to in between is not forgotten: it may have been used up to there."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer")
+    budget = world.make_budget(cast.company, usd="100")
+    window = BudgetWindow.objects.create(budget=budget, starts_on=clock.now().date())
+
+    def cut() -> None:
+        budget_changes.change(Budget.rows.get(pk=budget.pk), {"limit": 50})
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            budget_changes.change(Budget.rows.get(pk=budget.pk), {"limit": 900 * money.NANO})
+            cutting = pool.submit(cut)
+            waits_for_a_lock()
+        cutting.result(timeout=30)
+
+    window.refresh_from_db()
+    assert window.was_limit == 900 * money.NANO
+    assert Budget.rows.get(pk=budget.pk).limit == 50
+
+
+def waits_for_a_lock() -> None:
+    """Until another session waits for this one's."""
+    until = time.monotonic() + 20
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(asked)
+            if cursor.fetchone()[0]:
+                return
+        assert time.monotonic() < until
+        time.sleep(0.02)

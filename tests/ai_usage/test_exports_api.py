@@ -324,6 +324,18 @@ class TestDownload:
         assert (told["rows"], told["sha256"], told["bytes"]) == (used, export.sha256, export.size)
         assert told["columns"] == list(files.NAMES)
 
+    def test_deleted_while_its_maker_ends(self, cast: Cast, used: int) -> None:
+        """Whoever deletes it had read it before: its file goes all the same."""
+        before = asked(cast)
+        exports.make(before.pk)
+        stored = again(before).file.name
+        assert default_storage.exists(stored)
+
+        exports.delete(before)
+
+        assert not default_storage.exists(stored)
+        assert not Export.objects.of(cast.company.pk).exists()
+
     def test_the_mail_is_in_the_readers_language(self, cast: Cast, used: int) -> None:
         """A member's own, else the company's; whoever is no member is written to in the company's."""
         cast.company.language = "fr"

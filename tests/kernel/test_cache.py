@@ -132,3 +132,18 @@ def test_what_was_forgotten_while_it_was_loaded_is_loaded_again(loads: Loads, ke
 
     assert loop.run(ask()) == ["a1", "a2"]
     assert cache.get("a") != "a1"
+
+
+def test_many_are_loaded_together(loads: Loads) -> None:
+    cache = ShortLived(loads, TTL)
+    asked: list[list[str]] = []
+
+    def load_all(keys: list[str]) -> dict[str, str]:
+        asked.append(keys)
+        return {key: loads(key) for key in keys}
+
+    assert cache.get("b") == "b1"
+    assert cache.get_all(["a", "b", "c"], load_all) == {"a": "a2", "b": "b1", "c": "c3"}
+    assert cache.get_all(["c", "a"], load_all) == {"a": "a2", "c": "c3"}
+    assert cache.get("a") == "a2"
+    assert asked == [["a", "c"]]
