@@ -31,10 +31,10 @@ from megahub.kernel.admin import (
     document,
     link,
     page,
-    reason_of,
     table,
     usd,
 )
+from megahub.kernel.reasons import ReasonedDialog, reason_of
 
 #: Labels' colours in lists, by value.
 STATUSES = {
@@ -222,6 +222,7 @@ class AIJobAdmin(GrowingAdmin):
         icon="cancel",
         permissions=("cancel",),
         dialog={
+            "form_class": ReasonedDialog,
             "title": _("Cancel the job?"),
             "description": _("What was used by then is charged."),
             "form_submit_text": _("Cancel the job"),

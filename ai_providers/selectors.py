@@ -134,9 +134,12 @@ def _load_offers(company_id: int) -> list[Offer]:
     ]
 
 
-def price_of(spec: ModelSpec, day: date) -> tuple[Price, bool]:
-    """(price in force on ``day``, True), or (the provider's dearest, False) for an unpriced model."""
-    row = AIModel.objects.filter(model_id=spec.id).first()
+def price_of(spec: ModelSpec, day: date, override: AIModel | None = None) -> tuple[Price, bool]:
+    """(price in force on ``day``, True), or (the provider's dearest, False) for an unpriced model.
+
+    ``override``: as if that were the administrator's word.
+    """
+    row = override or AIModel.objects.filter(model_id=spec.id).first()
     listed = _listed(spec, row, day)
     if listed is not None:
         return listed, True

@@ -12,6 +12,7 @@ from ai_openai.api import urls as openai
 from ai_providers.api import urls as providers
 from ai_usage.api import quota_urls as quotas
 from megahub import health
+from megahub.tenancy.admin.people import OwnPassword
 
 fast_urlpatterns: list[URLPattern | URLResolver] = [
     *openai.fast_urlpatterns,
@@ -38,6 +39,9 @@ urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path(
         "docs/", SpectacularSwaggerView.as_view(url_name="schema", template_name="docs.html"), name="docs"
+    ),
+    path(
+        "admin/password_change/", admin.site.admin_view(OwnPassword.as_view()), name="own-password-change"
     ),
     path("admin/", admin.site.urls),
 ]

@@ -8,8 +8,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -104,6 +107,10 @@ class AIModelAdmin(HubAdmin):
     list_display = ("model_id", "provider", "status", "in_force", "is_blocked", "price_since", "updated_at")
     list_filter = ("is_blocked",)
     search_fields = ("model_id", "note")
+
+    class Media:
+        js = (forms.Script("ai_providers/preview.js", type="module"),)
+
     fieldsets = (
         (None, {"fields": ("model_id", "facts", "is_blocked", "note")}),
         (_("Price for a million tokens"), {"fields": ("price_since", "currency", *PRICES, "preview")}),
@@ -146,21 +153,47 @@ class AIModelAdmin(HubAdmin):
 
     @display(description=_("1,000 tokens in + 1,000 out"))
     def preview(self, row: AIModel) -> Any:
-        """Costs at the price in force, and at this override's when it begins later."""
-        spec = loading.models().get(row.model_id)
-        if spec is None:
-            return _("Shown after saving.")
-        today = clock.now().date()
-        days = [today, row.price_since] if row.price_since and row.price_since > today else [today]
-        headers = [_("on"), _("in / out for a million tokens"), _("1,000 in + 1,000 out")]
-        return table(headers, [_costs(spec, day) for day in days])
+        """Costs as they are saved; static/ai_providers/preview.js asks for those of what is typed."""
+        return format_html(
+            '<div data-hub-preview data-url="{}" data-model="{}" data-names="{}">{}</div>',
+            reverse("admin:ai_providers_aimodel_preview"),
+            row.model_id,
+            " ".join(AIModelForm.Meta.fields),
+            _preview(row),
+        )
+
+    def get_urls(self) -> list[Any]:
+        asked = self.admin_site.admin_view(self.preview_typed)
+        return [path("preview/", asked, name="ai_providers_aimodel_preview"), *super().get_urls()]
+
+    def preview_typed(self, request: HttpRequest) -> HttpResponse:
+        """What an override would cost as it is typed (a query), or what is wrong with it."""
+        if not (self.has_change_permission(request) or self.has_add_permission(request)):
+            raise PermissionDenied
+        model_id = request.GET.get("model_id", "")
+        saved = AIModel.objects.filter(model_id=model_id).first()
+        form = AIModelForm(request.GET, instance=saved or AIModel(model_id=model_id))
+        if model_id not in loading.models():
+            return HttpResponse(gettext("Choose a model."))
+        return HttpResponse(_preview(form.instance) if form.is_valid() else form.errors.as_ul())
 
 
-def _costs(spec: ModelSpec, day: date) -> list[Any]:
-    """A day's price of a model, and what the sample costs at it."""
+def _preview(row: AIModel) -> Any:
+    """Costs at the price in force, and at this override's when it begins later."""
+    spec = loading.models().get(row.model_id)
+    if spec is None:
+        return _("Choose a model.")
+    today = clock.now().date()
+    days = [today, row.price_since] if row.price_since and row.price_since > today else [today]
+    headers = [_("on"), _("in / out for a million tokens"), _("1,000 in + 1,000 out")]
+    return table(headers, [_costs(spec, day, row) for day in days])
+
+
+def _costs(spec: ModelSpec, day: date, row: AIModel) -> list[Any]:
+    """A day's price of a model under this override, and what the sample costs at it."""
     shown = date_format(day, "SHORT_DATE_FORMAT")
     try:
-        price, priced = selectors.price_of(spec, day)
+        price, priced = selectors.price_of(spec, day, row)
         cost = pricing.cost(price, SAMPLE, selectors.rate_of(price.currency, day))
     except ServerError as error:
         return [shown, error.text(gettext(error.message)), None]

@@ -23,11 +23,10 @@ from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
 from megahub.kernel import cache, labels, money, trail
+from megahub.kernel.reasons import ASKED, ReasonedActions, reason_of
 
 #: A stored document is shown up to here; whoever needs all of it asks the API.
 SHOWN_CHARACTERS = 100_000
-REASON = "audit_reason"
-ASKED = "Say why: the reason is kept in the audit trail."
 TABLE = "unfold/components/table.html"
 
 
@@ -53,6 +52,7 @@ class HubAdmin(ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     warn_unsaved_form = True
+    action_form = ReasonedActions
     change_form_after_template: str | None = "megahub/form_reason.html"
 
     def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
@@ -71,7 +71,7 @@ class HubAdmin(ModelAdmin):
         def clean(asked: Any) -> Any:
             cleaned = form.clean(asked)
             if not reason_of(request):
-                asked.add_error(None, gettext(ASKED))
+                asked.add_error(None, ASKED)
             return cleaned
 
         kept: Any = type(form.__name__, (form,), {"clean": clean})
@@ -80,14 +80,16 @@ class HubAdmin(ModelAdmin):
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """Nothing is deleted without a reason."""
         if request.method == "POST" and not reason_of(request):
-            messages.error(request, gettext(ASKED))
+            messages.error(request, ASKED)
             return HttpResponseRedirect(request.get_full_path())
         return super().delete_view(request, object_id, extra_context)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        confirmed = request.POST.get("action") == "delete_selected" and request.POST.get("post")
-        if confirmed and not reason_of(request):
-            messages.error(request, gettext(ASKED))
+        """No action without a reason either; deleting asks for it on a page of its own."""
+        named = set(request.POST.getlist("action")) - {""}
+        asks_later = named == {"delete_selected"} and not request.POST.get("post")
+        if named and not asks_later and not reason_of(request):
+            messages.error(request, ASKED)
             return None
         return super().response_action(request, queryset)
 
@@ -172,11 +174,6 @@ class HubAdmin(ModelAdmin):
         """Whether somebody may use the actions of a page (``permissions=["act"]``): who may change it."""
         codename = get_permission_codename("change", self.opts)
         return bool(request.user.has_perm(f"{self.opts.app_label}.{codename}"))
-
-
-def reason_of(request: HttpRequest) -> str:
-    """Why somebody changes something, as they were asked."""
-    return request.POST.get(REASON, "").strip()[: trail.REASON_LENGTH]
 
 
 class Kept:

@@ -16,6 +16,7 @@ from ai_core import pipeline
 from ai_core.models import AIJob, Attempt
 from ai_openai.models import OpenAIJob
 from ai_usage.models import AIJobUsage, LedgerEntry
+from megahub.audit.models import AuditEntry
 from megahub.kernel import clock, loop
 from tests import world
 from tests.world import Cast
@@ -186,6 +187,28 @@ def test_cancelling_on_a_page_asks_first(root: Client, cast: Cast, rung: Rung) -
     assert world.row(job).status == "cancelled"
     (entry,) = world.ledger(job)
     assert (entry.kind, entry.charged_nano_usd) == ("void", 0)
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_nothing_is_cancelled_without_a_reason(root: Client, cast: Cast, rung: Rung, reason: str) -> None:
+    job = world.submit(cast.alice, later=True)
+    asked = {"action": "cancel", "_selected_action": [job.pk], "audit_reason": reason}
+
+    refused = root.post(URL, asked, follow=True)
+    assert "Say why: the reason is kept in the audit trail." in refused.text
+    assert 'name="audit_reason"' in refused.text
+    page = f"{URL}{job.pk}/cancel_this/"
+    assert 'name="audit_reason"' in root.get(page).text
+    again = root.post(page, {"_form_submitted": "True", "audit_reason": reason})
+
+    assert "Say why: the reason is kept in the audit trail." in again.text
+    assert world.row(job).status == "pending"
+    assert (
+        not AuditEntry.objects.unscoped().filter(company_id=cast.company.pk, action="job.cancel").exists()
+    )
+    root.post(page, {"_form_submitted": "True", "audit_reason": "it was a mistake"})
+    (entry,) = AuditEntry.objects.unscoped().filter(company_id=cast.company.pk, action="job.cancel")
+    assert entry.reason == "it was a mistake"
 
 
 def test_what_has_ended_is_not_offered(root: Client, cast: Cast) -> None:

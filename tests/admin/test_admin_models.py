@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -87,6 +87,25 @@ def test_a_price_to_come_is_previewed_beside_the_present_one(root: Client, sandb
     assert "0.01575 USD" in shown
     assert "100 / 200 USD" in shown
     assert "0.30 USD" in shown
+
+
+def test_what_is_typed_is_previewed_as_it_is_typed(root: Client, sandbox_url: str) -> None:
+    shown = root.get(f"{URL}add/").text
+    assert 'data-url="/admin/ai_providers/aimodel/preview/"' in shown
+    assert 'src="/static/ai_providers/preview.js" type="module"' in shown
+
+    typed = form(UNPRICED, price_since=str(today()), input_price="0.50", output_price="1.5")
+    assert "0.002 USD" in root.get(f"{URL}preview/", typed).text
+    later = form(PRICED, price_since=str(today() + timedelta(days=3)), input_price="7", output_price="7")
+    told = root.get(f"{URL}preview/", later).text
+    assert ("0.014 USD" in told, told.count("<tr")) == (True, 3)
+    assert "A price cannot be negative." in root.get(f"{URL}preview/", {**typed, "input_price": "-1"}).text
+    assert root.get(f"{URL}preview/", form("<b>")).text == "Choose a model."
+    assert not AIModel.objects.filter(model_id__in=(UNPRICED, PRICED)).exists()
+
+
+def test_who_may_only_look_previews_nothing(staff: Callable[..., Client], sandbox_url: str) -> None:
+    assert staff("view_aimodel").get(f"{URL}preview/", form(UNPRICED)).status_code == 403
 
 
 def test_the_preview_of_an_unpriced_model(root: Client, sandbox_url: str) -> None:

@@ -12,6 +12,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 
+from megahub.audit.models import AuditEntry
 from megahub.kernel.errors import InvalidToken, TokenRevoked
 from megahub.tenancy import selectors, services, tokens
 from megahub.tenancy.models import ApiKey, Brand, Company, Membership, SignIn, User
@@ -210,6 +211,50 @@ def test_a_new_password_ends_sessions(root: Client, cast: Cast, usable: str) -> 
     assert user.check_password("another horse") is (usable == "true")
 
 
+def test_no_new_password_without_a_reason(root: Client, cast: Cast) -> None:
+    page = f"/admin/tenancy/user/{cast.bob.user.pk}/password/"
+    sent = {"usable_password": "true", "password1": "another horse", "password2": "another horse"}
+    assert 'name="audit_reason"' in root.get(page).text
+
+    refused = root.post(page, {**sent, "audit_reason": " "})
+    assert "Say why: the reason is kept in the audit trail." in refused.text
+    assert User.objects.get(pk=cast.bob.user.pk).check_password("correct horse")
+    assert root.post(page, {**sent, "audit_reason": "he forgot it"}).status_code == 302
+
+    (entry,) = AuditEntry.objects.unscoped().filter(
+        object_type="tenancy.user", object_id=str(cast.bob.user.pk)
+    )
+    assert (entry.action, entry.reason) == ("user.change", "he forgot it")
+    assert "another horse" not in f"{entry.before}{entry.after}"
+
+
+def test_ones_own_new_password_is_in_the_trail(sandbox_url: str) -> None:
+    user = User.objects.create_superuser(f"own-{RUN}", password="correct horse")
+    client = Client()
+    client.force_login(user)
+    page = "/admin/password_change/"
+    sent = {
+        "old_password": "correct horse",
+        "new_password1": "another horse",
+        "new_password2": "another horse",
+    }
+    assert 'name="audit_reason"' in client.get(page).text
+
+    assert "Say why: the reason is kept in the audit trail." in client.post(page, sent).text
+    assert User.objects.get(pk=user.pk).check_password("correct horse")
+    done = client.post(page, {**sent, "audit_reason": "a year is over"})
+
+    assert done.headers["location"] == "/admin/password_change/done/"
+    assert User.objects.get(pk=user.pk).check_password("another horse")
+    (entry,) = AuditEntry.objects.unscoped().filter(object_type="tenancy.user", object_id=str(user.pk))
+    assert (entry.action, entry.actor_name, entry.reason) == (
+        "user.change",
+        user.username,
+        "a year is over",
+    )
+    assert client.get("/admin/").status_code == 200  # this session goes on
+
+
 def test_two_different_passwords_change_nothing(root: Client, cast: Cast) -> None:
     sent = {"usable_password": "true", "password1": "another horse", "password2": "anothre horse"}
 
@@ -309,6 +354,21 @@ def test_revoking_keys_from_the_list(root: Client, cast: Cast) -> None:
     assert "1 revoked." in response.text
     with pytest.raises(TokenRevoked):
         selectors.caller_for(token, None)
+
+
+def test_nothing_is_revoked_without_a_reason(root: Client, cast: Cast) -> None:
+    token = cast.alice.api_key()
+    row = ApiKey.objects.of(cast.company.pk).get()
+
+    root.post(KEYS, {"action": "revoke", "_selected_action": [row.pk], "audit_reason": ""})
+    root.post(f"{KEYS}{row.pk}/revoke_this/", {"_form_submitted": "True", "audit_reason": ""})
+    assert selectors.caller_for(token, None)
+    root.post(KEYS, {"action": "revoke", "_selected_action": [row.pk], "audit_reason": "it leaked"})
+
+    (entry,) = AuditEntry.objects.unscoped().filter(
+        company_id=cast.company.pk, object_type="tenancy.apikey"
+    )
+    assert entry.reason == "it leaked"
 
 
 def test_revoking_on_a_page_asks_first(root: Client, cast: Cast) -> None:

@@ -26,6 +26,7 @@ from megahub.kernel.admin import (
     after_dialog,
     page,
 )
+from megahub.kernel.reasons import ReasonedDialog
 from megahub.tenancy import tokens
 from megahub.tenancy.models import (
     ApiKey,
@@ -68,6 +69,7 @@ class Revocable:
         icon="block",
         permissions=("revoke",),
         dialog={
+            "form_class": ReasonedDialog,
             "title": _("Revoke?"),
             "description": _("It ends at once and cannot be given back."),
             "form_submit_text": _("Revoke"),

@@ -9,15 +9,18 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.models import Group
+from django.contrib.auth.views import PasswordChangeView
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import UserChangeForm, UserCreationForm
 
-from megahub.kernel import cache, clock
+from megahub.kernel import cache, clock, trail
 from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyAdmin, ReadOnlyInline
+from megahub.kernel.reasons import ReasonedOwnPassword, ReasonedPassword, reason_of
 from megahub.tenancy.admin.companies import MembershipInline
 from megahub.tenancy.models import Invitation, Membership, SignIn, User
 
@@ -75,7 +78,8 @@ class UserAdmin(Kept, BaseUserAdmin, HubAdmin):  # type: ignore[misc]
     names = (_("user"), _("users"))
     form = UserChangeForm
     add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
+    change_password_form = ReasonedPassword
+    change_user_password_template = "megahub/change_password.html"  # noqa: S105
     list_display = ("username", "email", "companies", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
     inlines = (CompaniesInline,)
@@ -103,6 +107,25 @@ class UserAdmin(Kept, BaseUserAdmin, HubAdmin):  # type: ignore[misc]
         if isinstance(answer, HttpResponseRedirect):
             end_sign_ins(int(id))
             cache.forget_everything()
+        return answer
+
+
+class OwnPassword(PasswordChangeView):
+    """One's own new password, in the trail like everybody's; it ends every other session."""
+
+    form_class = ReasonedOwnPassword
+    template_name = "megahub/own_password.html"
+    success_url = reverse_lazy("admin:password_change_done")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**admin.site.each_context(self.request), **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        user = User.objects.get(pk=form.user.pk)
+        with trail.change(self.request, "user.change", user, reason=reason_of(self.request)):
+            answer = super().form_valid(form)
+            end_sign_ins(user.pk)
+        cache.forget_everything()
         return answer
 
 
