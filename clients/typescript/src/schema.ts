@@ -1704,8 +1704,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What has come of the lines, also while it runs; tables tell tokens and costs
-         * @description What has come of the lines, also while it runs; tables tell tokens and costs.
+         * What has come of the lines, also while it runs; tables tell tokens and costs. A batch on its provider's batch API has none before its end: 409, and `results_available` is false
+         * @description What has come of the lines, also while it runs; tables tell tokens and costs. A batch on its provider's batch API has none before its end: 409, and `results_available` is false.
          */
         get: operations["batch_results"];
         put?: never;
@@ -2593,6 +2593,15 @@ export interface components {
             /** Format: date-time */
             started_at: string;
         };
+        /** @description The tokens that the estimate rests on, and what was measured of the model in the last 30 days. */
+        BasisShape: {
+            input_tokens: number;
+            measured_jobs: number;
+            output_from: components["schemas"]["OutputFromEnum"];
+            output_tokens: number;
+            /** Format: double */
+            success_rate: number | null;
+        };
         BatchError: {
             detail: string;
             error: string;
@@ -2624,8 +2633,18 @@ export interface components {
             error_message: string | null;
             job_id: string;
             progress: number;
+            /** @description A chat's `completion` and why it ended there, or the vectors of texts. */
             result: {
-                [key: string]: unknown;
+                /** @description Null where the model only calls tools. */
+                completion?: string | null;
+                embeddings?: {
+                    [key: string]: unknown;
+                }[] | null;
+                finish_reason?: string | null;
+                model?: string | null;
+                tool_calls?: {
+                    [key: string]: unknown;
+                }[];
             } | null;
             status: string;
             tokens: number | null;
@@ -2663,6 +2682,10 @@ export interface components {
         };
         /** @enum {unknown} */
         BlankEnum: "";
+        BothWays: {
+            input: components["schemas"]["TokensShape"];
+            output: components["schemas"]["TokensShape"];
+        };
         BrandShape: {
             id: number;
             is_default: boolean;
@@ -2892,6 +2915,12 @@ export interface components {
             job_id: string;
             model: string;
             tokens: number;
+        };
+        /** @description In whole USD; ``most`` is what would be held. Null where the model has no price. */
+        CostShape: {
+            expected: string | null;
+            least: string | null;
+            most: string;
         };
         Counted: {
             action: string;
@@ -3150,6 +3179,13 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /** @description ``measured_jobs``: on how many of the company's own jobs what is expected rests. */
+        EstimateShape: {
+            cost_usd: components["schemas"]["CostShape"];
+            measured_jobs: number;
+            priced: boolean;
+            tokens: components["schemas"]["BothWays"];
+        };
         /**
          * @description * `job.completed` - job.completed
          *     * `job.failed` - job.failed
@@ -3164,6 +3200,10 @@ export interface components {
          * @enum {string}
          */
         EventsEnum: "job.completed" | "job.failed" | "job.cancelled" | "batch.completed" | "batch.failed" | "batch.progress" | "alert.created" | "budget.threshold" | "export.completed" | "export.failed";
+        ExcludedShape: {
+            model: string;
+            reason: components["schemas"]["ReasonEnum"];
+        };
         ExplainedEntry: {
             charged: string | null;
             cost: string | null;
@@ -3413,9 +3453,14 @@ export interface components {
             created_at?: string;
             created_by: components["schemas"]["Person"];
             description?: string;
-            readonly error: {
+            /** @description What the job failed with, in the reader's language, with the figures of that error. */
+            readonly error: ({
+                detail: string;
+                error_code: string;
+                retryable?: boolean;
+            } & {
                 [key: string]: unknown;
-            } | null;
+            }) | null;
             /** @description What the job failed with, in the reader's language. */
             readonly error_message: string | null;
             /** Format: double */
@@ -3435,8 +3480,18 @@ export interface components {
              */
             progress_percentage?: number;
             provider: string;
+            /** @description A chat's `completion` and why it ended there, or the vectors of texts. */
             readonly result_data: {
-                [key: string]: unknown;
+                /** @description Null where the model only calls tools. */
+                completion?: string | null;
+                embeddings?: {
+                    [key: string]: unknown;
+                }[] | null;
+                finish_reason?: string | null;
+                model?: string | null;
+                tool_calls?: {
+                    [key: string]: unknown;
+                }[];
             } | null;
             sandbox?: boolean;
             /**
@@ -3447,7 +3502,15 @@ export interface components {
             status?: components["schemas"]["StatusEnum"];
             task_id?: string;
             readonly usage: components["schemas"]["UsageShape"] | null;
-            readonly warnings: Record<string, never>[];
+            readonly warnings: {
+                /** @enum {string} */
+                code: "MODEL_RETIRED" | "MODEL_UNPRICED";
+                message: string;
+                model: string;
+                replacement?: string | null;
+                /** Format: date */
+                shutdown_date?: string;
+            }[];
         };
         /** @description The job that an OpenAI job is part of. */
         JobReference: {
@@ -3525,8 +3588,18 @@ export interface components {
              */
             progress_percentage?: number;
             provider: string;
+            /** @description A chat's `completion` and why it ended there, or the vectors of texts. */
             readonly result_data: {
-                [key: string]: unknown;
+                /** @description Null where the model only calls tools. */
+                completion?: string | null;
+                embeddings?: {
+                    [key: string]: unknown;
+                }[] | null;
+                finish_reason?: string | null;
+                model?: string | null;
+                tool_calls?: {
+                    [key: string]: unknown;
+                }[];
             } | null;
             sandbox?: boolean;
             /**
@@ -3536,6 +3609,21 @@ export interface components {
             started_at?: string | null;
             status?: components["schemas"]["StatusEnum"];
             task_id?: string;
+        };
+        JobState: {
+            /** Format: date-time */
+            completed_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+            execution_time_ms: number | null;
+            id: number;
+            job_id: string;
+            model: string;
+            progress_percentage: number;
+            sandbox: boolean;
+            /** Format: date-time */
+            started_at: string | null;
+            status: string;
         };
         JobStats: {
             cancelled: number;
@@ -3774,6 +3862,17 @@ export interface components {
             reference?: string;
             sandbox?: boolean | null;
             total_cost?: string | number;
+        };
+        /** @description From 0 to 1, by what the weights weigh. */
+        MarksShape: {
+            /** Format: double */
+            cost: number;
+            /** Format: double */
+            quality: number;
+            /** Format: double */
+            reasoning: number;
+            /** Format: double */
+            speed: number;
         };
         /** @description Who the token belongs to, and where it may go. */
         Me: {
@@ -4105,9 +4204,14 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
-            readonly error: {
+            /** @description What the job failed with, in the reader's language, with the figures of that error. */
+            readonly error: ({
+                detail: string;
+                error_code: string;
+                retryable?: boolean;
+            } & {
                 [key: string]: unknown;
-            } | null;
+            }) | null;
             readonly execution_time_ms: number | null;
             generation: string;
             readonly id: number;
@@ -4130,7 +4234,8 @@ export interface components {
             readonly performance_tier: string | null;
             readonly prompt_tokens: number | null;
             readonly quality_indicators: {
-                [key: string]: unknown;
+                confidence_score: number | null;
+                reasoning_steps: number | null;
             };
             /** Format: double */
             quality_score?: number | null;
@@ -4138,20 +4243,34 @@ export interface components {
             /** Format: int64 */
             reasoning_steps?: number | null;
             response_format?: unknown;
+            /** @description A chat's `completion` and why it ended there, or the vectors of texts. */
             readonly result: {
-                [key: string]: unknown;
+                /** @description Null where the model only calls tools. */
+                completion?: string | null;
+                embeddings?: {
+                    [key: string]: unknown;
+                }[] | null;
+                finish_reason?: string | null;
+                model?: string | null;
+                tool_calls?: {
+                    [key: string]: unknown;
+                }[];
             } | null;
             /** Format: double */
             temperature?: number | null;
             tool_resources?: unknown;
             tools?: unknown;
             readonly total_tokens: number | null;
-            readonly usage: {
-                [key: string]: unknown;
-            } | null;
+            readonly usage: components["schemas"]["UsageShape"] | null;
             readonly warnings: {
-                [key: string]: unknown;
-            }[] | null;
+                /** @enum {string} */
+                code: "MODEL_RETIRED" | "MODEL_UNPRICED";
+                message: string;
+                model: string;
+                replacement?: string | null;
+                /** Format: date */
+                shutdown_date?: string;
+            }[];
         };
         OriginShape: {
             /** @description How many proxies say they passed the request on. */
@@ -4159,6 +4278,14 @@ export interface components {
             ip: string;
             user_agent: string;
         };
+        /**
+         * @description * `given` - given
+         *     * `measured` - measured
+         *     * `measured_on_other_models` - measured_on_other_models
+         *     * `default_limit` - default_limit
+         * @enum {string}
+         */
+        OutputFromEnum: "given" | "measured" | "measured_on_other_models" | "default_limit";
         OwnBrand: {
             /**
              * Created
@@ -4597,18 +4724,24 @@ export interface components {
          *     ``error`` is the body that ``POST /ai/jobs/`` would have answered, with its ``status``.
          */
         PreviewShape: {
-            budgets: {
+            budgets: components["schemas"]["RoomShape"][] | null;
+            /** @description `error_code` never changes; `detail` and `error` say the same to people. */
+            error: ({
+                detail: string;
+                error: string;
+                error_code: string;
+                field_errors?: {
+                    [key: string]: string[];
+                };
+                status: number;
+                suggestions?: string[];
+            } & {
                 [key: string]: unknown;
-            }[] | null;
-            error: {
-                [key: string]: unknown;
-            } | null;
+            }) | null;
             errors: {
                 [key: string]: string[];
             };
-            estimate: {
-                [key: string]: unknown;
-            } | null;
+            estimate: components["schemas"]["EstimateShape"] | null;
             is_async: boolean | null;
             job_type: string | null;
             model: string | null;
@@ -4619,7 +4752,13 @@ export interface components {
             sandbox: boolean | null;
             valid: boolean;
             warnings: {
-                [key: string]: unknown;
+                /** @enum {string} */
+                code: "MODEL_RETIRED" | "MODEL_UNPRICED";
+                message: string;
+                model: string;
+                replacement?: string | null;
+                /** Format: date */
+                shutdown_date?: string;
             }[] | null;
             would_be_accepted: boolean;
         };
@@ -4748,29 +4887,27 @@ export interface components {
             quality_score: number | null;
             ratings: components["schemas"]["RatingShape"][];
         };
+        /**
+         * @description * `context_window` - context_window
+         *     * `budget` - budget
+         * @enum {string}
+         */
+        ReasonEnum: "context_window" | "budget";
         /** @description ``scores`` and ``estimate_basis`` say what it rests on, ``excluded`` who was left out and why. */
         RecommendationShape: {
             alternatives: components["schemas"]["AlternativeShape"][];
             /** Format: double */
             confidence: number;
-            estimate_basis: {
-                [key: string]: unknown;
-            } | null;
+            estimate_basis: components["schemas"]["BasisShape"] | null;
             estimated_cost: string | null;
             estimated_time: string | null;
             /** Format: double */
             estimated_time_seconds: number | null;
-            excluded: {
-                [key: string]: unknown;
-            }[];
+            excluded: components["schemas"]["ExcludedShape"][];
             reasoning: string;
             recommended_model: string | null;
-            scores: {
-                [key: string]: unknown;
-            } | null;
-            weights: {
-                [key: string]: unknown;
-            };
+            scores: components["schemas"]["ScoresShape"] | null;
+            weights: components["schemas"]["MarksShape"];
         };
         Redelivered: {
             delivery: components["schemas"]["DeliveryShape"];
@@ -4807,19 +4944,31 @@ export interface components {
             /** Format: date-time */
             resolved_at: string | null;
         };
+        /** @description Result, usage and error are null until the job has ended. */
         ResultShape: {
-            error: {
+            /** @description What the job failed with, in the reader's language, with the figures of that error. */
+            error: ({
+                detail: string;
+                error_code: string;
+                retryable?: boolean;
+            } & {
                 [key: string]: unknown;
-            } | null;
-            job: {
-                [key: string]: unknown;
-            };
+            }) | null;
+            job: components["schemas"]["JobState"];
+            /** @description A chat's `completion` and why it ended there, or the vectors of texts. */
             result: {
-                [key: string]: unknown;
+                /** @description Null where the model only calls tools. */
+                completion?: string | null;
+                embeddings?: {
+                    [key: string]: unknown;
+                }[] | null;
+                finish_reason?: string | null;
+                model?: string | null;
+                tool_calls?: {
+                    [key: string]: unknown;
+                }[];
             } | null;
-            usage: {
-                [key: string]: unknown;
-            } | null;
+            usage: components["schemas"]["ShortUsage"] | null;
         };
         /**
          * @description * `owner` - Owner
@@ -4829,6 +4978,38 @@ export interface components {
          * @enum {string}
          */
         RoleEnum: "owner" | "admin" | "member" | "viewer";
+        /** @description What a budget would say: ``requested`` is what would be held of what is ``remaining``. */
+        RoomShape: {
+            fits: boolean;
+            is_hard: boolean;
+            limit: string | number;
+            period: components["schemas"]["RoomShapePeriodEnum"];
+            remaining: string | number;
+            requested: string | number;
+            reserved: string | number;
+            scope: components["schemas"]["RoomShapeScopeEnum"];
+            scope_value: string | null;
+            spent: string | number;
+            unit: components["schemas"]["UnitEnum"];
+        };
+        /**
+         * @description * `day` - day
+         *     * `month` - month
+         *     * `total` - total
+         * @enum {string}
+         */
+        RoomShapePeriodEnum: "day" | "month" | "total";
+        /**
+         * @description * `company` - company
+         *     * `brand` - brand
+         *     * `provider` - provider
+         *     * `model` - model
+         *     * `api_key` - api_key
+         *     * `user` - user
+         *     * `reasoning` - reasoning
+         * @enum {string}
+         */
+        RoomShapeScopeEnum: "company" | "brand" | "provider" | "model" | "api_key" | "user" | "reasoning";
         /** @description A threshold in force: a share (quota, cost, failures), a multiple, or seconds. */
         RuleShape: {
             alert_type: string;
@@ -4891,6 +5072,19 @@ export interface components {
          * @enum {string}
          */
         ScopesEnum: "inference" | "jobs:read" | "jobs:write" | "usage:read" | "keys:manage" | "webhooks:manage" | "alerts:manage" | "alerts:rules" | "audit:read" | "privacy:manage" | "members:manage" | "limits:manage" | "credentials:manage";
+        /** @description ``total`` is their weighted mean, scaled by the success rate that was measured. */
+        ScoresShape: {
+            /** Format: double */
+            cost: number;
+            /** Format: double */
+            quality: number;
+            /** Format: double */
+            reasoning: number;
+            /** Format: double */
+            speed: number;
+            /** Format: double */
+            total: number;
+        };
         /** @description An attempt that ended; ``status`` is null without an answer. */
         SendingShape: {
             /** Format: date-time */
@@ -4919,6 +5113,13 @@ export interface components {
             provider: string;
             severity?: components["schemas"]["SeverityEnum"];
             type: string;
+        };
+        /** @description ``cost_usd`` in whole USD, null while it is unknown. */
+        ShortUsage: {
+            completion_tokens: number;
+            cost_usd: string | null;
+            prompt_tokens: number;
+            total_tokens: number;
         };
         /**
          * @description * `own` - own
@@ -4990,6 +5191,12 @@ export interface components {
              */
             speed_requirement?: number;
             task_description: string;
+        };
+        /** @description ``expected`` is null where no job of one's own tells. */
+        TokensShape: {
+            expected: number | null;
+            least: number;
+            most: number;
         };
         Told: {
             message: string;
@@ -12409,8 +12616,18 @@ export interface operations {
                             reasoning_steps: number | null;
                         };
                         reasoning_effort: string | null;
+                        /** @description A chat's `completion` and why it ended there, or the vectors of texts. */
                         result: {
-                            [key: string]: unknown;
+                            /** @description Null where the model only calls tools. */
+                            completion?: string | null;
+                            embeddings?: {
+                                [key: string]: unknown;
+                            }[] | null;
+                            finish_reason?: string | null;
+                            model?: string | null;
+                            tool_calls?: {
+                                [key: string]: unknown;
+                            }[];
                         } | null;
                         sandbox: boolean;
                         status: string;
@@ -12421,12 +12638,15 @@ export interface operations {
                             prompt_tokens: number;
                             total_tokens: number;
                         };
-                        warnings: ({
-                            code: string;
+                        warnings: {
+                            /** @enum {string} */
+                            code: "MODEL_RETIRED" | "MODEL_UNPRICED";
                             message: string;
-                        } & {
-                            [key: string]: unknown;
-                        })[];
+                            model: string;
+                            replacement?: string | null;
+                            /** Format: date */
+                            shutdown_date?: string;
+                        }[];
                     };
                     /**
                      * @example data: {"type":"job","job_id":"ai_job_7684c081d51f18cedadc31b4","model":"gpt-4o-mini"}
@@ -21646,6 +21866,7 @@ export interface operations {
                      *           "cost_usd": "0.000026",
                      *           "estimated_cost_usd": "0.000031"
                      *         },
+                     *         "results_available": true,
                      *         "engine_asked": "hub",
                      *         "notify": false,
                      *         "sandbox": true,
@@ -21705,6 +21926,7 @@ export interface operations {
                                 failed: number;
                                 total: number;
                             };
+                            results_available: boolean;
                             sandbox: boolean;
                             /** @enum {string} */
                             status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
@@ -21844,6 +22066,7 @@ export interface operations {
                      *           "cost_usd": "0.000000",
                      *           "estimated_cost_usd": "0.000015"
                      *         },
+                     *         "results_available": true,
                      *         "engine_asked": "hub",
                      *         "notify": false,
                      *         "sandbox": true,
@@ -21903,6 +22126,7 @@ export interface operations {
                                 failed: number;
                                 total: number;
                             };
+                            results_available: boolean;
                             sandbox: boolean;
                             /** @enum {string} */
                             status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
@@ -22127,6 +22351,15 @@ export interface operations {
                     "application/json": components["schemas"]["BatchError"];
                 };
             };
+            /** @description The batch has ended already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchError"];
+                };
+            };
             /** @description The database cannot be reached. */
             503: {
                 headers: {
@@ -22211,6 +22444,7 @@ export interface operations {
                      *           "cost_usd": "0.000000",
                      *           "estimated_cost_usd": "0.000000"
                      *         },
+                     *         "results_available": true,
                      *         "engine_asked": "hub",
                      *         "notify": false,
                      *         "sandbox": false,
@@ -22270,6 +22504,7 @@ export interface operations {
                                 failed: number;
                                 total: number;
                             };
+                            results_available: boolean;
                             sandbox: boolean;
                             /** @enum {string} */
                             status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
@@ -22557,6 +22792,7 @@ export interface operations {
                      *           "cost_usd": "0.000000",
                      *           "estimated_cost_usd": "0.000000"
                      *         },
+                     *         "results_available": true,
                      *         "engine_asked": "hub",
                      *         "notify": false,
                      *         "sandbox": false,
@@ -22616,6 +22852,7 @@ export interface operations {
                                 failed: number;
                                 total: number;
                             };
+                            results_available: boolean;
                             sandbox: boolean;
                             /** @enum {string} */
                             status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
@@ -22820,6 +23057,7 @@ export interface operations {
                      *             "cost_usd": "0.000000",
                      *             "estimated_cost_usd": "0.000000"
                      *           },
+                     *           "results_available": true,
                      *           "engine_asked": "hub",
                      *           "notify": false,
                      *           "sandbox": false,
@@ -22874,6 +23112,7 @@ export interface operations {
                      *             "cost_usd": "0.000000",
                      *             "estimated_cost_usd": "0.000000"
                      *           },
+                     *           "results_available": true,
                      *           "engine_asked": "hub",
                      *           "notify": false,
                      *           "sandbox": false,
@@ -22937,6 +23176,7 @@ export interface operations {
                                 failed: number;
                                 total: number;
                             };
+                            results_available: boolean;
                             sandbox: boolean;
                             /** @enum {string} */
                             status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
@@ -23920,6 +24160,7 @@ export interface operations {
                      *             "cost_usd": "0.000014",
                      *             "estimated_cost_usd": "0.000019"
                      *           },
+                     *           "results_available": true,
                      *           "engine_asked": "hub",
                      *           "notify": false,
                      *           "sandbox": true,
@@ -23980,6 +24221,7 @@ export interface operations {
                                 failed: number;
                                 total: number;
                             };
+                            results_available: boolean;
                             sandbox: boolean;
                             /** @enum {string} */
                             status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
