@@ -48,6 +48,7 @@ class Pages(PageNumberPagination):
     """``?page=`` and ``?page_size=``, or ``?cursor=``; what is no number or out of range is refused."""
 
     keyset: Keyset | None = None
+    page: Any = None
     page_size = 25
     max_page_size = 100
     page_size_query_param = "page_size"
