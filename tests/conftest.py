@@ -36,7 +36,7 @@ from megahub.kernel.static import StaticFiles
 from megahub.tenancy import guarding, protection
 from megahub.tenancy.models import Company
 from megahub.tenancy.scoping import Scoped
-from tests import databases, document, recording
+from tests import canaries, databases, document, recording
 from tests.stubs import Scripted
 from tests.world import Cast, Person, make_cast
 
@@ -77,6 +77,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--record-examples"):
         recording.write(afresh=session.config.getoption("--record-examples") == "all")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        canaries.printed(report.nodeid, report.sections)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_secret_is_left(database: None) -> Iterator[None]:
+    """No secret of this run in what it printed, sent, told Redis or wrote into files."""
+    canaries.plant()
+    yield
+    assert canaries.everywhere() == []
 
 
 @pytest.fixture(autouse=True, scope="session")

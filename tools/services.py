@@ -57,9 +57,9 @@ def worker(env: dict[str, str]) -> Program:
 
 
 def beat(env: dict[str, str], schedule: Path) -> Program:
-    """What rings again and takes back."""
+    """What rings for the chores, by the clock: it has no business in the database, and no way to it."""
     arguments = ("celery", "-A", "megahub", "beat", "-s", str(schedule), "-l", "WARNING")
-    return Program("beat", module(*arguments), env, ends=((signal.SIGTERM, 5.0),))
+    return Program("beat", module(*arguments), {**env, "DATABASE_URL": ""}, ends=((signal.SIGTERM, 5.0),))
 
 
 def has_provider_key() -> bool:

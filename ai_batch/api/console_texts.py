@@ -21,6 +21,7 @@ SENTENCES = (
     _("Cancel the batch"),
     _("Cancel {name}? What runs is finished and paid; the rest is not begun."),
     _("Checking…"),
+    _("Code of the second factor"),
     _("Cost"),
     _("Cost, at most"),
     _("Create the batch"),

@@ -140,13 +140,8 @@ def digest(company_id: int, end_user: str) -> str:
     return hmac.new(key, f"erasure|{company_id}|{end_user}".encode(), hashlib.sha256).hexdigest()
 
 
-def everything(company_id: int, end_user: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """What is kept of an end user, behind job ``after``: records, and where to go on (0: no further)."""
-    return everything_of(Person(company_id, end_user), after)
-
-
 def everything_of(person: Person, after: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """``everything``, of a member too."""
+    """What is kept of somebody, behind job ``after``: records, and where to go on (0: no further)."""
     company_id = person.company_id
     rows = person.jobs().filter(pk__gt=after)
     found = list(rows.order_by("pk")[:CHUNK])

@@ -17,7 +17,7 @@ from ai_core.services.sessions import silent_since
 from ai_core.services.settle import SETTLE
 from ai_usage.services import exposures
 from megahub.delivery import selectors as webhooks
-from megahub.kernel import clock, journal, queue
+from megahub.kernel import clock, journal, queue, scope
 from megahub.kernel.errors import (
     HubError,
     JobCancelled,
@@ -71,9 +71,10 @@ def reap() -> int:
 
 
 def _taken_back(attempt: Attempt) -> bool:
-    """``take_back``; one that fails does not keep the others from it."""
+    """``take_back``, as its company; one that fails does not keep the others from it."""
     try:
-        return take_back(attempt)
+        with scope.of(attempt.job.company_id):
+            return take_back(attempt)
     except Exception:
         log.exception("job %s could not be taken back", attempt.job.job_id)
         return False

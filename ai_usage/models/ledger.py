@@ -32,6 +32,8 @@ class LedgerEntry(CompanyOwned):
         MANUAL = "manual", _("Manual entry")
         LATE = "late", _("Late cost")
 
+    append_only = True
+
     company = models.ForeignKey(
         "tenancy.Company", on_delete=models.PROTECT, related_name="+", db_index=False
     )

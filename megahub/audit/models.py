@@ -22,6 +22,8 @@ class AuditEntry(CompanyOwned):
         SYSTEM = "system", _("The hub itself")
         ANONYMOUS = "anonymous", _("Nobody known")
 
+    append_only = True
+
     company = models.ForeignKey(  # type: ignore[assignment]
         Company, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

@@ -6,7 +6,7 @@
     │   ├── ContextLengthExceeded · ModelNotSupportedHere · JobTypeNotFound
     │   └── NoApiKey · InvalidApiKey · ProviderRefused
     ├── NotAuthenticated (401)
-    │   └── InvalidCredentials · InvalidToken · TokenExpired · TokenRevoked
+    │   └── InvalidCredentials · OtpRequired · InvalidOtp · InvalidToken · TokenExpired · TokenRevoked
     ├── Forbidden (403)
     │   ├── BrandRequired · ScopeMissing
     │   └── CostLimitExceeded · O3BudgetExceeded · QuotaExceeded · ModelBlocked
@@ -103,9 +103,6 @@ def restore(data: dict[str, Any]) -> HubError:
     return kind(data.get("message"), **given, **data.get("facts", {}))
 
 
-# 400 ------------------------------------------------------------------------------------------
-
-
 class BadRequest(HubError):
     status = 400
     code = "BAD_REQUEST"
@@ -173,9 +170,6 @@ class ProviderRefused(BadRequest):
     message = "{provider} refused the request: {reason}"
 
 
-# 401, 403, 404, 405, 406 ----------------------------------------------------------------------
-
-
 class NotAuthenticated(HubError):
     status = 401
     code = "NOT_AUTHENTICATED"
@@ -190,6 +184,16 @@ class InvalidToken(NotAuthenticated):
 class InvalidCredentials(NotAuthenticated):
     code = "INVALID_CREDENTIALS"
     message = "No active account was found with these credentials."
+
+
+class OtpRequired(NotAuthenticated):
+    code = "OTP_REQUIRED"
+    message = "A second factor is set up here: send 'otp', a code of the app or a recovery code, as well."
+
+
+class InvalidOtp(NotAuthenticated):
+    code = "INVALID_OTP"
+    message = "This code is not valid, or was used already."
 
 
 class TokenExpired(NotAuthenticated):
@@ -266,9 +270,6 @@ class NotAcceptable(HubError):
     message = "The requested format is not available."
 
 
-# 409, 413, 415, 422, 429 ----------------------------------------------------------------------
-
-
 class Conflict(HubError):
     status = 409
     code = "CONFLICT"
@@ -340,9 +341,6 @@ class RateLimited(TooManyRequests):
 class ReasoningQuotaExceeded(TooManyRequests):
     code = "REASONING_QUOTA_EXCEEDED"
     message = "Daily reasoning quota exceeded for {model_name}"
-
-
-# 5xx: never for a client's mistake ------------------------------------------------------------
 
 
 class ServerError(HubError): ...

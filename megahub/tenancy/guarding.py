@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
@@ -40,7 +41,10 @@ GRANTS = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
     "GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
+    # What has been migrated is for the owner to say.
+    "REVOKE INSERT, UPDATE, DELETE ON {schema}.django_migrations FROM {role}",
 )
+ADD_ONLY = "REVOKE UPDATE, DELETE ON {schema}.{table} FROM {role}"
 
 
 def found(connection: BaseDatabaseWrapper) -> dict[str, tuple[str, str]]:
@@ -100,10 +104,16 @@ def _open_views(cursor: Any) -> None:
 
 
 def _grant(cursor: Any) -> None:
-    """The role that the hub's processes sign in as owns nothing: it may read and write rows."""
+    """The role that the hub's processes sign in as owns nothing: it reads and writes rows.
+
+    What is written once (the ledger, the audit trail) it may add to, and not change.
+    """
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolname <> current_user", [ROLE])
     if cursor.fetchone():
         cursor.execute("SELECT current_schema()")
         (schema,) = cursor.fetchone()
+        once = [each._meta.db_table for each in apps.get_models() if getattr(each, "append_only", False)]
         for statement in GRANTS:
             cursor.execute(statement.format(schema=schema, role=ROLE))
+        for table in once:
+            cursor.execute(ADD_ONLY.format(schema=schema, table=table, role=ROLE))

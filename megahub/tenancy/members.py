@@ -7,21 +7,20 @@ row is locked meanwhile, so that of two owners who remove each other one stays.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from megahub.kernel import clock, scope, trail
-from megahub.kernel.errors import Conflict, Forbidden, InvalidCredentials, NotFound, ValidationFailed
+from megahub.kernel.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from megahub.kernel.text import Text
-from megahub.tenancy import tokens
+from megahub.tenancy import services, tokens
 from megahub.tenancy.models import Brand, Company, Invitation, Membership, User
 from megahub.tenancy.roles import SCOPES_OF_ROLE, Role, Scope, reaches
 from megahub.tenancy.selectors import Caller, bound_brands, forget_callers
@@ -32,15 +31,21 @@ def require_manager(caller: Caller) -> None:
 
     Raises Forbidden.
     """
-    if caller.api_key_id is not None:
-        raise Forbidden("Members and brands are managed by people, not with API keys.")
-    if bound_brands(caller) is not None:
-        raise Forbidden("Members and brands are managed by those who may enter all brands.")
+    if refusal := _refusal(caller):
+        raise refusal
 
 
 def is_manager(caller: Caller) -> bool:
     """Whether ``require_manager`` lets them pass."""
-    return caller.api_key_id is None and bound_brands(caller) is None
+    return _refusal(caller) is None
+
+
+def _refusal(caller: Caller) -> Forbidden | None:
+    if caller.api_key_id is not None:
+        return Forbidden("Members and brands are managed by people, not with API keys.")
+    if bound_brands(caller) is not None:
+        return Forbidden("Members and brands are managed by those who may enter all brands.")
+    return None
 
 
 def members_of(caller: Caller) -> QuerySet[Membership]:
@@ -68,7 +73,7 @@ def change(caller: Caller, pk: int, asked: dict[str, Any]) -> None:
         if not reaches(caller.role, role):
             raise Forbidden("Nobody gives a role above their own.")
         if role != Role.OWNER or not is_active:
-            _keep_an_owner(row)
+            keep_an_owner(row)
         row.role, row.is_active = role, is_active
         if "brands" in asked:
             row.brands.set(_brands(caller, asked["brands"], "brands"))
@@ -83,7 +88,7 @@ def remove(caller: Caller, pk: int) -> None:
     """End a membership; the person's keys in this company end with it. Raises Forbidden, Conflict."""
     with transaction.atomic():
         row = _touchable(caller, pk)
-        _keep_an_owner(row)
+        keep_an_owner(row)
         row.delete()
     transaction.on_commit(forget_callers)
 
@@ -114,20 +119,29 @@ def invitation_of(caller: Caller, pk: int) -> Invitation:
     return found
 
 
-def revoke(row: Invitation) -> None:
-    """An invitation is good for nothing any more; one that was accepted, or had ended, stays as it is."""
+def revoke(caller: Caller, row: Invitation) -> None:
+    """An invitation is good for nothing any more; one that was accepted, or had ended, stays as it is.
+
+    Raises Forbidden for a role above one's own.
+    """
+    if not reaches(caller.role, row.role):
+        raise Forbidden("This invitation's role is above yours.")
     Invitation.objects.unscoped().filter(pk=row.pk, accepted_at=None, revoked_at=None).update(
         revoked_at=clock.now()
     )
     row.refresh_from_db(fields=["accepted_at", "revoked_at"])
 
 
-def accept(token: str, username: str, password: str, *, new_account: bool, origin: trail.Origin) -> User:
+def accept(
+    token: str, username: str, password: str, *, otp: str, new_account: bool, origin: trail.Origin
+) -> User:
     """Join with an account that is there, or with a new one; an invitation is good for one.
 
-    Raises ValidationFailed for an invitation that is not valid, InvalidCredentials, or Conflict for a
+    Raises ValidationFailed for an invitation that is not valid, what signing in raises, or Conflict for a
     member. Their invitation is left as it was.
     """
+    # Before the transaction: what counts the tries must not be undone with them.
+    known = None if new_account else services.known(username, password, otp)
     with scope.everybody(), transaction.atomic():
         valid = Invitation.objects.unscoped().filter(
             digest=tokens.digest(token), accepted_at=None, revoked_at=None, expires_at__gt=clock.now()
@@ -135,13 +149,7 @@ def accept(token: str, username: str, password: str, *, new_account: bool, origi
         row = valid.filter(company__is_active=True).first()
         if row is None or not _stands(row) or valid.update(accepted_at=clock.now()) != 1:
             raise _wrong("token", Text("This invitation is not valid, or not any more."))
-        user = (
-            _made(username, password, row.email)
-            if new_account
-            else authenticate(username=username, password=password)
-        )
-        if not isinstance(user, User):
-            raise InvalidCredentials
+        user = known or _made(username, password, row.email)
         if Membership.objects.of(row.company_id).filter(user=user).exists():
             raise Conflict("You are a member of this company already.")
         Invitation.objects.unscoped().filter(pk=row.pk).update(accepted_by=user)
@@ -198,22 +206,30 @@ def _saved(brand: Brand) -> Brand:
 
 
 def _touchable(caller: Caller, pk: int) -> Membership:
-    """A membership as it is now, the company locked. Raises NotFound, or Forbidden above one's own role."""
-    Company.objects.select_for_update().get(pk=caller.company_id)
-    row = member_of(caller, pk)
+    """``locked``, for a caller. Raises NotFound, or Forbidden above one's own role."""
+    row = locked(caller.company_id, pk)
     if not reaches(caller.role, row.role):
         raise Forbidden("This member's role is above yours.")
     return row
 
 
-def _keep_an_owner(row: Membership) -> None:
-    """Raise Conflict when nobody else who can sign in owns the company."""
+def locked(company_id: int, pk: int) -> Membership:
+    """A membership as it is now, its company locked until the transaction ends. Raises NotFound."""
+    Company.objects.select_for_update().get(pk=company_id)
+    found: Membership | None = Membership.objects.of(company_id).filter(pk=pk).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def keep_an_owner(row: Membership, gone: Collection[int] = ()) -> None:
+    """Raise Conflict when nobody else who can sign in owns the company; those ``gone`` do not count."""
     if row.role != Role.OWNER or not row.is_active:
         return
     owners = Membership.objects.of(row.company_id).filter(
         role=Role.OWNER, is_active=True, user__is_active=True
     )
-    if not owners.exclude(pk=row.pk).exists():
+    if not owners.exclude(pk__in={row.pk, *gone}).exists():
         raise Conflict("This is the last owner: make another one first.")
 
 
@@ -226,9 +242,9 @@ def _brands(caller: Caller, numbers: list[int], field: str) -> list[Brand]:
 
 def _made(username: str, password: str, email: str) -> User:
     """A new account. Raises ValidationFailed for a name that is taken and for a weak password."""
-    user = User(username=username, email=email)
+    user = User(username=User.normalize_username(username), email=email)
     try:
-        User.username_validator(username)
+        User.username_validator(user.username)
         validate_password(password, user)
     except ValidationError as error:
         field = "password" if error.error_list and error.error_list[0].code != "invalid" else "username"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -222,7 +223,7 @@ def _assumed(standing: Standing, memberships: list[Membership]) -> Caller:
             default = enterable(membership).filter(pk=membership.default_brand_id or 0).first()
         if default is not None:
             return _caller(standing, membership, default)
-    choices = [(m, b) for m in memberships for b in entered(m, 2)]
+    choices = [(m, b) for m in memberships for b in _first_two(m)]
     if len(choices) == 1:
         return _caller(standing, *choices[0])
     return _caller(standing, memberships[0], None)
@@ -241,10 +242,26 @@ def memberships_of(caller: Caller) -> list[Membership]:
         return _active(caller.user_id, None if caller.api_key_id is None else caller.company_id)
 
 
-def entered(membership: Membership, most: int | None = None) -> list[Brand]:
-    """The same, read as somebody of that company."""
+def _first_two(membership: Membership) -> list[Brand]:
+    """Enough to know whether there is one only; read as somebody of that company."""
     with scope.of(membership.company_id):
-        return list(enterable(membership)[:most])
+        return list(enterable(membership)[:2])
+
+
+def entered_by(memberships: list[Membership]) -> dict[int, list[Brand]]:
+    """What ``enterable`` says, for all memberships of a person at once, by membership."""
+    named: dict[int, set[int]] = defaultdict(set)
+    there: dict[int, list[Brand]] = defaultdict(list)
+    with scope.everybody():
+        for row in Membership.brands.through.objects.filter(membership__in=memberships):
+            named[row.membership_id].add(row.brand_id)
+        companies = [each.company_id for each in memberships]
+        for brand in Brand.objects.unscoped().filter(company__in=companies, is_active=True).order_by("id"):
+            there[brand.company_id].append(brand)
+    return {
+        each.pk: [b for b in there[each.company_id] if b.pk in named.get(each.pk, (b.pk,))]
+        for each in memberships
+    }
 
 
 def bound_brands(caller: Caller) -> frozenset[int] | None:

@@ -12,7 +12,7 @@ from rest_framework_simplejwt.settings import api_settings
 from megahub.kernel import clock, vault
 from megahub.kernel.errors import InvalidCredentials, InvalidToken, NotFound, TokenRevoked, ValidationFailed
 from megahub.kernel.text import Text
-from megahub.tenancy import tokens
+from megahub.tenancy import second_factors, tokens
 from megahub.tenancy.models import ApiKey, CompanyKey, RefreshToken, SignIn, User
 from megahub.tenancy.selectors import Caller, forget_callers
 
@@ -20,12 +20,20 @@ from megahub.tenancy.selectors import Caller, forget_callers
 REUSE_GRACE = timedelta(seconds=10)
 
 
-def sign_in(username: str, password: str) -> tuple[str, str]:
-    """A new (access, refresh) pair. Raises InvalidCredentials for a wrong name or password alike."""
+def sign_in(username: str, password: str, otp: str = "") -> tuple[str, str]:
+    """A new (access, refresh) pair. Raises what ``known`` raises."""
+    return begin(known(username, password, otp))
+
+
+def known(username: str, password: str, otp: str) -> User:
+    """Who that is. Raises InvalidCredentials (a wrong name and a wrong password alike), or for their code
+    OtpRequired, InvalidOtp, RateLimited.
+    """
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
         raise InvalidCredentials
-    return begin(user)
+    second_factors.check(user, otp)
+    return user
 
 
 def begin(user: User) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from megahub.kernel.errors import RateLimited
-from megahub.tenancy import throttles
+from megahub.tenancy import second_factors, throttles
 from megahub.tenancy.models import User
 from megahub.tenancy.staff import BeforeViews
 
@@ -44,12 +44,12 @@ class Accounts(DefaultAccountAdapter):
         """Counted as well: a session that was left open is no place to guess from."""
         name = f"again {user.pk}"
         try:
-            throttles.sign_in(name, "")
+            throttles.guess(name)
         except RateLimited:
             return False
         if not user.check_password(password):
             return False
-        throttles.signed_in(name, "")
+        throttles.guessed(name)
         return True
 
 
@@ -108,13 +108,15 @@ class Counted(forms.Form):
     cleaned_data: dict[str, Any]
 
     def clean_code(self) -> str:
-        name = f"code of {self.user.pk}"
+        name = second_factors.counted_as(self.user)
         try:
-            throttles.sign_in(name, "")
+            throttles.guess(name)
         except RateLimited as error:
             raise forms.ValidationError(_("Too many tries. Wait a few minutes.")) from error
         code: str = super().clean_code()  # type: ignore[misc]
-        throttles.signed_in(name, "")
+        if not second_factors.is_fresh(self.user, code):
+            raise forms.ValidationError(_("This code was used already."))
+        throttles.guessed(name)
         return code
 
 

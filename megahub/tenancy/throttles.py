@@ -33,6 +33,21 @@ def signed_in(username: str, address: str) -> None:
     Throttle.objects.filter(pk=_account(username, address)).delete()
 
 
+def guess(name: str) -> None:
+    """Count a try of what somebody who is known still has to show, wherever from. Raises RateLimited."""
+    _take(_account(name, ""), settings.HUB_SIGN_IN_LIMIT, settings.HUB_SIGN_IN_SECONDS)
+
+
+def guessed(name: str) -> None:
+    """Forget these tries: it was shown."""
+    signed_in(name, "")
+
+
+def once(name: str, seconds: int) -> None:
+    """What may be done once in so many seconds. Raises RateLimited from the second time on."""
+    _take(_name("once", name), 1, seconds)
+
+
 def refresh(address: str) -> None:
     """Count a refresh from an address. Raises RateLimited."""
     _take(_name("refresh", address), settings.HUB_REFRESH_LIMIT, settings.HUB_SIGN_IN_SECONDS)

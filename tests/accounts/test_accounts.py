@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -16,7 +17,9 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from megahub.tenancy.models import User
+from megahub.kernel import clock
+from megahub.tenancy import second_factors, tokens
+from megahub.tenancy.models import Company, Invitation, Membership, SignIn, User
 from tests.accounts import identities
 from tests.accounts.identities import Provider
 
@@ -54,7 +57,12 @@ def secret_of(row: Any) -> str:
 
 def code_for(secret: str) -> str:
     """What the app on their phone shows."""
-    return str(format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time())))))
+    return codes_for(secret)[0]
+
+
+def codes_for(secret: str) -> list[str]:
+    """All that are good now; setting up takes the first one."""
+    return [str(format_hotp_value(hotp_value(secret, each))) for each in yield_hotp_counters_from_time()]
 
 
 def sign_in(user: User, password: str = PASSWORD) -> tuple[Client, Any]:
@@ -118,6 +126,17 @@ class TestSecondFactor:
             settings.HUB_SIGN_IN_LIMIT = before
         assert ["Too many tries" in each for each in said] == [False] * 5 + [True] * 3
 
+    def test_a_code_is_good_once_in_every_process(self, root: User) -> None:
+        secret = activated(sign_in(root)[0])
+        code = codes_for(secret)[-1]
+        assert second_factors.is_fresh(root, code)  # as another process would have taken it
+
+        client, _ = sign_in(root)
+        answer = client.post("/accounts/2fa/authenticate/", {"code": code})
+
+        assert "This code was used already." in answer.content.decode()
+        assert client.get("/admin/").status_code == 302
+
     def test_its_secret_is_sealed(self, root: User) -> None:
         secret = activated(sign_in(root)[0])
 
@@ -125,6 +144,84 @@ class TestSecondFactor:
 
         assert secret not in str(stored)
         assert secret_of(Authenticator.objects.get(user=root, type="totp")) == secret
+
+
+class TestTokens:
+    """``/auth/token/``: the password of somebody with a second factor is half of what it takes."""
+
+    @staticmethod
+    def ask(user: User, **more: str) -> tuple[int, dict[str, Any]]:
+        asked = {"username": user.username, "password": PASSWORD, **more}
+        answer = Client().post("/auth/token/", asked, "application/json")
+        return answer.status_code, answer.json()
+
+    def test_without_one_a_password_is_enough(self, root: User) -> None:
+        assert self.ask(root)[0] == 200
+        assert self.ask(root, otp="123456")[0] == 200
+
+    def test_it_works(self, root: User) -> None:
+        code = codes_for(activated(sign_in(root)[0]))[-1]
+
+        without, wrong = self.ask(root), self.ask(root, otp="000000")
+        right, again = self.ask(root, otp=f"{code[:3]} {code[3:]}"), self.ask(root, otp=code)
+
+        assert [told[0] for told in (without, wrong, right, again)] == [401, 401, 200, 401]
+        codes = [told[1]["error_code"] for told in (without, wrong, again)]
+        assert codes == ["OTP_REQUIRED", "INVALID_OTP", "INVALID_OTP"]
+        assert set(right[1]) == {"access", "refresh"}
+        assert SignIn.objects.filter(user=root).count() == 1
+
+    def test_a_wrong_password_is_told_like_anybodys(self, root: User) -> None:
+        code = codes_for(activated(sign_in(root)[0]))[-1]
+
+        status, told = self.ask(root, password="wrong", otp=code)
+
+        assert (status, told["error_code"]) == (401, "INVALID_CREDENTIALS")
+
+    def test_a_recovery_code_is_good_once(self, root: User) -> None:
+        activated(sign_in(root)[0])
+        code = Authenticator.objects.get(user=root, type="recovery_codes").wrap().get_unused_codes()[0]
+
+        assert [self.ask(root, otp=code)[0] for _ in range(2)] == [200, 401]
+
+    def test_codes_are_not_guessed(self, root: User) -> None:
+        """Nor from many addresses: tries are counted by person."""
+        settings.HUB_SIGN_IN_LIMIT, before = 5, settings.HUB_SIGN_IN_LIMIT
+        try:
+            codes = codes_for(activated(sign_in(root)[0]))
+            asked = {"username": root.username, "password": PASSWORD}
+            said = [
+                Client(REMOTE_ADDR=f"192.0.2.{n}")
+                .post(
+                    "/auth/token/", {**asked, "otp": codes[-1] if n == 7 else f"{n:06}"}, "application/json"
+                )
+                .status_code
+                for n in range(8)
+            ]
+        finally:
+            settings.HUB_SIGN_IN_LIMIT = before
+        assert said == [401] * 5 + [429] * 3
+
+    def test_an_invitation_is_no_way_around_it(self, root: User) -> None:
+        owner = User.objects.create_user(f"owner-of-{root.username}")
+        company = Company.objects.create(name=f"of {root.username}", slug=root.username)
+        Membership.objects.unscoped().create(company=company, user=owner, role="owner")
+        row = Invitation.objects.unscoped().create(
+            company=company, role="member", created_by=owner, digest=tokens.digest(f"mhi_{root.username}"),
+            expires_at=clock.now() + timedelta(days=1),
+        )  # fmt: skip
+        code = codes_for(activated(sign_in(root)[0]))[-1]
+        asked = {"token": f"mhi_{root.username}", "username": root.username, "password": PASSWORD}
+
+        without, right = (
+            Client().post("/auth/invitations/accept/", {**asked, **more}, "application/json")
+            for more in ({}, {"otp": code})
+        )
+
+        assert (without.status_code, without.json()["error_code"]) == (401, "OTP_REQUIRED")
+        assert right.status_code == 200
+        row.refresh_from_db()
+        assert row.accepted_by == root
 
 
 class TestIdentities:

@@ -139,6 +139,47 @@ def test_another_role_is_felt_at_once(root: Client, cast: Cast) -> None:
     assert caller(cast.bob).role == Role.VIEWER
 
 
+class TestTheLastOwner:
+    """Nobody could give a company another one but the hub's own staff."""
+
+    def page(self, person: Person) -> str:
+        row = Membership.objects.of(person.company.pk).get(user=person.user)
+        return f"/admin/tenancy/membership/{row.pk}/"
+
+    @pytest.mark.parametrize("left", [{"role": Role.ADMIN, "is_active": "on"}, {"role": Role.OWNER}])
+    def test_keeps_their_role(self, root: Client, cast: Cast, left: dict[str, str]) -> None:
+        response = root.post(f"{self.page(cast.alice)}change/", {"default_brand": "", **left})
+
+        assert errors_of(response) == {"__all__": ["This is the last owner: make another one first."]}
+        row = Membership.objects.of(cast.company.pk).get(user=cast.alice.user)
+        assert (row.role, row.is_active) == (Role.OWNER, True)
+
+    def test_is_not_deleted(self, root: Client, cast: Cast) -> None:
+        row = Membership.objects.of(cast.company.pk).get(user=cast.alice.user)
+        chosen = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+
+        answers = [
+            root.post(f"{self.page(cast.alice)}delete/", {"post": "yes"}),
+            root.post("/admin/tenancy/membership/", chosen),
+        ]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+        for answer in answers:
+            assert "This is the last owner" in answer.text
+        assert Membership.objects.of(cast.company.pk).filter(pk=row.pk).exists()
+
+    def test_two_of_them_do_not_go_together(self, root: Client, cast: Cast) -> None:
+        rows = Membership.objects.of(cast.company.pk)
+        rows.update(role=Role.OWNER)
+        chosen = {"action": "delete_selected", "_selected_action": [row.pk for row in rows], "post": "yes"}
+
+        root.post("/admin/tenancy/membership/", chosen)
+        both = rows.count()
+        root.post(f"{self.page(cast.bob)}delete/", {"post": "yes"})
+
+        assert (both, [row.user for row in rows.all()]) == (2, [cast.alice.user])
+
+
 # Users -----------------------------------------------------------------------------------------
 
 

@@ -214,6 +214,24 @@ class TestReaper:
         monkeypatch.undo()
         recovery.reap()
 
+    def test_a_job_is_taken_back_as_its_company(self, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A mistake here would be one company's: PostgreSQL shows it no other's rows."""
+        jobs = [world.submit(person) for person in (cast.alice, cast.charlie)]
+        Attempt.objects.filter(job_id__in=[job.pk for job in jobs]).update(session=dead_session())
+        seen: dict[int, str] = {}
+        take_back = recovery.take_back
+
+        def watched(attempt: Attempt) -> bool:
+            seen[attempt.job_id] = scope.current()
+            return take_back(attempt)
+
+        monkeypatch.setattr(recovery, "take_back", watched)
+        recovery.reap()
+
+        companies = (cast.company.pk, cast.charlie.company.pk)
+        assert [seen[job.pk] for job in jobs] == [str(pk) for pk in companies]
+        assert [world.row(job).status for job in jobs] == ["failed", "failed"]
+
     def test_sessions_of_old_are_forgotten_however_they_ended(self, database: None) -> None:
         week = 7 * 24 * 3600
         killed, ended, recent = dead_session(week + 60), dead_session(week + 60), dead_session(week - 60)

@@ -15,7 +15,9 @@ from ai_core.models import AIJob
 from ai_core.services import forgetting
 from ai_guard.models import Erasure
 from ai_usage.models import LedgerEntry
-from megahub.kernel import loop
+from megahub.audit.models import AuditEntry
+from megahub.kernel import cache, loop
+from megahub.tenancy.models import Membership
 from tests.conftest import Api
 from tests.stubs import Scripted, completion
 from tests.world import Cast
@@ -56,6 +58,8 @@ def test_export(api: Api, cast: Cast, said: None) -> None:
         assert record["input_data"]["messages"][0]["content"] == "prompt of anna"
         assert record["response"]["choices"][0]["message"]["content"] == "an answer"
     assert records(api, cast, "nobody") == []
+    entries = AuditEntry.objects.of(cast.company.pk)
+    assert [(entry.action, entry.after) for entry in entries] == [("person.export", {"member": None})] * 2
     assert api.as_(cast.alice).get(EXPORT).status_code == 400
     assert api.as_(cast.alice).get(EXPORT, params={"end_user": "x", "company": 1}).status_code == 400
 
@@ -80,7 +84,11 @@ def test_erasure(api: Api, cast: Cast, said: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [{}, {"end_user": ""}, {"end_user": "x" * 256}, {"user": "anna"}, {"end_user": 1.5e400}]
+    "asked",
+    [
+        *({}, {"end_user": ""}, {"end_user": "x" * 256}, {"user": "anna"}, {"end_user": 1.5e400}),
+        *({"end_user": "anna", "member": 1}, {"member": 0}, {"member": "anna"}, {"member": None}),
+    ],
 )
 def test_bad_input_erases_nothing(api: Api, cast: Cast, said: None, asked: Any) -> None:
     content = json.dumps(asked).encode()
@@ -108,6 +116,75 @@ def test_a_job_that_has_not_ended_is_forgotten_when_it_does(
     assert kept["status"] == "completed"
     assert "anna" not in str(kept)
     assert kept["response"] is None
+
+
+class TestMembers:
+    """What somebody sent who signs in to the hub: for owners, in person."""
+
+    @staticmethod
+    def export(caller: Api, member: int) -> list[dict[str, Any]]:
+        response = caller.get(EXPORT, params={"member": member})
+        assert response.status_code == 200, response.text
+        return [json.loads(line) for line in response.text.splitlines()]
+
+    def test_it_works(self, api: Api, cast: Cast, said: None) -> None:
+        assert api.as_(cast.bob).post("/v1/chat/completions", body("carla")).status_code == 200
+        alice, bob = api.as_(cast.alice), cast.bob.user.pk
+
+        before = self.export(alice, bob)
+        told = alice.post(ERASURES, {"member": bob})
+
+        assert [record["end_user"] for record in before] == ["carla"]
+        assert told.status_code == 201
+        assert (told.json()["jobs"], told.json()["waiting"]) == (1, 0)
+        after = self.export(alice, bob)
+        assert [record["kind"] for record in after] == ["job", "erasure"]
+        assert "carla" not in str(after)
+        assert [record["kind"] for record in self.export(alice, cast.alice.user.pk)] == ["job"] * 3
+        entries = list(AuditEntry.objects.of(cast.company.pk).order_by("seq"))
+        assert [entry.action for entry in entries] == ["person.export", "person.erase"] + [
+            "person.export"
+        ] * 2
+        assert [entry.after["member"] for entry in entries] == [bob, bob, bob, cast.alice.user.pk]
+
+    def test_somebody_who_has_left(self, api: Api, cast: Cast, said: None) -> None:
+        assert api.as_(cast.bob).post("/v1/chat/completions", body("carla")).status_code == 200
+        Membership.objects.of(cast.company.pk).filter(user=cast.bob.user).delete()
+
+        assert api.as_(cast.alice).post(ERASURES, {"member": cast.bob.user.pk}).json()["jobs"] == 1
+
+    def test_a_strangers_member_is_like_nobody(self, api: Api, cast: Cast, said: None) -> None:
+        charlie = cast.charlie.user.pk
+
+        told = [api.as_(cast.alice).post(ERASURES, {"member": who}).json() for who in (charlie, 10**12)]
+
+        assert [(each["jobs"], each["waiting"]) for each in told] == [(0, 0), (0, 0)]
+        assert self.export(api.as_(cast.alice), charlie) == [
+            {"kind": "erasure", "created_at": told[0]["created_at"], "jobs": 0}
+        ]
+        assert "prompt of anna" in str(list(AIJob.objects.of(cast.charlie.company.pk).values()))
+
+    @pytest.mark.parametrize("who", ["admin", "key", "bound"])
+    def test_who_may_not(self, api: Api, cast: Cast, said: None, who: str) -> None:
+        """An administrator, an owner's API key, an owner who is bound to a brand."""
+        row = Membership.objects.of(cast.company.pk).get(user=cast.alice.user)
+        token = cast.alice.api_key("privacy:manage") if who == "key" else cast.alice.token
+        if who == "admin":
+            Membership.objects.of(cast.company.pk).update(role="admin")
+        elif who == "bound":
+            row.brands.set([cast.brand])
+        cache.forget_everything()
+        own = {"member": cast.alice.user.pk}
+
+        answers = [
+            api.as_(token).post(ERASURES, own),
+            api.as_(token).get(EXPORT, params=own),
+        ]
+
+        assert [answer.status_code for answer in answers] == [403, 403]
+        assert AIJob.objects.of(cast.company.pk).filter(input_data={}).count() == 0
+        assert not AuditEntry.objects.of(cast.company.pk).exists()
+        assert api.as_(token).post(ERASURES, {"end_user": "anna"}).status_code == 201
 
 
 class TestCommands:

@@ -69,7 +69,7 @@ def tamper(chain: int) -> Iterator[Callable[..., None]]:
             cursor.execute(statement)
 
     def run(statement: str, *params: Any) -> None:
-        with connection.cursor() as cursor:
+        with as_owner() as cursor:
             cursor.execute(statement, params)
 
     yield run
@@ -112,8 +112,9 @@ def test_a_company_without_a_change_has_nothing_wrong(cast: Cast) -> None:
     ],
 )
 def test_the_database_refuses(chain: int, statement: str) -> None:
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
-        connection.cursor().execute(statement, [chain])
+    """To the role that owns the tables as well; the application's may not even try (test_rows.py)."""
+    with pytest.raises(DatabaseError, match="append-only"), as_owner() as cursor:
+        cursor.execute(statement, [chain])
 
     assert verifying.verify(chain).faults == ()
 
@@ -190,6 +191,19 @@ def test_an_anchor_that_somebody_else_wrote_is_told(chain: int, anchored: Path) 
 
     (fault,) = [fault for fault in verifying.verify().faults if fault.chain == trail.HUB]
     assert fault.what == "2 anchors outside the database are not signed by us"
+
+
+def test_after_a_half_written_line_the_next_anchor_stands(chain: int, anchored: Path) -> None:
+    anchors.drop()
+    with anchored.open("a") as file:
+        file.write('{"chain": 1, "se')
+    write(chain, 5)
+
+    assert anchors.drop() == 1
+
+    known, strange = anchors.read()
+    assert (max(known[chain]), strange) == (6, 1)
+    assert anchors.drop() == 0
 
 
 def test_the_command_and_the_chore_tell(

@@ -70,6 +70,23 @@ def test_the_application_owns_nothing() -> None:
         assert owned == 0
 
 
+def test_what_the_application_may_not_change() -> None:
+    """The ledger and the trail are added to; what has been migrated is for their owner to say."""
+    if ask("SELECT current_user")[0][0] != guarding.ROLE:
+        pytest.skip("a database with a single role")
+    found = ask(
+        "SELECT relname, has_table_privilege(oid, 'INSERT') FROM pg_class WHERE relkind IN ('r', 'p')"
+        " AND relnamespace = current_schema()::regnamespace AND relowner <> current_user::regrole"
+        " AND NOT has_table_privilege(oid, 'UPDATE') AND NOT has_table_privilege(oid, 'DELETE') ORDER BY 1"
+    )
+
+    assert found == [
+        ("ai_usage_ledgerentry", True),
+        ("audit_auditentry", True),
+        ("django_migrations", False),
+    ]
+
+
 @pytest.mark.parametrize("model", TENANTS, ids=lambda m: m._meta.label)
 def test_a_row_is_seen_by_its_own_company_only(undone: Cast, model: type[models.Model]) -> None:
     ours, theirs = undone.company, undone.charlie.company

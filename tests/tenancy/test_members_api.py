@@ -270,6 +270,34 @@ class TestInvitations:
         assert (answer.status_code, list(answer.json()["field_errors"])) == (400, ["token"])
         assert not Membership.objects.of(cast.company.pk).filter(user=cast.charlie.user).exists()
 
+    def test_one_above_the_callers_role_is_not_theirs_to_revoke(self, api: Api, cast: Cast) -> None:
+        admin = another(cast, Role.ADMIN)
+        rows = {role: self.invite(api, cast, role=role)["id"] for role in ("owner", "admin")}
+
+        refused, done = (
+            api.as_(admin).request("DELETE", f"{INVITATIONS}{rows[role]}/") for role in ("owner", "admin")
+        )
+
+        assert (refused.status_code, refused.json()["error_code"]) == (403, "PERMISSION_DENIED")
+        assert Invitation.objects.of(cast.company.pk).get(pk=rows["owner"]).revoked_at is None
+        assert done.json()["revoked_at"] is not None
+        actions = AuditEntry.objects.of(cast.company.pk).filter(action="member.uninvite")
+        assert [entry.object_id for entry in actions] == [str(rows["admin"])]
+
+    def test_a_name_is_normalised_wherever_it_is_typed(self, api: Api, cast: Cast) -> None:
+        """Two names that only look alike would be two people."""
+        plain = f"fei-{cast.bob.user.username}"
+        wide = "\uff46" + plain[1:]  # a fullwidth f
+        body = {"username": wide, "password": STRONG, "new_account": True}
+
+        made = api.post(ACCEPT, {"token": self.invite(api, cast)["token"], **body})
+        again = api.post(ACCEPT, {"token": self.invite(api, cast)["token"], **body, "username": plain})
+        signed_in = api.post("/auth/token/", {"username": wide, "password": STRONG})
+
+        assert api.as_(made.json()["access"]).get("/auth/me/").json()["username"] == plain
+        assert (again.status_code, list(again.json()["field_errors"])) == (400, ["username"])
+        assert signed_in.status_code == 200
+
     def test_what_was_accepted_is_not_revoked(self, api: Api, cast: Cast) -> None:
         made = self.invite(api, cast)
         charlie = {"username": cast.charlie.user.username, "password": "correct horse"}

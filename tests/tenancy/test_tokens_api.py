@@ -12,11 +12,14 @@ from typing import Any
 import jwt
 import pytest
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from megahub.kernel import cache, clock
-from megahub.tenancy import services
-from megahub.tenancy.models import RefreshToken, SignIn
+from megahub.tenancy import selectors, services
+from megahub.tenancy.models import Brand, Membership, RefreshToken, SignIn
 from megahub.tenancy.selectors import forget_callers
+from tests import world
 from tests.conftest import Api
 from tests.world import Cast
 
@@ -288,6 +291,24 @@ class TestBrands:
         me = api.as_(cast.bob).get("/auth/me/").json()
 
         assert me["brand"]["id"] == other.pk
+
+    def test_all_that_may_be_entered_is_looked_up_at_once(self, cast: Cast) -> None:
+        closed = Brand.objects.unscoped().create(company=cast.company, name="Closed", is_active=False)
+        other = Brand.objects.unscoped().create(company=cast.company, name="Other")
+        elsewhere = world.make_person(
+            f"{cast.bob.user.username}-x", cast.charlie.company, cast.charlie.brand, "member"
+        )
+        Membership.objects.unscoped().filter(user=elsewhere.user).update(user=cast.bob.user)
+        own, second = Membership.objects.unscoped().filter(user=cast.bob.user).order_by("pk")
+
+        with CaptureQueriesContext(connection) as asked:
+            every = selectors.entered_by([own, second])
+        own.brands.set([other, closed])
+        bound = selectors.entered_by([own, second])
+
+        assert len([each for each in asked if each["sql"].startswith("SELECT")]) == 2
+        assert every == {own.pk: [cast.brand, other], second.pk: [cast.charlie.brand]}
+        assert bound == {own.pk: [other], second.pk: [cast.charlie.brand]}
 
     @pytest.mark.parametrize("brand", ["x", "-1", "1.5", "9" * 30, "1 OR 1=1"])
     def test_what_is_no_id(self, api: Api, cast: Cast, brand: str) -> None:

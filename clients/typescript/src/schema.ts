@@ -812,8 +812,10 @@ export interface paths {
         get: operations["privacy_erasures_list"];
         put?: never;
         /**
-         * Delete every text that was sent for one of the company's own users; usage and costs stay
-         * @description Delete every text that was sent for one of the company's own users; usage and costs stay.
+         * Delete every text that was sent for one of the company's own users, or by one of its members
+         * @description Delete every text that was sent for one of the company's own users, or by one of its members.
+         *
+         *     Usage and costs stay, and so do a member's account and what the audit trail says of them.
          */
         post: operations["privacy_erase"];
         delete?: never;
@@ -830,8 +832,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * All that is kept of one of the company's own users, as JSON lines
-         * @description All that is kept of one of the company's own users, as JSON lines.
+         * All that is kept of one of the company's own users, or of one of its members, as JSON lines
+         * @description All that is kept of one of the company's own users, or of one of its members, as JSON lines.
+         *
+         *     That it was asked for is in the audit trail.
          */
         get: operations["privacy_export"];
         put?: never;
@@ -2031,8 +2035,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Revoke an invitation; it stays listed with the moment of its end
-         * @description Revoke an invitation; it stays listed with the moment of its end.
+         * Revoke an invitation of a role up to one's own; it stays listed with the moment of its end
+         * @description Revoke an invitation of a role up to one's own; it stays listed with the moment of its end.
          */
         delete: operations["auth_invitations_destroy"];
         options?: never;
@@ -2186,6 +2190,8 @@ export interface paths {
         /**
          * Sign in: an access token and a refresh token. So many tries per name and address: then 429
          * @description Sign in: an access token and a refresh token. So many tries per name and address: then 429.
+         *
+         *     Who has a second factor (`HUB_TOTP`) sends a code as `otp`, too; each is good once.
          */
         post: operations["auth_token_create"];
         delete?: never;
@@ -2474,6 +2480,11 @@ export interface components {
         AcceptanceRequest: {
             /** @default false */
             new_account?: boolean;
+            /**
+             * @description For who has a second factor: a code of the app, or a recovery code.
+             * @default
+             */
+            otp?: string;
             password: string;
             token: string;
             username: string;
@@ -2949,6 +2960,11 @@ export interface components {
          *     Types are as they are told: see ``refuse_mistaken``.
          */
         CredentialsRequest: {
+            /**
+             * @description For who has a second factor: a code of the app, or a recovery code.
+             * @default
+             */
+            otp?: string;
             password: string;
             username: string;
         };
@@ -4683,14 +4699,15 @@ export interface components {
             id: number;
             username: string;
         };
-        /**
-         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
-         *
-         *     Types are as they are told: see ``refuse_mistaken``.
-         */
+        /** @description Whose data: one of the company's own users, or one of its members; owners ask for those. */
         PersonRequest: {
             /** @description As in `user` or `safety_identifier`. */
-            end_user: string;
+            end_user?: string;
+            /**
+             * Format: int64
+             * @description `user_id` in `/auth/members/`, also of one who left. For owners, not with a key.
+             */
+            member?: number;
         };
         /**
          * @description A body's serializer that raises UnknownParameter for a name that it does not have.
@@ -14679,7 +14696,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 /**
                  * @example {
@@ -14801,9 +14818,11 @@ export interface operations {
     };
     privacy_export: {
         parameters: {
-            query: {
+            query?: {
                 /** @description As in `user` or `safety_identifier`. */
-                end_user: string;
+                end_user?: string;
+                /** @description `user_id` in `/auth/members/`, also of one who left. For owners, not with a key. */
+                member?: number;
             };
             header?: {
                 /** @description The brand; without it the user's default or only one. */
@@ -25625,7 +25644,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `INVALID_CREDENTIALS`, `INVALID_TOKEN`. */
+            /** @description `INVALID_CREDENTIALS`, `INVALID_OTP`, `INVALID_TOKEN`, `OTP_REQUIRED`. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -26587,7 +26606,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `INVALID_CREDENTIALS`, `INVALID_TOKEN`. */
+            /** @description `INVALID_CREDENTIALS`, `INVALID_OTP`, `INVALID_TOKEN`, `OTP_REQUIRED`. */
             401: {
                 headers: {
                     [name: string]: unknown;

@@ -6,8 +6,10 @@ have to rewrite these lines, which takes the hub's secret key; the log tells of 
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from pathlib import Path
+from typing import BinaryIO
 
 import orjson
 from django.conf import settings
@@ -51,9 +53,17 @@ def drop() -> int:
     if moved:
         path = Path(settings.HUB_AUDIT_ANCHORS)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with path.open("ab") as lines:
-            lines.write(b"".join(_line(head) for head in moved))
+        with path.open("a+b") as lines:
+            lines.write(_end(lines) + b"".join(_line(head) for head in moved))
     return len(moved)
+
+
+def _end(lines: BinaryIO) -> bytes:
+    """The end of a line that a process died over: what is written next is a line of its own."""
+    if not lines.seek(0, os.SEEK_END):
+        return b""
+    lines.seek(-1, os.SEEK_END)
+    return b"" if lines.read() == b"\n" else b"\n"
 
 
 def _line(head: AuditHead) -> bytes:

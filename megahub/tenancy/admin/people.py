@@ -13,6 +13,7 @@ from django.contrib.auth.views import PasswordChangeView
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
@@ -20,19 +21,28 @@ from unfold.forms import UserChangeForm, UserCreationForm
 
 from megahub.kernel import cache, clock, trail
 from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyAdmin, ReadOnlyInline
+from megahub.kernel.errors import Conflict
 from megahub.kernel.reasons import ReasonedOwnPassword, ReasonedPassword, reason_of
+from megahub.tenancy import members
 from megahub.tenancy.admin.companies import MembershipInline
 from megahub.tenancy.models import Invitation, Membership, SignIn, User
+from megahub.tenancy.roles import Role
 
 
 class MembershipForm(forms.ModelForm):
-    """The brands that a person may enter must be the company's own."""
+    """The brands that a person may enter must be the company's own, and a company keeps an owner."""
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         company_id = self.instance.company_id or getattr(cleaned.get("company"), "pk", None)
         if any(brand.company_id != company_id for brand in cleaned.get("brands", ())):
             self.add_error("brands", _("This brand is another company's."))
+        owns = cleaned.get("role") == Role.OWNER and cleaned.get("is_active")
+        if self.instance.pk and not owns:
+            try:
+                members.keep_an_owner(members.locked(self.instance.company_id, self.instance.pk))
+            except Conflict as error:
+                self.add_error(None, error.text(gettext(error.message)))
         return cleaned
 
 
@@ -51,6 +61,17 @@ class MembershipAdmin(HubAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:
         return ("created_at",) if obj is None else ("company", "user", "created_at")
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A company's last owner is among what may not be deleted, on a page and in a list's action."""
+        found, counts, needed, protected = super().get_deleted_objects(objs, request)
+        gone = [row.pk for row in objs]
+        for row in objs:
+            try:
+                members.keep_an_owner(row, gone)
+            except Conflict as error:
+                protected.append(f"{row}: {error.text(gettext(error.message))}")
+        return found, counts, needed, protected
 
 
 @admin.register(Invitation)

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from megahub.kernel.shapes import Strict
+from megahub.tenancy.api.serializers import Otp, Username
 from megahub.tenancy.models import Brand, Invitation, Membership
 from megahub.tenancy.roles import Role
 
@@ -79,8 +80,9 @@ class Acceptance(Strict):
     """An invitation's token, and an account: one that is there, or a ``new_account`` to be made."""
 
     token = serializers.CharField(max_length=100)
-    username = serializers.CharField(max_length=150)
+    username = Username()
     password = serializers.CharField(max_length=1024, trim_whitespace=False)
+    otp = Otp()
     new_account = serializers.BooleanField(default=False)
 
 

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from megahub.kernel import trail
-from megahub.kernel.errors import Conflict, InvalidCredentials
+from megahub.kernel.errors import Conflict, InvalidCredentials, InvalidOtp, OtpRequired
 from megahub.kernel.refusals import named
 from megahub.kernel.shapes import read, refuse_unknown
 from megahub.tenancy import members, services, throttles
@@ -100,10 +100,11 @@ class InvitationsView(Idempotent, Managing):
 class InvitationView(Managing):
     @extend_schema(responses={200: shapes.InvitationShape})
     def delete(self, request: Request, pk: int) -> Response:
-        """Revoke an invitation; it stays listed with the moment of its end."""
-        row = members.invitation_of(self.manager(request), pk)
+        """Revoke an invitation of a role up to one's own; it stays listed with the moment of its end."""
+        caller = self.manager(request)
+        row = members.invitation_of(caller, pk)
         with trail.change(request, "member.uninvite", row):
-            members.revoke(row)
+            members.revoke(caller, row)
         return Response(shapes.InvitationShape(row).data)
 
 
@@ -117,7 +118,7 @@ class AcceptView(APIView):
         request=shapes.Acceptance,
         responses=Pair,
         auth=[],
-        extensions=named(Conflict, InvalidCredentials),
+        extensions=named(Conflict, InvalidCredentials, OtpRequired, InvalidOtp),
     )
     def post(self, request: Request) -> Response:
         """Join a company with an invitation, and sign in."""

@@ -8,18 +8,37 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from megahub.kernel.shapes import Strict
-from megahub.tenancy.models import ApiKey
+from megahub.tenancy.models import ApiKey, User
 from megahub.tenancy.roles import Scope
 
 MAX_KEY_DAYS = 3650
+
+
+class Username(serializers.CharField):
+    """A name as it is stored: letters that look alike and mean the same are one (NFKC), as in the admin."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(max_length=150, **fields)
+
+    def to_internal_value(self, data: Any) -> str:
+        return str(User.normalize_username(super().to_internal_value(data)))
+
+
+class Otp(serializers.CharField):
+    """Who has set a second factor up sends a code of their app, or a recovery code."""
+
+    def __init__(self) -> None:
+        told = "For who has a second factor: a code of the app, or a recovery code."
+        super().__init__(max_length=40, default="", allow_blank=True, help_text=told)
 
 
 @extend_schema_serializer(
     examples=[OpenApiExample("Sign in", {"username": "alice", "password": "…"}, request_only=True)]  # nosec B105
 )
 class Credentials(Strict):
-    username = serializers.CharField(max_length=150)
+    username = Username()
     password = serializers.CharField(max_length=1024, trim_whitespace=False)
+    otp = Otp()
 
 
 class Refresh(Strict):

@@ -12,11 +12,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from megahub.kernel import trail
+from megahub.kernel.errors import InvalidOtp, OtpRequired
+from megahub.kernel.refusals import named
 from megahub.kernel.shapes import refuse_unknown
 from megahub.tenancy import selectors, services, throttles, tokens
 from megahub.tenancy.api import serializers as shapes
 from megahub.tenancy.authentication import HasScope, caller_of
-from megahub.tenancy.models import ApiKey, Membership, User
+from megahub.tenancy.models import ApiKey, Brand, Membership, User
 from megahub.tenancy.replaying import Idempotent
 
 
@@ -37,9 +39,17 @@ def _checked(shape: type, request: Request) -> dict[str, Any]:
 
 
 class TokenView(Open):
-    @extend_schema(request=shapes.Credentials, responses=shapes.Pair, tags=["auth"])
+    @extend_schema(
+        request=shapes.Credentials,
+        responses=shapes.Pair,
+        tags=["auth"],
+        extensions=named(OtpRequired, InvalidOtp),
+    )
     def post(self, request: Request) -> Response:
-        """Sign in: an access token and a refresh token. So many tries per name and address: then 429."""
+        """Sign in: an access token and a refresh token. So many tries per name and address: then 429.
+
+        Who has a second factor (`HUB_TOTP`) sends a code as `otp`, too; each is good once.
+        """
         asked, address = _checked(shapes.Credentials, request), request.META.get("REMOTE_ADDR", "")
         throttles.sign_in(asked["username"], address)
         access, refresh = services.sign_in(**asked)
@@ -98,19 +108,23 @@ class MeView(APIView):
                 "scopes": sorted(caller.scopes),
                 "company": {"id": caller.company_id, "name": caller.company_name},
                 "brand": brand,
-                "companies": [_company(each) for each in selectors.memberships_of(caller)],
+                "companies": _companies(selectors.memberships_of(caller)),
             }
         )
 
 
-def _company(membership: Membership) -> dict[str, Any]:
+def _companies(memberships: list[Membership]) -> list[dict[str, Any]]:
+    brands = selectors.entered_by(memberships)
+    return [_company(each, brands[each.pk]) for each in memberships]
+
+
+def _company(membership: Membership, brands: list[Brand]) -> dict[str, Any]:
     return {
         "id": membership.company_id,
         "name": membership.company.name,
         "role": membership.role,
         "brands": [
-            {"id": b.pk, "name": b.name, "is_default": b.pk == membership.default_brand_id}
-            for b in selectors.entered(membership)
+            {"id": b.pk, "name": b.name, "is_default": b.pk == membership.default_brand_id} for b in brands
         ],
     }
 

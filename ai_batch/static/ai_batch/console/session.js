@@ -53,9 +53,9 @@ async function token(path, body) {
   return told;
 }
 
-/** Trade a name and a password for tokens. */
-export async function signIn(username, password) {
-  keep(await token("/auth/token/", { username, password }));
+/** Trade a name, a password and the code of a second factor ("" for none) for tokens. */
+export async function signIn(username, password, otp) {
+  keep(await token("/auth/token/", { username, password, otp }));
 }
 
 /** Give the tokens back, and forget them. */
