@@ -2,8 +2,7 @@
 
 An answer without a page gets the shortest policy: nothing runs, nobody frames it. A page runs our own
 files and the inline blocks that carry the request's nonce (``{{ csp_nonce }}`` in a template). The admin
-is laxer in two words: its Alpine compiles the expressions of attributes ('unsafe-eval'), and its
-widgets carry style attributes.
+is laxer in one word: its widgets carry style attributes.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from django.urls import reverse
 
 NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 PAGE = (
-    "default-src 'none'; script-src 'self' 'nonce-{nonce}'{script}; style-src 'self' {style};"
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' {style};"
     " img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self';"
     " form-action 'self'{forms}; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -68,8 +67,8 @@ def policy(request: HttpRequest, response: HttpResponse) -> str:
         return NO_PAGE
     nonce, forms = nonce_of(request), settings.HUB_OIDC_ORIGIN and f" {settings.HUB_OIDC_ORIGIN}"
     if request.path.startswith(reverse("admin:index")):
-        return PAGE.format(nonce=nonce, script=" 'unsafe-eval'", style="'unsafe-inline'", forms=forms)
-    return PAGE.format(nonce=nonce, script="", style=f"'nonce-{nonce}'", forms=forms)
+        return PAGE.format(nonce=nonce, style="'unsafe-inline'", forms=forms)
+    return PAGE.format(nonce=nonce, style=f"'nonce-{nonce}'", forms=forms)
 
 
 def nonce_of(request: HttpRequest) -> str:

@@ -191,6 +191,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATIC_ROOT: Path | None = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "megahub" / "vendor"]
 # Without `collectstatic` (./hub up) the files are served from where the packages keep them.
 WHITENOISE_USE_FINDERS = True
 # Served at the root of the site: what browsers ask for by themselves.

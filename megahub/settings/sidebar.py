@@ -38,6 +38,7 @@ UNFOLD: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "ai_usage.admin.start.figures",
     "SHOW_BACK_BUTTON": True,
     "STYLES": [lambda _: static("megahub/admin.css")],
+    "SCRIPTS": [lambda _: static("megahub/admin.js")],
     "SIDEBAR": {
         "show_search": True,
         "navigation": [
