@@ -13,7 +13,7 @@ from ai_core.models import AIJob, Attempt, WorkerSession
 from ai_core.services import endings, recovery
 from ai_core.services.claim import CLAIM, NEXT_ATTEMPT, Claimed, Move, Take
 from ai_usage.models import UnknownExposure
-from megahub.kernel import clock, journal, loop
+from megahub.kernel import clock, journal, loop, scope
 from megahub.kernel.errors import CostLimitExceeded, NoApiKey, ProviderError, ServerError
 from megahub.kernel.scope import EVERYBODY
 from megahub.kernel.session import open_session

@@ -47,7 +47,7 @@ UNNOTICED = {
     "ai_usage.services.rates._load": "it refuses calls of models, which the walk makes none of",
     "ai_usage.selectors.brand_names": "names for numbers out of the caller's own figures",
     "megahub.audit.selectors.trail_of": "a chain has its company's number, which stands beside it",
-    "megahub.tenancy.selectors.enterable": "the walk names no brand (tests/tenancy/test_tokens_api.py does)",
+    "megahub.tenancy.selectors.enterable": "the walk names no brand (test_tokens_api.py does)",
     "megahub.tenancy.selectors.bound_brands": "the caller's own number stands beside it",
     "megahub.tenancy.selectors.brands_of": "the caller's own number stands beside it",
 }  # fmt: skip
