@@ -162,18 +162,26 @@ def take_a_net_away() -> None:
     """
     net = os.environ.get("PYTEST_NET")
     if net == "rows":
-        real = Scoped.of
-
-        def of(self: Scoped[Any], company_id: int) -> Any:
-            """What tests look up themselves, and the hub's own work, has no other net."""
-            all_rows = scope.current() == scope.EVERYBODY
-            return real(self, company_id) if all_rows else self.unscoped()
-
-        Scoped.of = of  # type: ignore[method-assign]
+        Scoped.of = of_nobody  # type: ignore[method-assign]
     elif net == "managers":
-        with connection.cursor() as cursor:
-            for model in protection.tenants():
-                cursor.execute(f"ALTER TABLE {model._meta.db_table} DISABLE ROW LEVEL SECURITY")
+        row_security("DISABLE")
+
+
+real_of = Scoped.of
+
+
+def of_nobody(self: Scoped[Any], company_id: int) -> Any:
+    """``Scoped.of`` without its filter. What tests look up themselves, and the hub's own work, has no other
+    net."""
+    all_rows = scope.current() == scope.EVERYBODY
+    return real_of(self, company_id) if all_rows else self.unscoped()
+
+
+def row_security(word: str) -> None:
+    """``ENABLE`` or ``DISABLE`` every table's policies."""
+    with as_owner() as cursor:
+        for model in protection.tenants():
+            cursor.execute(f"ALTER TABLE {model._meta.db_table} {word} ROW LEVEL SECURITY")
 
 
 #: Who the suite was before it signed in as the application.

@@ -1,5 +1,7 @@
 """``tools.mutants`` for what keeps strangers out: ``python -m tools.isolation_mutants [name …]``.
 
+``./hub mutants`` knows them as well.
+
 Filters by company are taken away one by one in tests/isolation/test_filters_gone.py; here are permissions,
 tokens, caches, seals and the database's own refusals.
 """

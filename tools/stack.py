@@ -25,6 +25,7 @@ from tools import (
     contract,
     demo,
     hosts,
+    isolation_mutants,
     keys,
     mutants,
     places,
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
         if command == "hosts":
             return hosts.main(rest)
         if command == "mutants":
-            return mutants.main(rest)
+            return mutants.main(rest, (*mutants.MUTANTS, *isolation_mutants.MUTANTS))
         if command == "client":
             return typescript.run(rest)
         if command == "contract":
