@@ -14,6 +14,8 @@ from megahub.kernel.errors import InvalidOtp, OtpRequired, RateLimited
 from megahub.tenancy import throttles
 from megahub.tenancy.models import User
 
+#: Of django-allauth's.
+MODEL = "mfa.Authenticator"
 #: How long an app's code is good: its own thirty seconds, and those before and after.
 CODE_SECONDS = 90
 
@@ -56,7 +58,7 @@ def _known(user: User) -> list[Any]:
     """What codes are checked against, the app before the recovery codes."""
     if settings.HUB_TOTP == "off":
         return []
-    rows = apps.get_model("mfa", "Authenticator").objects.filter(user=user)
+    rows = apps.get_model(MODEL).objects.filter(user=user)
     found = {row.type: row for row in rows}
     # Recovery codes alone are left over from a second factor that was put down.
     return [found[kind] for kind in ("totp", "recovery_codes") if kind in found] if "totp" in found else []
