@@ -42,12 +42,13 @@ async def check_output(job: Job) -> None:
 
 async def _hits(job: Job, direction: str, value: Any) -> int:
     """How many of the company's words stand there, else how many categories the provider flags."""
-    text = rules.texts(value)
+    text, images = rules.texts(value), rules.images(value)
     found = len(rules.hits(job.policy.words, text))
-    if found or not job.policy.moderation or not text.strip():
+    if found or not job.policy.moderation or not (text.strip() or images):
         return found
     try:
-        return len(await moderating.categories(job.company_id, text, f"{job.job_ref}-{direction}"))
+        name = f"{job.job_ref}-{direction}"
+        return len(await moderating.categories(job.company_id, text, images, name))
     except (HubError, TimeoutError) as error:
         if job.policy.content_filter == "block":
             raise ContentUnchecked from error

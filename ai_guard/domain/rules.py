@@ -35,8 +35,25 @@ def _stands(word: str, text: str) -> bool:
     return False
 
 
+def images(value: Any) -> list[str]:
+    """The address of every image inside a request, in their order: https://… or data:…"""
+    if isinstance(value, list):
+        return [found for item in value for found in images(item)]
+    if not isinstance(value, dict):
+        return []
+    own = _image(value)
+    return [own] if own else [found for item in value.values() for found in images(item)]
+
+
+def _image(part: dict[Any, Any]) -> str:
+    """The address that a part of a message is, "" if it is none."""
+    held = part.get("image_url") if part.get("type") in ("image_url", "input_image") else None
+    address = held.get("url") if isinstance(held, dict) else held
+    return address if isinstance(address, str) else ""
+
+
 def texts(value: Any) -> str:
-    """Every text inside a request or an answer, a line each."""
+    """Every text inside a request or an answer, a line each; of an image that is sent along, none."""
     found: list[str] = []
     level = [value]
     while level:
@@ -44,7 +61,8 @@ def texts(value: Any) -> str:
         if isinstance(item, str):
             found.append(item)
         elif isinstance(item, dict):
-            level.extend(item.values())
+            if not _image(item).startswith("data:"):
+                level.extend(item.values())
         elif isinstance(item, list):
             level.extend(item)
     return "\n".join(reversed(found))

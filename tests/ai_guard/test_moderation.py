@@ -96,6 +96,64 @@ def test_words_come_first(api: Api, cast: Cast, moderated: Callable[..., Scripte
     assert endpoints(scripted) == []
 
 
+class TestImages:
+    """What a request shows is looked at, too: each image by itself, none of them as text."""
+
+    @staticmethod
+    def showing(*addresses: str, text: str = "What is on it?") -> dict[str, Any]:
+        shown = [{"type": "image_url", "image_url": {"url": each}} for each in addresses]
+        parts = [{"type": "text", "text": text}, *shown]
+        return {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": parts}]}
+
+    @pytest.fixture
+    def seeing(self, provider: Provider) -> Scripted:
+        """A provider that flags an image whose address ends in ``bad``."""
+
+        async def answer(call: Call, access: Access) -> Completion:
+            if call.endpoint != "moderations":
+                return completion("a cat")
+            asked = call.params["input"]
+            seen = asked if isinstance(asked, str) else asked[0]["image_url"]["url"]
+            return judged("sexual") if seen.endswith("bad") else judged()
+
+        return provider(answer)
+
+    def test_it_works(self, api: Api, cast: Cast, seeing: Scripted) -> None:
+        policies.change(cast.company.pk, {"content_filter": "block", "moderation": True})
+        fine, bad = "data:image/png;base64,AAAAfine", "data:image/png;base64,AAAAbad"
+
+        passed = api.as_(cast.alice).post(V1, self.showing(fine, fine))
+        blocked = api.as_(cast.alice).post(V1, self.showing(fine, bad))
+
+        assert passed.status_code == 200
+        assert (blocked.status_code, blocked.json()["error"]["code"]) == (400, "content_blocked")
+        assert found(cast) == [("input", "blocked", 1)]
+        asked = [call.params["input"] for call, _, _ in seeing.calls if call.endpoint == "moderations"]
+        shown = [[{"type": "image_url", "image_url": {"url": each}}] for each in (fine, bad)]
+        assert asked.count(shown[0]) == 2
+        assert asked.count(shown[1]) == 1
+        assert "base64" not in str([each for each in asked if isinstance(each, str)])
+
+    def test_an_image_that_is_not_answered_for(self, api: Api, cast: Cast, provider: Provider) -> None:
+        async def answer(call: Call, access: Access) -> Completion:
+            if isinstance(call.params.get("input"), list):
+                raise ProviderUnavailable(provider="openai")
+            return judged()
+
+        provider(answer)
+        policies.change(cast.company.pk, {"content_filter": "block", "moderation": True})
+
+        response = api.as_(cast.alice).post(V1, self.showing("https://example.com/cat.png"))
+
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "content_unchecked")
+        assert not AIJob.objects.of(cast.company.pk).exists()
+
+    def test_a_word_that_only_looks_like_an_image(self, api: Api, cast: Cast, seeing: Scripted) -> None:
+        policies.change(cast.company.pk, {"content_filter": "block", "words": ["plan"]})
+
+        assert api.as_(cast.alice).post(V1, chat("data: the plan")).status_code == 400
+
+
 @pytest.mark.parametrize(
     "fails", [ProviderUnavailable(provider="openai"), TimeoutError()], ids=["away", "slow"]
 )
