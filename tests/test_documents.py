@@ -112,9 +112,11 @@ class TestCompose:
             for name, s in services.items()
             if s.get("image", "").startswith("megahub")
         }
-        alike = {name: env for name, env in ours.items() if name not in ("web", "migrate")}
+        alike = {name: env for name, env in ours.items() if name not in ("web", "migrate", "beat")}
 
         assert set(ours) == {"migrate", "web", "worker-fast", "worker", "beat"}
+        no_way = {"DATABASE_URL": "", "OPENAI_API_KEY": "", "INFOMANIAK_API_KEY": ""}
+        assert ours["beat"] == {**ours["worker"], **no_way}  # it only rings for what workers do
         assert len({str(env) for env in alike.values()}) == 1
         assert {**ours["web"], "FORWARDED_ALLOW_IPS": ""} == {**ours["beat"], "FORWARDED_ALLOW_IPS": ""}
         # The owner makes the tables, and nobody else signs in as it.

@@ -54,6 +54,8 @@ class Budget(CompanyOwned):
     #: Since when it is as it is.
     changed_at = models.DateTimeField(default=clock.now, editable=False)
 
+    #: A user is no company's: memberships come and go.
+    scopes_point_to: ClassVar[dict[str, str]] = {"brand": "tenancy.Brand", "api_key": "tenancy.ApiKey"}
     audited = ("scope", "scope_value", "period", "unit", "limit", "is_hard", "is_active")
 
     class Meta(CompanyOwned.Meta):

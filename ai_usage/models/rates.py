@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -31,6 +31,7 @@ class RateLimit(CompanyOwned):
     #: A job that was let in before is not put right against another limit than it was counted by.
     changed_at = models.DateTimeField(default=clock.now, editable=False)
 
+    scopes_point_to: ClassVar[dict[str, str]] = {"api_key": "tenancy.ApiKey"}
     audited = ("scope", "scope_value", "requests_per_minute", "tokens_per_minute", "is_active")
 
     class Meta(CompanyOwned.Meta):

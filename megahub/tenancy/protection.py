@@ -64,9 +64,24 @@ class Link:
     target: Model
     target_column: str
     has_key: bool
+    #: The ``scope`` of a row under which the column (a text) is a number of such a row; "": always.
+    scope: str = ""
 
     def __str__(self) -> str:
-        return f"{self.model._meta.db_table}.{self.column}"
+        return f"{self.model._meta.db_table}.{self.column}" + (self.scope and f" of {self.scope}")
+
+    def value(self, row: str) -> str:
+        """SQL: the number that the row named ``row`` refers to, or null."""
+        column = f"{row}.{self.column}"
+        if not self.scope:
+            return column
+        number = f"length({column}) BETWEEN 1 AND 18 AND trim({column}, '0123456789') = ''"
+        return f"CAST(CASE WHEN {row}.scope = '{self.scope}' AND {number} THEN {column} END AS bigint)"
+
+    @property
+    def name(self) -> str:
+        """Of what guards it."""
+        return f"{self.model._meta.db_table}_{self.column}" + (self.scope and f"_{self.scope}")
 
 
 def is_owned(model: Model) -> bool:
@@ -118,7 +133,7 @@ def _company_behind(link: Link, row: str) -> str:
     other = f"{row.lower()}_p"
     return (
         f"(SELECT {company_of(link.target, other)} FROM {link.target._meta.db_table} {other}"
-        f" WHERE {other}.{link.target_column} = {row}.{link.column})"
+        f" WHERE {other}.{link.target_column} = {link.value(row)})"
     )
 
 
@@ -192,7 +207,7 @@ def _postgres_trigger(link: Link) -> Guard:
     table = link.model._meta.db_table
     return _guard(
         "trigger",
-        f"hub_link_{table}_{link.column}",
+        f"hub_link_{link.name}",
         table,
         f"""CREATE FUNCTION {{name}}() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -234,7 +249,7 @@ def _sqlite(model: Model) -> Iterator[Guard]:
         for event, how in (("INSERT", "in"), (f"UPDATE OF {_watched(link)}", "up")):
             yield _guard(
                 "trigger",
-                f"hub_link_{how}_{table}_{link.column}",
+                f"hub_link_{how}_{link.name}",
                 table,
                 f"CREATE TRIGGER {{name}} BEFORE {event} ON {table}"
                 f" WHEN {company_of(model, 'NEW')} <> {_company_behind(link, 'NEW')}"
@@ -261,7 +276,7 @@ def _watched(link: Link) -> str:
     """The columns whose change may make a link across companies."""
     parents = [] if is_owned(link.model) else [field.column for field in _parents(link.model)]
     own = ["company_id"] if is_owned(link.model) else parents
-    return ", ".join(dict.fromkeys([*own, link.column]))
+    return ", ".join(dict.fromkeys([*own, *(["scope"] if link.scope else []), link.column]))
 
 
 def _keys(model: Model) -> list[Any]:
@@ -290,7 +305,14 @@ def _link(model: Model, field: Any) -> Link:
 
 def _by_number(model: Model) -> list[Link]:
     pointed: dict[str, str] = getattr(model, "points_to", {})
-    return [Link(model, column, apps.get_model(name), "id", False) for column, name in pointed.items()]
+    scoped: dict[str, str] = getattr(model, "scopes_point_to", {})
+    return [
+        *(Link(model, column, apps.get_model(name), "id", False) for column, name in pointed.items()),
+        *(
+            Link(model, "scope_value", apps.get_model(name), "id", False, scope)
+            for scope, name in scoped.items()
+        ),
+    ]
 
 
 def _is_company(model: Any) -> bool:

@@ -48,6 +48,8 @@ class CompanyOwned(models.Model):
 
     #: References by number, without a key: {column: "app.Model"} (megahub/tenancy/protection.py).
     points_to: ClassVar[dict[str, str]] = {}
+    #: What ``scope_value`` is a number of, by ``scope``: {scope: "app.Model"}.
+    scopes_point_to: ClassVar[dict[str, str]] = {}
     #: Rows that are written once: the application's role may not change or delete them (guarding.py).
     append_only: ClassVar[bool] = False
 

@@ -96,7 +96,8 @@ def test_a_row_is_seen_by_its_own_company_only(undone: Cast, model: type[models.
         assert mine.count() == 1
     with scope.of(theirs.pk):
         assert mine.count() == 0
-        assert mine.delete() == (0, {})
+        if not getattr(model, "append_only", False):  # of those nobody may ask for it
+            assert mine.delete() == (0, {})
     with scope.kept():
         scope.enter_nobody()
         assert mine.count() == 0
