@@ -10,10 +10,18 @@
     sidebarDesktopOpen: (localStorage.getItem(OPEN) ?? "1") === "1",
     moveRecords,
     sortRecords,
+    /** Where a form goes: to this page, on the tab that is open. */
+    here(tab) {
+      const { pathname, search } = window.location;
+      return pathname + search + (tab && tab !== "general" ? `#${tab}` : "");
+    },
     init() {
       this.$watch(OPEN, (value) => localStorage.setItem(OPEN, value ? "1" : "0"));
     },
   });
+
+  const WHERE = ["on:focus", "on:click", "on:keydown.escape.prevent", "on:keydown.enter.prevent", "bind:action"]
+    .map((name) => `[x-${name.replace(/[:.]/g, "\\$&")}]`).join();
 
   /** An attribute's words, and other words for the same. */
   const REWORDED = [
@@ -21,11 +29,12 @@
     [/^openSearchResults = false; if \(\$refs\.searchInput\.value .*$/, "$emptied($refs.searchInput, openSearchResults = false)"],
     [/^sidebarDesktopOpen = !sidebarDesktopOpen; localStorage.*$/, "sidebarDesktopOpen = !sidebarDesktopOpen"],
     [/^if \(!\$event\.metaKey && !\$event\.ctrlKey\) (selectItem\(\w+, false\))$/, "$event.metaKey || $event.ctrlKey || $1"],
+    [/^activeTab && activeTab !== 'general' \? window\.location\..*$/, "here(activeTab)"],
   ];
 
   function reword(element) {
     for (const { name, value } of [...element.attributes]) {
-      if (!name.startsWith("x-on:")) continue;
+      if (!name.startsWith("x-")) continue;
       const [said, instead] = REWORDED.find(([each]) => each.test(value.trim())) ?? [];
       if (said) element.setAttribute(name, value.trim().replace(said, instead));
     }
@@ -43,6 +52,6 @@
       document.body.setAttribute("x-data", "hubPage");
       document.body.removeAttribute("x-init");
     }
-    document.querySelectorAll("[x-on\\:focus],[x-on\\:click],[x-on\\:keydown\\.escape\\.prevent],[x-on\\:keydown\\.enter\\.prevent]").forEach(reword);
+    document.querySelectorAll(WHERE).forEach(reword);
   });
 })();
