@@ -117,7 +117,7 @@ def test_no_link_across_companies_is_stored(undone: Cast, link: Link) -> None:
 def test_a_row_never_changes_its_company(undone: Cast, model: type[models.Model]) -> None:
     stored = rows.make(model, undone.company)
 
-    with pytest.raises(DatabaseError, match=r"never changes|append-only|permission denied"):
+    with pytest.raises(DatabaseError, match=r"companies|company|append-only|permission denied"):
         _at_once(
             lambda: rows.plain_manager(model).filter(pk=stored.pk).update(company=undone.charlie.company)
         )
