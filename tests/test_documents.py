@@ -118,11 +118,11 @@ class TestCompose:
         no_way = {"DATABASE_URL": "", "OPENAI_API_KEY": "", "INFOMANIAK_API_KEY": ""}
         assert ours["beat"] == {**ours["worker"], **no_way}  # it only rings for what workers do
         assert len({str(env) for env in alike.values()}) == 1
-        assert {**ours["web"], "FORWARDED_ALLOW_IPS": ""} == {**ours["beat"], "FORWARDED_ALLOW_IPS": ""}
+        assert {**ours["web"], "FORWARDED_ALLOW_IPS": ""} == {**ours["worker"], "FORWARDED_ALLOW_IPS": ""}
         # The owner makes the tables, and nobody else signs in as it.
         assert ours["migrate"].pop("DATABASE_URL").startswith("postgres://hub:$")
-        assert ours["beat"].pop("DATABASE_URL").startswith("postgres://hub_app:$")
-        assert ours["migrate"] == ours["beat"]
+        assert ours["worker"].pop("DATABASE_URL").startswith("postgres://hub_app:$")
+        assert ours["migrate"] == ours["worker"]
 
     def test_no_secret_has_a_default(self, services: dict[str, Any]) -> None:
         text = (ROOT / "docker-compose.yml").read_text()
