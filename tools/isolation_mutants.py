@@ -140,8 +140,8 @@ MUTANTS = (
     Mutant(
         "what a seal is bound to",
         "megahub/kernel/vault.py",
-        'AESGCM(key).decrypt(nonce, cipher, f"v1|{context}".encode())',
-        'AESGCM(key).decrypt(nonce, cipher, b"v1")',
+        '    return f"v1|{context}".encode()\n',
+        '    return b"v1"\n',
         SEALS,
     ),
     Mutant(

@@ -102,14 +102,19 @@ def unseal_bytes(data_key: bytes, sealed: bytes, context: str) -> bytes:
     return _decrypt(data_key, sealed, context)
 
 
+def _bound_to(context: str) -> bytes:
+    """What opens a seal beside its key: elsewhere it is none."""
+    return f"v1|{context}".encode()
+
+
 def _encrypt(key: bytes, plain: bytes, context: str) -> bytes:
     nonce = secrets.token_bytes(NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, plain, f"v1|{context}".encode())
+    return nonce + AESGCM(key).encrypt(nonce, plain, _bound_to(context))
 
 
 def _decrypt(key: bytes, sealed: bytes, context: str) -> bytes:
     nonce, cipher = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     try:
-        return AESGCM(key).decrypt(nonce, cipher, f"v1|{context}".encode())
+        return AESGCM(key).decrypt(nonce, cipher, _bound_to(context))
     except (InvalidTag, ValueError) as error:  # ValueError: too short to be a nonce, or no key at all
         raise Sealed("a stored secret does not open here") from error
