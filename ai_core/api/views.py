@@ -109,8 +109,7 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
         jobs = self.get_queryset().filter(status=status_asked)
         pages = Pages()
         rows = shapes.JobShape(pages.paginate_queryset(jobs, request), many=True).data
-        count = jobs.count() if pages.page is None else pages.page.paginator.count
-        return Response({"jobs": rows, "count": count})
+        return Response({"jobs": rows, "count": pages.page.paginator.count})
 
     @extend_schema(request=shapes.NewJob, responses=previews.PreviewShape)
     @action(detail=False, methods=["post"])

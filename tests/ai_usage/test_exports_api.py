@@ -464,7 +464,7 @@ class TestDelete:
         assert api.as_(cast.alice).get(f"{LIST}{export.pk}/").status_code == 404
 
 
-NEW = {"name": "Monthly", "period": "monthly", "delivery": "email", "recipients": ["cfo@example.com"]}
+NEW = {"name": "For the CFO", "period": "monthly", "delivery": "email", "recipients": ["cfo@example.com"]}
 
 
 class TestSchedules:
