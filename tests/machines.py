@@ -1,6 +1,6 @@
 """How much the stateful tests play: little by default.
 
-``HUB_STATEFUL_EXAMPLES=2000 HUB_STATEFUL_STEPS=60`` is the long run, whose table stands in
+``PYTEST_STATEFUL_EXAMPLES=2000 PYTEST_STATEFUL_STEPS=60`` is the long run, whose table stands in
 docs/reliability.md.
 """
 
@@ -11,11 +11,11 @@ import os
 from hypothesis import HealthCheck, settings
 
 SCALE = settings(
-    max_examples=int(os.environ.get("HUB_STATEFUL_EXAMPLES", "8")),
-    stateful_step_count=int(os.environ.get("HUB_STATEFUL_STEPS", "20")),
+    max_examples=int(os.environ.get("PYTEST_STATEFUL_EXAMPLES", "8")),
+    stateful_step_count=int(os.environ.get("PYTEST_STATEFUL_STEPS", "20")),
     deadline=None,
     database=None,
-    derandomize="HUB_STATEFUL_EXAMPLES" not in os.environ,
+    derandomize="PYTEST_STATEFUL_EXAMPLES" not in os.environ,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )

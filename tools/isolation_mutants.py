@@ -119,8 +119,8 @@ MUTANTS = (
     Mutant(
         "a key bound to one company",
         SELECTORS,
-        "        memberships = memberships.filter(company=standing.api_key.company_id)\n",
-        "        pass\n",
+        "_active(standing.user.pk, None if key is None else key.company_id)",
+        "_active(standing.user.pk, None)",
         ("tests/security/test_gateways.py",),
     ),
     Mutant(

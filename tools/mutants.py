@@ -1,9 +1,9 @@
 """Take away one mechanism at a time, and see that a test goes red: ``./hub mutants [name …]``.
 
 Each mutant is a small change to a copy of the sources under ``HUB_VAR/mutants``; the quickest test that
-should notice it runs there on SQLite. First all of these run on the copy as it is, where they must be
-green; the database that they leave is the mutants' too, unless one changes a migration. The exit code is
-1 when a mutant lives.
+should notice it runs there, on SQLite unless the mechanism is PostgreSQL's. First all of these run on the
+copy as it is, where they must be green; the database that they leave is the mutants' too, unless one
+changes a migration. The exit code is 1 when a mutant lives.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tools.report import ROOT, Fault, say
 RECOVERY = "tests/ai_core/test_recovery.py"
 SPOOLING = "tests/ai_core/test_spooling.py"
 SETTLE = "ai_core/services/settle.py"
+NOT_FOR_THEM = ("HUB_", "AI_", "DATABASE_URL", "REDIS_URL")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Mutant:
     before: str
     after: str
     tests: tuple[str, ...]
+    #: Where the mechanism is: what SQLite has no need of is tried beside servers, as ``./hub test`` does.
+    on_postgres: bool = False
 
 
 MUTANTS = (
@@ -72,6 +75,7 @@ MUTANTS = (
         "        read = READ + session.for_update\n",
         "        read = READ\n",
         ("tests/ai_usage/test_rate_limits.py::TestExactness",),
+        on_postgres=True,
     ),
     Mutant(
         "the look of an open stream",
@@ -147,8 +151,8 @@ MUTANTS = (
     Mutant(
         "the reaper",
         "ai_core/services/recovery.py",
-        "sum(_taken_back(attempt) for attempt in lost",
-        "sum(False for attempt in lost",
+        "sum(_taken_back(attempt) for attempt in found",
+        "sum(False for attempt in found",
         (f"{RECOVERY}::TestReaper::test_a_lost_job_is_run_again_once",),
     ),
     Mutant(
@@ -189,13 +193,15 @@ def main(names: list[str], mutants: tuple[Mutant, ...] = MUTANTS) -> int:
     copy = folder / "hub"
     _copy(copy)
     began = time.monotonic()
-    tests = sorted({test for mutant in chosen for test in mutant.tests})
-    code, seconds, told = _run(copy, folder, tests)
-    if code:
-        print(told)
-        say("The tests are red without a mutant.")
-        return 1
-    say(f"{len(tests)} tests are green in {seconds:.0f} s.")
+    for on_postgres in sorted({mutant.on_postgres for mutant in chosen}):
+        of_these = [mutant for mutant in chosen if mutant.on_postgres is on_postgres]
+        tests = sorted({test for mutant in of_these for test in mutant.tests})
+        code, seconds, told = _run(copy, folder, tests, on_postgres)
+        if code:
+            print(told)
+            say("The tests are red without a mutant.")
+            return 1
+        say(f"{len(tests)} tests are green in {seconds:.0f} s.")
     # Last, since it leaves a database that is not the others'.
     chosen.sort(key=lambda mutant: "/migrations/" in mutant.file)
     print("| taken away | verdict | noticed by | took |\n|---|---|---|--:|")
@@ -214,7 +220,7 @@ def _dies(mutant: Mutant, copy: Path, folder: Path) -> bool:
     if "/migrations/" in mutant.file:
         shutil.rmtree(folder / "var", ignore_errors=True)
     try:
-        code, seconds, told = _run(copy, folder, list(mutant.tests))
+        code, seconds, told = _run(copy, folder, list(mutant.tests), mutant.on_postgres)
     finally:
         path.write_text(whole)
     noticed = [line.split(" ")[1] for line in told.splitlines() if line.startswith("FAILED ")]
@@ -226,16 +232,16 @@ def _dies(mutant: Mutant, copy: Path, folder: Path) -> bool:
     return code == 1 and bool(noticed)
 
 
-def _run(copy: Path, folder: Path, tests: list[str]) -> tuple[int, float, str]:
+def _run(copy: Path, folder: Path, tests: list[str], on_postgres: bool) -> tuple[int, float, str]:
     """pytest's exit code, how long it took, and what it said."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "AI_"))}
-    env = kept | {
-        "DATABASE_URL": f"sqlite:///{folder / 'mutants.sqlite3'}",
-        "REDIS_URL": "",
-        "HUB_VAR": str(folder / "var"),
-        "PYTEST_KEEP_DATABASE": "1",
-    }
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_THEM)}
+    env = kept | {"HUB_VAR": str(folder / "var")}
+    runner = ["tools.stack", "test"]
+    if not on_postgres:
+        runner = ["pytest"]
+        lite = {"DATABASE_URL": f"sqlite:///{folder / 'mutants.sqlite3'}", "REDIS_URL": ""}
+        env |= lite | {"PYTEST_KEEP_DATABASE": "1"}
+    command = [sys.executable, "-m", *runner, "-q", "-x", "-p", "no:cacheprovider", *tests]
     began = time.monotonic()
     ran = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False)
     return ran.returncode, time.monotonic() - began, ran.stdout + ran.stderr
