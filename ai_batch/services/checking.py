@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import orjson
 
 from ai_batch.domain import engines
+from ai_batch.domain.cleaning import Cleaner
 from ai_batch.domain.lines import ENDPOINTS, Problem, Request
 from ai_batch.models import Batch
 from ai_providers import selectors as providers
 from ai_providers.catalogue import loading
-from ai_providers.domain import messages, params
 from ai_providers.domain.endpoints import spec_for
-from ai_providers.domain.params import Cleaned
 from ai_providers.domain.pricing import Estimate, Estimator
 from ai_providers.domain.spec import ModelSpec
 from ai_providers.selectors import Terms
 from megahub.kernel import loop, surfaces
 from megahub.kernel.errors import HubError, ModelNotFound, ModelNotSupportedHere
-
-#: Different sets of parameters that are remembered of one batch.
-MANY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +30,6 @@ class Refused:
         return Problem(told["code"] or "invalid_request", told["message"], param, line)
 
 
-def _mark(body: dict[str, Any]) -> bytes:
-    """The parameters of a chat but for what is said in it."""
-    return orjson.dumps({name: value for name, value in body.items() if name != "messages"})
-
-
 class Checker:
     """Checks the requests of one batch; what is known of the model is looked up once."""
 
@@ -53,7 +41,7 @@ class Checker:
         self.spec: ModelSpec | None = None
         self.engine = ""
         self._refused: dict[str, HubError] = {}
-        self._good: dict[bytes, dict[str, Any]] = {}
+        self._cleaner: Cleaner | None = None
 
     def check(self, request: Request) -> Estimate | Refused:
         """The most that a request may cost, or what is wrong with it."""
@@ -65,33 +53,16 @@ class Checker:
                 self._look_up(request.model)
             assert self.terms is not None
             assert self.spec is not None
-            found = self._as_before(self.spec, request.body)
-            if found is not None:
-                return found
-            cleaned = params.clean(self.spec, request.body, with_defaults=False)
-            self._remember(request.body, cleaned)
+            assert self._cleaner is not None
+            known = self._cleaner.known(request.body)
+            if known is not None:  # what differs is read
+                return self._estimator.of({**known, "messages": request.body["messages"]})
+            cleaned = self._cleaner.clean(request.body)
         except HubError as error:
             if self.spec is None:
                 self._refused[request.model] = error
             return Refused(error)
-        return self._estimator.of(cleaned.params)
-
-    def _as_before(self, spec: ModelSpec, body: dict[str, Any]) -> Estimate | None:
-        """The estimate of a chat whose parameters were found good in an earlier line: what differs is read.
-
-        None when something is new about it, or wrong with it.
-        """
-        given = body.get("messages")
-        if spec.kind != "chat" or not isinstance(given, list):
-            return None
-        known = self._good.get(_mark(body))
-        if known is None or messages.problems(spec, given):
-            return None
-        return self._estimator.of({**known, "messages": given})
-
-    def _remember(self, body: dict[str, Any], cleaned: Cleaned) -> None:
-        if len(self._good) < MANY and "messages" in body:
-            self._good[_mark(body)] = {k: v for k, v in cleaned.params.items() if k != "messages"}
+        return self._estimator.of(cleaned)
 
     def _look_up(self, model: str) -> None:
         try:
@@ -106,4 +77,5 @@ class Checker:
         self._estimator = Estimator(
             spec, terms.price, terms.rate, priced=terms.priced, batch=self.engine == "provider"
         )
+        self._cleaner = Cleaner(spec)
         self.terms, self.spec = terms, spec

@@ -23,11 +23,12 @@ from ai_batch.models import Batch, Line
 from ai_batch.services import line_spool, running
 from ai_batch.services.claim import TAKE_LINES, Take, Taken
 from ai_batch.services.running import Run, Work
-from ai_batch.services.settle import SETTLE_LINES, LineEnd
+from ai_batch.services.settle import SETTLE_LINES, SETTLE_SLICES, LineEnd
 from ai_core.services import gates
 from ai_core.services.sessions import PROCESS
 from megahub.kernel import journal, loop, queue
 from megahub.kernel.errors import HubError, RateLimited, ServerError
+from megahub.kernel.spool import Segment
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ EMBEDDINGS = "/v1/embeddings"
 AT_ONCE = 50
 #: Ends that may wait for the database before no more lines are taken.
 MOST_SETTLING = 500
+#: What is not settled after so long must outlive the machine, too.
+SYNC_AFTER_SECONDS = 0.25
 
 
 class Engine:
@@ -46,6 +49,7 @@ class Engine:
     def __init__(self) -> None:
         self.active: Counter[int] = Counter()
         self.settling = 0
+        self._ends: list[LineEnd] = []
         self._waiting: list[Work] = []
         self._dry: dict[int, float] = {}
         self._after: dict[int, int] = defaultdict(int)
@@ -135,7 +139,7 @@ class Engine:
             error = ServerError("The content of the batch's file is gone.")
             for line in lines:
                 self._free(work)
-                self._spawn(self._settle(work, running.refused(work, line, error)))
+                self._end(running.refused(work, line, error))
             return
         if work.endpoint == EMBEDDINGS:
             await self._embed(work, lines, contents)
@@ -180,7 +184,7 @@ class Engine:
             return
         for run, answer in zip(group, answers, strict=True):
             self._free(work)
-            self._spawn(self._settle(work, running.succeeded(run, answer)))
+            self._end(running.succeeded(run, answer))
 
     async def _line(self, work: Work, line: Taken, raw: bytes) -> None:
         began = time.monotonic()
@@ -200,7 +204,7 @@ class Engine:
             await self._failed(work, run.line, _as_hub_error(work, run.line, error), run.began)
             return
         self._free(work)
-        await self._settle(work, running.succeeded(run, completion))
+        self._end(running.succeeded(run, completion))
 
     def _free(self, work: Work) -> None:
         self.active[work.running.company_id] -= 1
@@ -210,31 +214,42 @@ class Engine:
     async def _failed(self, work: Work, line: Taken, error: HubError, began: float) -> None:
         if isinstance(error, RateLimited):
             self._closed[work.running.pk] = time.monotonic() + (error.retry_after or 1.0)
-        try:
+        later = running.again_at(work, line, error)
+        if later is None:
             elapsed_ms = int((time.monotonic() - began) * 1000)
-            through = await running.end(work, line, error, elapsed_ms)
-        finally:
-            self._settled()
-        self._tell(work, through)
-
-    async def _settle(self, work: Work, ended: LineEnd) -> None:
-        mark = line_spool.SPOOL.keep(ended) if ended.usage is not None else None
+            self._end(running.refused(work, line, error, elapsed_ms))
+            return
         try:
-            through = await journal.write(SETTLE_LINES, ended)
+            await running.give_back(line, error, later)
+        finally:
+            self._settled(1)
+
+    def _end(self, ended: LineEnd) -> None:
+        """A line has ended: it is settled with those that end in the same turn of the loop."""
+        self._ends.append(ended)
+        if len(self._ends) == 1:
+            asyncio.get_running_loop().call_soon(self._settle_together)
+
+    def _settle_together(self) -> None:
+        ends, self._ends = self._ends, []
+        self._spawn(self._settle(ends))
+
+    async def _settle(self, ends: list[LineEnd]) -> None:
+        """One record of the spool and one entry of the journal for all of them."""
+        paid = [ended for ended in ends if ended.usage is not None]
+        mark = line_spool.SPOOL.keep(paid) if paid else None
+        try:
+            through = await _written(ends, mark)
             line_spool.SPOOL.done((mark,))
         finally:
-            self._settled()
-        self._tell(work, through)
+            self._settled(len(ends))
+        for pk in {ended.batch.pk for ended, told in zip(ends, through, strict=True) if told}:
+            queue.ring("ai_batch.finish", pk, queue="normal")
 
-    def _settled(self) -> None:
-        self.settling -= 1
-        PROCESS.claiming -= 1
+    def _settled(self, lines: int) -> None:
+        self.settling -= lines
+        PROCESS.claiming -= lines
         self._bell.set()
-
-    @staticmethod
-    def _tell(work: Work, through: bool | None) -> None:
-        if through:
-            queue.ring("ai_batch.finish", work.running.pk, queue="normal")
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
@@ -245,6 +260,24 @@ class Engine:
         self._children.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a line's run broke outside of its line", exc_info=error)
+
+
+async def _written(ends: list[LineEnd], mark: Segment | None) -> list[bool | None]:
+    """Settle lines together, or one by one when one of them cannot be written.
+
+    While the database is slow or away, what was heard is put on the disk itself.
+    """
+    writing = asyncio.ensure_future(journal.write(SETTLE_SLICES, ends))
+    done, _ = await asyncio.wait((writing,), timeout=SYNC_AFTER_SECONDS)
+    if not done:
+        await loop.in_thread(line_spool.SPOOL.sync, mark)
+    try:
+        found: list[bool | None] = await writing
+    except ServerError:
+        if len(ends) == 1:
+            raise
+        found = await asyncio.gather(*(journal.write(SETTLE_LINES, ended) for ended in ends))
+    return found
 
 
 def _as_hub_error(work: Work, line: Taken, error: Exception) -> HubError:

@@ -19,28 +19,34 @@ from ai_providers.domain.wire import Usage
 from megahub.kernel import journal, queue
 
 
-def _still_open(heard: list[LineEnd]) -> list[LineEnd]:
-    """The ends of the attempts that are still thought to run."""
-    said = {(each.pk, each.attempt_no): each for each in heard}
+def _still_open(heard: list[list[LineEnd]]) -> list[list[LineEnd]]:
+    """The ends of the attempts that are still thought to run, one by one."""
+    said = {(end.pk, end.attempt_no): end for ends in heard for end in ends}
     running = Line.objects.filter(pk__in={pk for pk, _ in said}, status="running")
-    return [said[key] for key in running.values_list("pk", "attempt_no") if key in said]
+    return [[said[key]] for key in running.values_list("pk", "attempt_no") if key in said]
 
 
-def _settled(ended: LineEnd) -> bool:
+def _settled(ends: list[LineEnd]) -> bool:
+    (ended,) = ends
     through = journal.write_and_wait(SETTLE_LINES, ended)
     if through:
         queue.ring("ai_batch.finish", ended.batch.pk, queue="normal")
     return through is not None
 
 
-def pack(ended: LineEnd) -> bytes:
-    """A line's end as bytes."""
-    return orjson.dumps(ended, default=str)
+def pack(ends: list[LineEnd]) -> bytes:
+    """The ends of lines that ended together as bytes."""
+    return orjson.dumps(ends, default=str)
 
 
-def unpack(content: bytes) -> LineEnd:
-    """The end that ``pack`` was given."""
-    facts: dict[str, Any] = orjson.loads(content)
+def unpack(content: bytes) -> list[LineEnd]:
+    """The ends that ``pack`` was given."""
+    found = orjson.loads(content)
+    # An earlier release wrote each by itself.
+    return [_end(facts) for facts in (found if isinstance(found, list) else [found])]
+
+
+def _end(facts: dict[str, Any]) -> LineEnd:
     facts["ended_at"] = datetime.fromisoformat(facts["ended_at"])
     facts["batch"] = Running(**facts["batch"])
     facts["usage"] = Usage(**facts["usage"]) if facts["usage"] else None
@@ -48,4 +54,4 @@ def unpack(content: bytes) -> LineEnd:
     return LineEnd(**facts)
 
 
-SPOOL: ProcessSpool[LineEnd] = ProcessSpool("lines", pack, unpack, _still_open, _settled)
+SPOOL: ProcessSpool[list[LineEnd]] = ProcessSpool("lines", pack, unpack, _still_open, _settled)

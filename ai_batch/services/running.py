@@ -9,19 +9,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ai_batch.domain import results
+from ai_batch.domain.cleaning import Cleaner
 from ai_batch.domain.lines import ENDPOINTS, Place, Problem, request_of
 from ai_batch.models import Batch
 from ai_batch.services import files
 from ai_batch.services.claim import GIVE_BACK_LINES, Back, Taken
-from ai_batch.services.settle import SETTLE_LINES, LineEnd, Running
+from ai_batch.services.settle import LineEnd, Running
 from ai_core.domain import retry
 from ai_core.services import calls, gates
 from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.catalogue import loading
-from ai_providers.domain import params, pricing
+from ai_providers.domain import pricing
 from ai_providers.domain.endpoints import spec_for
-from ai_providers.domain.spec import ModelSpec
 from ai_providers.domain.wire import Access, Call, Completion
 from ai_providers.selectors import Terms
 from megahub.kernel import clock, journal
@@ -35,6 +35,9 @@ from megahub.kernel.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+#: Batches of which a process remembers what their lines share.
+MANY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,41 @@ def contents(work: Work, lines: list[Taken]) -> list[bytes]:
     return found
 
 
+class Shared:
+    """What the lines of a batch share while the company's terms are the same."""
+
+    def __init__(self, work: Work, terms: Terms) -> None:
+        if terms.is_sandbox != work.running.sandbox:
+            raise CredentialsChanged
+        spec = spec_for(terms.spec, ENDPOINTS[work.endpoint], loading.responses_rules())
+        if spec is None:
+            raise ModelNotSupportedHere(param="model", model=terms.spec.id, endpoint=work.endpoint)
+        self.terms = terms
+        self.spec = spec
+        self.cleaner = Cleaner(spec)
+        self.pricer = pricing.Pricer(terms.price, terms.rate)
+
+
+_shared: dict[int, Shared] = {}
+
+
+def _shared_of(work: Work, terms: Terms) -> Shared:
+    """Raises CredentialsChanged, ModelNotSupportedHere."""
+    found = _shared.get(work.running.pk)
+    if found is None or found.terms is not terms:
+        if len(_shared) >= MANY:
+            _shared.clear()
+        found = _shared[work.running.pk] = Shared(work, terms)
+    return found
+
+
 @dataclass(slots=True)
 class Run:
     """A line that is being run: how it is called, and what came of it."""
 
     work: Work
     line: Taken
-    terms: Terms
-    spec: ModelSpec
+    shared: Shared
     access: Access
     call: Call
     reasoning_effort: str | None
@@ -105,19 +135,15 @@ class Run:
 async def prepare(work: Work, line: Taken, raw: bytes) -> Run:
     """The call of a line, by the same checks as when it was taken in. Raises HubError."""
     terms = await providers.terms(work.running.company_id, work.running.model)
-    if terms.is_sandbox != work.running.sandbox:
-        raise CredentialsChanged
-    spec = spec_for(terms.spec, ENDPOINTS[work.endpoint], loading.responses_rules())
-    if spec is None:
-        raise ModelNotSupportedHere(param="model", model=terms.spec.id, endpoint=work.endpoint)
+    shared = _shared_of(work, terms)
     request = request_of(Place(line.line_no, line.offset, raw), work.endpoint)
     if isinstance(request, Problem):
         raise ValidationFailed(request.message, param=request.param)
-    cleaned = params.clean(spec, request.body, with_defaults=False)
+    params, spec = shared.cleaner.clean(request.body), shared.spec
     access = terms.accesses[min(line.tries, len(terms.accesses) - 1)]
-    call = Call(spec.kind, spec.id, cleaned.params)  # type: ignore[arg-type]
-    effort = cleaned.reasoning_effort or spec.default_reasoning_effort
-    return Run(work, line, terms, spec, access, call, effort, time.monotonic())
+    call = Call(spec.kind, spec.id, params)  # type: ignore[arg-type]
+    effort = params.get("reasoning_effort") or spec.default_reasoning_effort
+    return Run(work, line, shared, access, call, effort, time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +169,7 @@ async def ask(run: Run) -> Completion:
         wait = (shut.until - clock.now()).total_seconds()
         raise RateLimited(retry_after=max(0.1, wait), provider=run.access.provider) from shut
     async with gate, calls.watched(run.access):
-        async for chunk in adapter.stream(run.call, run.access, run.spec, name):
+        async for chunk in adapter.stream(run.call, run.access, run.shared.spec, name):
             if chunk.rate_limits is not None:
                 calls.told(run.access, chunk.rate_limits)
             found = chunk.completion or found
@@ -155,8 +181,8 @@ async def ask(run: Run) -> Completion:
 def succeeded(run: Run, completion: Completion) -> LineEnd:
     """The end of a line that was answered."""
     line, usage = run.line, completion.usage
-    cost = pricing.cost(run.terms.price, usage, run.terms.rate)
-    priced = run.terms.priced
+    cost = run.shared.pricer.of(usage)
+    priced = run.shared.terms.priced
     request_id = completion.provider_id or results.ref_of(line.pk)
     return LineEnd(
         batch=run.work.running,
@@ -210,13 +236,8 @@ def again_at(work: Work, line: Taken, error: HubError) -> datetime | None:
     return max(retry.run_at(error, failures, now), now + pause)
 
 
-async def end(work: Work, line: Taken, error: HubError, elapsed_ms: int | None = None) -> bool | None:
-    """Give a failed line back, or settle it: what the settlement says, None while it goes on."""
-    later = again_at(work, line, error)
-    if later is None:
-        found: bool | None = await journal.write(SETTLE_LINES, refused(work, line, error, elapsed_ms))
-        return found
+async def give_back(line: Taken, error: HubError, later: datetime) -> None:
+    """A line that failed for now is run again from ``later`` on."""
     tries = 0 if isinstance(error, RateLimited) else 1
     unknown = 1 if error.outcome_unknown else 0
     await journal.write(GIVE_BACK_LINES, Back(line.pk, line.attempt_no, later, tries, unknown))
-    return None

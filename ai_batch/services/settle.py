@@ -65,9 +65,12 @@ class Running:
     windows: list[list[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LineEnd:
-    """How an attempt ended its line. Without ``usage`` nothing was used: the line is voided."""
+    """How an attempt ended its line. Without ``usage`` nothing was used: the line is voided.
+
+    Not frozen: with so many fields that doubles what making one costs, and there is one for every line.
+    """
 
     batch: Running
     pk: int
@@ -125,7 +128,25 @@ class SettleLines:
         return False if session.rows(query, [results.ledger_number(entry.pk)]) else None
 
 
+class SettleSlices:
+    """Journal writer: lines that ended together, as one entry; what ``SettleLines`` says of each.
+
+    A slice that cannot be written is refused as a whole, and its lines are to be written one by one.
+    """
+
+    lane = "settle"
+    keep = True
+
+    def write(self, session: Session, entries: list[list[LineEnd]]) -> list[list[bool | None]]:
+        told = iter(SETTLE_LINES.write(session, [end for each in entries for end in each]))
+        return [[next(told) for _ in each] for each in entries]
+
+    def recover(self, session: Session, entry: list[LineEnd]) -> None:
+        """Written twice is written once: the fence says so, and beat finds a batch that is through."""
+
+
 SETTLE_LINES = SettleLines()
+SETTLE_SLICES = SettleSlices()
 
 
 def count(session: Session, ended: list[LineEnd]) -> dict[int, bool]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -29,22 +29,34 @@ REMAINING = Gauge(
 )
 
 
-@asynccontextmanager
-async def watched(access: Access) -> AsyncIterator[None]:
+#: A label's counter is looked for under a lock; there are few of them.
+_counter = lru_cache(maxsize=500)(CALLS.labels)
+_seconds = lru_cache(maxsize=50)(CALL_SECONDS.labels)
+
+
+class watched:  # noqa: N801 - reads as a function; a generator costs more with every call
     """Count a call and its time; a stored key that the provider refuses is marked as such."""
-    began, outcome = time.monotonic(), "cancelled"
-    try:
-        yield
-        outcome = "ok"
-    except HubError as error:
-        outcome = error.code.lower()
-        if isinstance(error, InvalidApiKey) and access.credentials_id is not None:
-            sound = await loop.in_thread(providers.mark_refused, access.credentials_id)
-            error.facts["last_validated"] = clock.iso(sound)
-        raise
-    finally:
-        CALLS.labels(access.provider, access.source, outcome).inc()
-        CALL_SECONDS.labels(access.provider).observe(time.monotonic() - began)
+
+    __slots__ = ("access", "began")
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.began = time.monotonic()
+
+    async def __aenter__(self) -> None:
+        """The time has begun."""
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        access, outcome = self.access, "ok" if error is None else "cancelled"
+        try:
+            if isinstance(error, HubError):
+                outcome = error.code.lower()
+                if isinstance(error, InvalidApiKey) and access.credentials_id is not None:
+                    sound = await loop.in_thread(providers.mark_refused, access.credentials_id)
+                    error.facts["last_validated"] = clock.iso(sound)
+        finally:
+            _counter(access.provider, access.source, outcome).inc()
+            _seconds(access.provider).observe(time.monotonic() - self.began)
 
 
 def told(access: Access, limits: RateLimits) -> None:

@@ -53,6 +53,12 @@ class ProcessSpool(Generic[E]):
             log.error("an answer could not be spooled: %s", error)
             return None
 
+    def sync(self, mark: Segment | None) -> None:
+        """See to it that a record outlives the machine, too; in a thread."""
+        own = self.own.get(PROCESS.session_id or 0)
+        if mark is not None and own is not None:
+            own.sync(mark)
+
     def done(self, marks: Iterable[Segment | None]) -> None:
         """What these records say is settled."""
         own = self.own.get(PROCESS.session_id or 0)

@@ -9,11 +9,12 @@ on first use and closed by ``close``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -37,6 +38,7 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 #: Enough of an error's body to find its code in.
 MAX_ERROR_BYTES = 64 * 1024
 DONE = b"[DONE]"
+NEVER_SENT = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL)
 
 _sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
 
@@ -63,9 +65,12 @@ async def call(
 ) -> Answer:
     """One request, its whole answer. Raises Refusal or what ``_translated`` says."""
     with _translated(access):
-        async with _sent(access, method, url, headers, content) as response:
+        response = await _begun(access, method, url, headers, content)
+        try:
             pieces = [piece async for piece in _pieces(access, response)]
             return Answer(response.status, _names(response), _json(access, b"".join(pieces)))
+        finally:
+            response.close()
 
 
 async def upload(access: Access, url: str, headers: dict[str, str], path: Path, filename: str) -> Answer:
@@ -112,9 +117,12 @@ async def events(
 async def _pieces(access: Access, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """The body as it arrives. Raises TimeoutError when it falls silent."""
     size = 0
-    while not response.content.at_eof():
-        async with asyncio.timeout(access.between_bytes_seconds):
-            piece = await response.content.readany()
+    content = response.content
+    while not content.at_eof():
+        piece = content.read_nowait()  # a short answer comes with its headers: nothing is waited for
+        if not piece:
+            async with asyncio.timeout(access.between_bytes_seconds):
+                piece = await content.readany()
         size += len(piece)
         if size > MAX_ANSWER_BYTES:
             raise ProviderMalformed(provider=access.provider)
@@ -141,20 +149,38 @@ async def _sent(
     headers: dict[str, str],
     content: bytes | aiohttp.FormData | None,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Send a request and wait for the answer's first byte; raise Refusal unless it is a 2xx."""
-    timeout = aiohttp.ClientTimeout(
-        total=None, sock_connect=access.connect_seconds, sock_read=access.first_byte_seconds
-    )
-    response = await _session().request(
-        method, url, data=content, headers=headers, timeout=timeout, allow_redirects=False
-    )
+    """``_begun``, and closed when the block ends."""
+    response = await _begun(access, method, url, headers, content)
     try:
-        if not 200 <= response.status < 300:
-            raise Refusal(await _refusal(access, response))
         yield response
     finally:
         # A body that was read to its end has given its connection back already.
         response.close()
+
+
+async def _begun(
+    access: Access,
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    content: bytes | aiohttp.FormData | None,
+) -> aiohttp.ClientResponse:
+    """Send a request and wait for the answer's first byte; raise Refusal unless it is a 2xx."""
+    timeout = _timeout(access.connect_seconds, access.first_byte_seconds)
+    response = await _session().request(
+        method, url, data=content, headers=headers, timeout=timeout, allow_redirects=False
+    )
+    if 200 <= response.status < 300:
+        return response
+    try:
+        raise Refusal(await _refusal(access, response))
+    finally:
+        response.close()
+
+
+@lru_cache(maxsize=100)
+def _timeout(connect_seconds: float, first_byte_seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds, sock_read=first_byte_seconds)
 
 
 async def _refusal(access: Access, response: aiohttp.ClientResponse) -> Answer:
@@ -170,24 +196,33 @@ async def _refusal(access: Access, response: aiohttp.ClientResponse) -> Answer:
     return Answer(response.status, _names(response), value)
 
 
-@contextmanager
-def _translated(access: Access) -> Iterator[None]:
+class _translated:  # noqa: N801 - reads as a function; a generator costs more with every call
     """What goes wrong on the way, as HubErrors.
 
     ProviderUnavailable: no connection, so nothing was sent. ProviderTimeout and ProviderDisconnected:
     it fell silent or broke after the request had left, so that the outcome is not known.
     """
-    try:
-        yield
-    except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-        raise ProviderUnavailable(provider=access.provider) from error
-    except TimeoutError as error:
-        raise ProviderTimeout(provider=access.provider) from error
-    except aiohttp.ClientResponseError:
-        # It holds the request with its headers, the key among them.
-        raise ProviderDisconnected(provider=access.provider) from None
-    except aiohttp.ClientError as error:
-        raise ProviderDisconnected(provider=access.provider) from error
+
+    __slots__ = ("provider",)
+
+    def __init__(self, access: Access) -> None:
+        self.provider = access.provider
+
+    def __enter__(self) -> None:
+        """Nothing is prepared."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None:
+            return
+        if isinstance(error, NEVER_SENT):
+            raise ProviderUnavailable(provider=self.provider) from error
+        if isinstance(error, TimeoutError):
+            raise ProviderTimeout(provider=self.provider) from error
+        if isinstance(error, aiohttp.ClientResponseError):
+            # It holds the request with its headers, the key among them.
+            raise ProviderDisconnected(provider=self.provider) from None
+        if isinstance(error, aiohttp.ClientError):
+            raise ProviderDisconnected(provider=self.provider) from error
 
 
 def _session() -> aiohttp.ClientSession:

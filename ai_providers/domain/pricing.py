@@ -86,9 +86,31 @@ def to_usd(nano: int, rate: Rate) -> int:
 
 def cost(price: Price, usage: Usage, rate: Rate, *, batch: bool = False) -> Cost:
     """Price a usage. Raises ValueError for a price that is not per token of text."""
+    return _priced(price, usage, rate, _rates_of_text(price, usage.prompt_tokens, batch=batch))
+
+
+class Pricer:
+    """``cost`` for many answers of one model: a price without tiers is looked up once."""
+
+    def __init__(self, price: Price, rate: Rate, *, batch: bool = False) -> None:
+        self._price = price
+        self._rate = rate
+        self._batch = batch
+        self._flat = None if price.tiers else _rates_of_text(price, 0, batch=batch)
+
+    def of(self, usage: Usage) -> Cost:
+        """Price a usage."""
+        rates = self._flat or _rates_of_text(self._price, usage.prompt_tokens, batch=self._batch)
+        return _priced(self._price, usage, self._rate, rates)
+
+
+def _rates_of_text(price: Price, prompt_tokens: int, *, batch: bool) -> dict[str, Decimal]:
     if price.unit != "per_1M_tokens" or "input" not in price.rates:
         raise ValueError(f"a price {price.unit} of {', '.join(price.rates)} does not price tokens of text")
-    rates = rates_for(price, usage.prompt_tokens, batch=batch)
+    return rates_for(price, prompt_tokens, batch=batch)
+
+
+def _priced(price: Price, usage: Usage, rate: Rate, rates: dict[str, Decimal]) -> Cost:
     incoming = sum((rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[:3]), start=Decimal(0))
     outgoing = sum((rates[name] * getattr(usage, name) for name in TOKEN_CLASSES[3:]), start=Decimal(0))
     return Cost(price.currency, _nano(incoming), _nano(outgoing), rate, price.since)

@@ -3,8 +3,8 @@
 ``put`` appends a record at once (length, CRC, ciphertext) and ``done`` says that it is not needed any
 more; a file of which nothing is needed is truncated, or removed once a newer one has taken its place.
 The owner holds a lock on its file for as long as it lives, and the kernel lets go of it when the process
-dies, however it dies: whoever gets the lock knows that the owner is gone. There is no fsync: a record
-outlives its process, not the machine's power.
+dies, however it dies: whoever gets the lock knows that the owner is gone. A record outlives its process;
+the machine's power only once ``sync`` was asked for.
 """
 
 from __future__ import annotations
@@ -94,6 +94,17 @@ class Spool:
                 segment.remove()
             elif segment.size > TRUNCATE_BYTES:
                 segment.empty()
+
+    def sync(self, segment: Segment) -> None:
+        """Have the records of that file on the disk itself. Blocking."""
+        with self._lock:
+            if not segment.needed:
+                return
+            file = os.dup(segment.file)  # it may be removed meanwhile
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
     def close(self) -> None:
         """Let go of the file; it stays, for others to read, when something in it is still needed."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from ai_batch.domain import results
@@ -135,11 +136,11 @@ def test_an_answer_that_was_heard_is_not_paid_again(api: Api, cast: Cast) -> Non
         cost=cost,
         charged_nano_usd=cost.usd_nano,
     )
-    assert line_spool.unpack(line_spool.pack(heard)) == heard
+    assert line_spool.unpack(line_spool.pack([heard])) == [heard]
+    assert line_spool.unpack(orjson.dumps(heard, default=str)) == [heard]  # of an earlier release
     dead = Spool(line_spool.SPOOL.folder, {"session": session_id, "host": "x"})
-    dead.put(line_spool.pack(heard))
-    dead.put(line_spool.pack(replace(heard, attempt_no=9)))  # of an attempt that nobody knows
-    left = dead.put(line_spool.pack(heard)).path
+    dead.put(line_spool.pack([heard, replace(heard, attempt_no=9)]))  # the second: nobody knows of it
+    left = dead.put(line_spool.pack([heard])).path
     dead.close()
 
     chores.tend()
