@@ -14,17 +14,19 @@ from django.db.models import F
 from ai_batch.domain import results
 from ai_batch.domain.lines import ENDPOINTS
 from ai_batch.models import Batch, Line
-from ai_batch.services import leases
+from ai_batch.services import leases, screening
 from ai_batch.services.claim import GIVE_BACK_LINES, Back
 from ai_batch.services.running import Work
 from ai_batch.services.settle import SETTLE_LINES, LineEnd
 from ai_core.services.sessions import PROCESS
+from ai_guard.domain.refusals import ContentBlocked
 from ai_providers.domain import pricing
 from ai_providers.domain.gathering import guessed, usage_of
 from ai_providers.domain.wire import Call
 from ai_providers.selectors import Terms
 from megahub.kernel import body as bodies
 from megahub.kernel import clock, journal, loop
+from megahub.kernel.errors import HubError
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +58,36 @@ async def _settle(work: Work, terms: Terms, raws: list[bytes]) -> None:
     session_id = await loop.in_thread(PROCESS.begin) if known is None else known
     lines = await loop.in_thread(_taken, work.running.pk, work.round, list(told), session_id)
     again = {line.pk: at for line in lines if (at := _again_at(work, line, told[line.custom_id]))}
-    ends = [_end(work, terms, line, told[line.custom_id]) for line in lines if line.pk not in again]
+    ended = {
+        line.custom_id: _end(work, terms, line, told[line.custom_id])
+        for line in lines
+        if line.pk not in again
+    }
+    try:
+        ends = await _looked_at(work, ended, told)
+    except HubError:  # nobody could say whether an answer may be read: all of these are asked for again
+        given = (Back(line.pk, line.attempt_no, None, 0, 0) for line in lines)
+        await asyncio.gather(*(journal.write(GIVE_BACK_LINES, back) for back in given))
+        raise
     backs = [Back(line.pk, line.attempt_no, again[line.pk]) for line in lines if line.pk in again]
     await asyncio.gather(
         *(journal.write(SETTLE_LINES, end) for end in ends),
         *(journal.write(GIVE_BACK_LINES, back) for back in backs),
     )
+
+
+async def _looked_at(work: Work, ended: dict[str, LineEnd], told: dict[str, Any]) -> list[LineEnd]:
+    """The ends of lines, those withheld whose answers are blocked. Raises ContentUnchecked."""
+    found = dict(ended)
+
+    async def look(custom_id: str, end: LineEnd) -> None:
+        try:
+            await screening.answer(work, end.pk, told[custom_id]["response"]["body"])
+        except ContentBlocked as error:
+            found[custom_id] = screening.withheld(end, custom_id, error)
+
+    await screening.each(look(name, end) for name, end in ended.items() if end.usage is not None)
+    return list(found.values())
 
 
 def _read(work: Work, raw: bytes) -> dict[str, Any] | None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
+
+from ai_batch.models import Line
 from megahub.kernel import clock, sql
 from megahub.kernel.session import Session
 
@@ -43,6 +46,30 @@ class Taken:
     unknown: int
     nano_usd: int
     tokens: int
+
+
+def take_these(batch_pk: int, numbers: list[int], session_id: int) -> list[Taken]:
+    """The lines of these numbers that wait to be run, now this process's."""
+    lines = Line.objects.filter(batch_id=batch_pk, line_no__in=numbers)
+    lines.filter(status="pending").update(
+        status="running", attempt_no=F("attempt_no") + 1, session_id=session_id
+    )
+    own = lines.filter(status="running", session_id=session_id).order_by("line_no")
+    return [
+        Taken(
+            line.pk,
+            line.line_no,
+            line.custom_id,
+            line.offset,
+            line.length,
+            line.attempt_no,
+            line.tries,
+            line.unknown,
+            line.estimated_nano_usd,
+            line.estimated_tokens,
+        )
+        for line in own
+    ]
 
 
 @dataclass(frozen=True, slots=True)

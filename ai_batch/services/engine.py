@@ -20,7 +20,7 @@ from django.db.models import Exists, OuterRef
 
 from ai_batch.domain import grouping
 from ai_batch.models import Batch, Line
-from ai_batch.services import line_spool, running
+from ai_batch.services import line_spool, running, screening
 from ai_batch.services.claim import TAKE_LINES, Take, Taken
 from ai_batch.services.running import Run, Work
 from ai_batch.services.settle import SETTLE_LINES, SETTLE_SLICES, LineEnd
@@ -152,7 +152,7 @@ class Engine:
         runs: list[tuple[Run, dict[str, Any]]] = []
         for line, raw in zip(lines, contents, strict=True):
             try:
-                run = await running.prepare(work, line, raw)
+                run = await self._prepared(work, line, raw)
             except HubError as error:
                 self._free(work)
                 self._spawn(self._failed(work, line, error, time.monotonic()))
@@ -189,12 +189,18 @@ class Engine:
     async def _line(self, work: Work, line: Taken, raw: bytes) -> None:
         began = time.monotonic()
         try:
-            run = await running.prepare(work, line, raw)
+            run = await self._prepared(work, line, raw)
         except Exception as error:  # noqa: BLE001 - what is wrong with a line ends that line only
             self._free(work)
             await self._failed(work, line, _as_hub_error(work, line, error), began)
             return
         await self._alone(work, run)
+
+    @staticmethod
+    async def _prepared(work: Work, line: Taken, raw: bytes) -> Run:
+        run = await running.prepare(work, line, raw)
+        await screening.request(work, line.pk, run.call.params, again=line.attempt_no > 1)
+        return run
 
     async def _alone(self, work: Work, run: Run) -> None:
         try:
@@ -204,7 +210,12 @@ class Engine:
             await self._failed(work, run.line, _as_hub_error(work, run.line, error), run.began)
             return
         self._free(work)
-        self._end(running.succeeded(run, completion))
+        ended = running.succeeded(run, completion)
+        try:
+            await screening.answer(work, run.line.pk, completion.body)
+        except Exception as error:  # noqa: BLE001 - it was answered, and is paid: never asked again
+            ended = screening.withheld(ended, run.line.custom_id, _as_hub_error(work, run.line, error))
+        self._end(ended)
 
     def _free(self, work: Work) -> None:
         self.active[work.running.company_id] -= 1

@@ -18,8 +18,9 @@ from django.db.models import F, Max, Q
 
 from ai_batch.domain.lines import ENDPOINTS, Place, Problem, request_of
 from ai_batch.models import Batch
-from ai_batch.services import bringing, files, leases
+from ai_batch.services import bringing, files, leases, screening
 from ai_batch.services.stopping import STOP_LINES, Stop
+from ai_guard.domain.refusals import ContentUnchecked
 from ai_providers import selectors as providers
 from ai_providers.adapters import batches as wire
 from ai_providers.catalogue import loading
@@ -129,7 +130,11 @@ async def _advance(batch: Batch) -> None:
         if batch.stop:
             await _stop(batch, batch.stop)
             return
-        told = await _handed_over(batch, terms, access)
+        made = await _handed_over(batch, terms, access)
+        if made is None:
+            queue.ring("ai_batch.finish", batch.pk, queue="normal")
+            return
+        told = made
     elif batch.stop == "cancelled" and batch.provider_status not in ("cancelling", *OVER):
         told = await wire.cancel(access, batch.provider_batch_id)
     else:
@@ -141,9 +146,12 @@ async def _advance(batch: Batch) -> None:
         await _bring_home(batch, terms, access, told)
 
 
-async def _handed_over(batch: Batch, terms: Terms, access: Access) -> dict[str, Any]:
-    """Upload and create; the batch at the provider."""
+async def _handed_over(batch: Batch, terms: Terms, access: Access) -> dict[str, Any] | None:
+    """Upload and create; the batch at the provider. None when the content filter leaves nothing to run."""
     if not batch.provider_file_id:
+        await screening.before_handing_over(batch)
+        if not await loop.in_thread(batch.lines.filter(status="pending").exists):
+            return None
         path = await asyncio.to_thread(_as_sent, batch, terms)
         try:
             file_id = await wire.upload(access, path, f"{_name(batch)}.jsonl")
@@ -166,7 +174,7 @@ def _as_sent(batch: Batch, terms: Terms) -> Path:
     incoming = files.Incoming()
     try:
         with files.open_content(batch.input_file) as content:
-            wanted = batch.lines.filter(tries=batch.provider_round).order_by("line_no")
+            wanted = batch.lines.filter(tries=batch.provider_round, status="pending").order_by("line_no")
             for line in wanted.iterator(chunk_size=1000):
                 content.seek(line.offset)
                 request = request_of(
@@ -252,7 +260,8 @@ def _put_off(batch: Batch, error: HubError) -> None:
     """
     rows = Batch.objects.unscoped().filter(pk=batch.pk)
     rows.update(polls=F("polls") + 1, ring_at=_next_look(batch.polls))
-    if error.retryable and (batch.provider_batch_id or batch.polls < MAX_FAILURES):
+    waits = error.retryable or isinstance(error, ContentUnchecked)
+    if waits and (batch.provider_batch_id or batch.polls < MAX_FAILURES):
         log.warning("batch %s waits for its provider: %s", batch.batch_id, error.code)
         return
     told = {"code": error.code.lower(), "message": error.text(), "param": error.param, "line": None}

@@ -17,6 +17,7 @@ from ai_batch.services.claim import GIVE_BACK_LINES, Back, Taken
 from ai_batch.services.settle import LineEnd, Running
 from ai_core.domain import retry
 from ai_core.services import calls, gates
+from ai_guard.domain.refusals import ContentUnchecked
 from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.catalogue import loading
@@ -230,7 +231,8 @@ def again_at(work: Work, line: Taken, error: HubError) -> datetime | None:
     if isinstance(error, RateLimited):
         return retry.run_at(error, 2, now)
     failures = line.tries + 1
-    if not retry.may_retry(error, failures, work.max_attempts, line.unknown):
+    unseen = isinstance(error, ContentUnchecked) and failures < work.max_attempts
+    if not unseen and not retry.may_retry(error, failures, work.max_attempts, line.unknown):
         return None
     pause = timedelta(seconds=work.backoff_seconds * 2 ** min(line.tries, 10))
     return max(retry.run_at(error, failures, now), now + pause)
