@@ -59,6 +59,13 @@ def batch_of(caller: Caller, batch_id: str) -> Batch:
     return found
 
 
+def batch_by_number(company_id: int, pk: int) -> Batch:
+    """The batch of a signed link: batches are never deleted."""
+    rows = Batch.objects.of(company_id).select_related("output_file", "error_file")
+    found: Batch = rows.get(pk=pk)
+    return found
+
+
 def page(rows: Any, after: str | None, limit: int, name: str, *, oldest_first: bool = False) -> list[Any]:
     """One more than ``limit`` of the rows behind the one named ``after``. Raises ValidationFailed."""
     if oldest_first:

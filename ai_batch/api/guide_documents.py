@@ -230,17 +230,23 @@ RESULTS = operation(
         of_path("batch_id"),
         of_query("type", "Those that succeeded, or the others.", one_of("output", "error")),
         of_query("format", "How it is written.", one_of("jsonl", "csv", "xlsx")),
+        of_query("link", "Not the file, but a link that is good for a minute.", {"type": "boolean"}),
     ],
     responses={
         "200": {
-            "description": "The lines.",
+            "description": "The lines; with `link` `{success, url, expires_at}`.",
             "content": {
-                kind: {"schema": {"type": "string", "format": "binary"}}
-                for kind in (
-                    "application/jsonl",
-                    "text/csv",
-                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-                )
+                "application/json": {
+                    "schema": schemas.enveloped(url=schemas.TEXT, expires_at=schemas.WHOLE)
+                },
+                **{
+                    kind: {"schema": {"type": "string", "format": "binary"}}
+                    for kind in (
+                        "application/jsonl",
+                        "text/csv",
+                        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                    )
+                },
             },
         },
         **errors("404", "409"),

@@ -29,5 +29,6 @@ fast_urlpatterns: list[URLPattern | URLResolver] = [
 #: For people.
 urlpatterns: list[URLPattern | URLResolver] = [
     path("console/batches/", console.page, name="console-batches"),
+    path("console/batches/results/<str:token>", results.linked, name="console-results"),
     path("batch-api.html", RedirectView.as_view(pattern_name="console-batches"), name="console-guide"),
 ]

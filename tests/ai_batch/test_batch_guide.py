@@ -12,6 +12,7 @@ import pytest
 import xlsxwriter
 from python_calamine import CalamineWorkbook
 
+from ai_batch.api import links
 from ai_batch.models import Batch, StoredFile
 from ai_batch.services import chores, engine, ingest
 from megahub.kernel import loop
@@ -272,6 +273,28 @@ class TestResults:
         book = alice.get(f"{path}?format=xlsx&type=error").content
         cells = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0).to_python()
         assert cells[1][1:4] == ["b", "failed", 400.0]
+
+    def test_a_link_that_a_browser_follows(
+        self, alice: Api, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        batch = work(made(alice, line("a"), line("b", BAD)))
+        path = f"/api/batch/{batch.batch_id}/results"
+        for kind, form in (("output", "jsonl"), ("error", "csv"), ("output", "xlsx")):
+            asked = f"{path}?type={kind}&format={form}"
+            told = alice.get(f"{asked}&link=true").json()
+            assert told["url"].startswith("/console/batches/results/")
+            file, own = api.get(told["url"]), alice.get(asked)  # nobody is signed in: the link lets in
+            assert (file.status_code, file.headers["content-type"]) == (200, own.headers["content-type"])
+            assert file.headers["content-disposition"] == own.headers["content-disposition"]
+            assert file.headers["cache-control"] == "private, no-store"
+            assert form == "xlsx" or file.content == own.content
+        for odd in (told["url"] + "x", "/console/batches/results/x"):
+            refused = api.get(odd)
+            assert (refused.status_code, refused.text) == (404, "This link is not good, or not any more.")
+        monkeypatch.setattr(links, "GOOD_SECONDS", -1)
+        assert api.get(told["url"]).status_code == 404
+        odd_link = alice.get(f"{path}?link=maybe")
+        assert (odd_link.status_code, "link" in odd_link.json()["detail"]) == (400, True)
 
     def test_while_it_runs(self, alice: Api) -> None:
         batch = made(alice, line("a"), line("b", "[sandbox: delay=5s]"))

@@ -1,4 +1,4 @@
-"""The company's content filter on lines, in both engines: what is blocked, what that costs, what is counted."""
+"""The company's content filter on lines, in both engines: what is blocked, paid for, counted."""
 
 from __future__ import annotations
 

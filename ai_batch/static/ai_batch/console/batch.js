@@ -1,7 +1,7 @@
 // One batch: how far it has come, what can be taken home, what can be done with it.
 import { Errors } from "./findings.js";
 import { Component, createRef, html } from "./markup.js";
-import { download, isOver, send } from "./session.js";
+import { downloadByLink, isOver, send } from "./session.js";
 import { dollars, duration, moment, number, state, t } from "./texts.js";
 
 const FORMATS = [["jsonl", "JSONL"], ["csv", "CSV"], ["xlsx", "XLSX"]];
@@ -28,8 +28,8 @@ export class BatchCard extends Component {
 
   take = (type, format) => this.act(async () => {
     const { batch, say } = this.props;
-    const form = format === "jsonl" ? "" : `&format=${format}`;
-    await download(`/api/batch/${batch.id}/results?type=${type}${form}`, `${batch.id}_${type}.${format}`);
+    const path = `/api/batch/${batch.id}/results?type=${type}&format=${format}&link=true`;
+    await downloadByLink(path, `${batch.id}_${type}.${format}`);
     say(t("The download has begun."));
   });
 

@@ -118,16 +118,25 @@ export async function send(path, body, method = "POST", headers = {}) {
   return response.json();
 }
 
-/** Fetch a file and hand it to the browser's own downloads. */
-export async function download(path, name) {
-  const address = URL.createObjectURL(await (await call(path)).blob());
+function save(address, name) {
   const link = document.createElement("a");
   link.href = address;
   link.download = name;
   document.body.append(link);
   link.click();
   link.remove();
+}
+
+/** Fetch a small file and hand it to the browser's own downloads. */
+export async function download(path, name) {
+  const address = URL.createObjectURL(await (await call(path)).blob());
+  save(address, name);
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/** Have the browser load a file by itself, however large: by the link that the hub signs for it. */
+export async function downloadByLink(path, name) {
+  save((await get(path)).url, name);
 }
 
 /**
