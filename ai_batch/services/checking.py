@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ai_batch.domain import engines
 from ai_batch.domain.cleaning import Cleaner
@@ -11,7 +12,7 @@ from ai_batch.models import Batch
 from ai_providers import selectors as providers
 from ai_providers.catalogue import loading
 from ai_providers.domain.endpoints import spec_for
-from ai_providers.domain.pricing import Estimate, Estimator
+from ai_providers.domain.pricing import Bounds, Estimate, Estimator
 from ai_providers.domain.spec import ModelSpec
 from ai_providers.selectors import Terms
 from megahub.kernel import loop, surfaces
@@ -42,6 +43,7 @@ class Checker:
         self.engine = ""
         self._refused: dict[str, HubError] = {}
         self._cleaner: Cleaner | None = None
+        self._bounds: dict[int, Bounds] = {}
 
     def check(self, request: Request) -> Estimate | Refused:
         """The most that a request may cost, or what is wrong with it."""
@@ -55,14 +57,22 @@ class Checker:
             assert self.spec is not None
             assert self._cleaner is not None
             known = self._cleaner.known(request.body)
-            if known is not None:  # what differs is read
-                return self._estimator.of({**known, "messages": request.body["messages"]})
+            if known is not None:
+                return self._as_before(known, request.body["messages"])
             cleaned = self._cleaner.clean(request.body)
         except HubError as error:
             if self.spec is None:
                 self._refused[request.model] = error
             return Refused(error)
         return self._estimator.of(cleaned)
+
+    def _as_before(self, known: dict[str, Any], said: list[dict[str, Any]]) -> Estimate:
+        """The estimate of a chat whose parameters are those of an earlier line: what differs is read."""
+        key = id(known)  # the cleaner keeps it as long as this lives
+        bounds = self._bounds.get(key)
+        if bounds is None:
+            bounds = self._bounds[key] = self._estimator.bounds(known)
+        return self._estimator.of_chat(bounds, said)
 
     def _look_up(self, model: str) -> None:
         try:

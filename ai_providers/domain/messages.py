@@ -49,8 +49,17 @@ def problems(spec: ModelSpec, messages: list[Any]) -> Problems:
         return {"messages": [Text("At most {limit} messages.", limit=MAX_MESSAGES)]}
     found: Problems = {}
     for number, message in enumerate(messages):
-        found |= _message(spec, message, f"messages[{number}]")
+        if not _is_plain(spec, message):
+            found |= _message(spec, message, f"messages[{number}]")
     return found
+
+
+def _is_plain(spec: ModelSpec, message: Any) -> bool:
+    """Whether it is what most are, and right: a role that needs nothing more, and a text."""
+    if not isinstance(message, dict) or len(message) != 2 or not isinstance(message.get("content"), str):
+        return False
+    role = message.get("role")
+    return isinstance(role, str) and role in spec.roles and role not in NEEDED
 
 
 def _message(spec: ModelSpec, message: Any, path: str) -> Problems:

@@ -6,6 +6,7 @@ tokens, so that one token at 1.00 costs 1,000 nano.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +14,7 @@ from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Any
 
 from ai_providers.domain.spec import ModelSpec, Price
-from ai_providers.domain.tokens import most_input
+from ai_providers.domain.tokens import most_input, most_said
 from ai_providers.domain.wire import Usage
 
 NANO_PER_MILLIONTH = 1000
@@ -195,6 +196,14 @@ def estimate_of(
     return Estimate(_usd_ceiling(most, rate), incoming, outgoing, priced)
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """At most this many tokens of a chat's parameters, what is said in it apart."""
+
+    incoming: int
+    outgoing: int
+
+
 class Estimator:
     """``estimate`` for many requests to one model: what they share is looked up once."""
 
@@ -204,17 +213,33 @@ class Estimator:
         self._rate = rate
         self._priced = priced
         self._batch = batch
-        self._flat = None if price.tiers else _dearest(rates_for(price, 0, batch=batch))
+        self._flat = None if price.tiers else self._whole(0)
 
     def of(self, params: dict[str, Any]) -> Estimate:
         """The most that a cleaned request may cost."""
         return self.at(input_bound(self._spec, params), output_bound(self._spec, params))
 
+    def of_chat(self, bounds: Bounds, messages: list[dict[str, Any]]) -> Estimate:
+        """``of`` a chat of ``messages`` with other parameters whose bounds are known."""
+        incoming = bounds.incoming + most_said(messages)
+        return self.at(min(incoming, self._spec.context_window or incoming), bounds.outgoing)
+
+    def bounds(self, params: dict[str, Any]) -> Bounds:
+        """What a chat's parameters without its messages make of tokens."""
+        return Bounds(most_input(params), output_bound(self._spec, params))
+
     def at(self, incoming: int, outgoing: int) -> Estimate:
         """The most that so many tokens may cost."""
-        each = self._flat or _dearest(rates_for(self._price, incoming, batch=self._batch))
-        most = each[0] * incoming + each[1] * outgoing
-        return Estimate(_usd_ceiling(most, self._rate), incoming, outgoing, self._priced)
+        dearest_in, dearest_out, parts = self._flat or self._whole(incoming)
+        nano = -(-(dearest_in * incoming + dearest_out * outgoing) // parts)
+        return Estimate(nano, incoming, outgoing, self._priced)
+
+    def _whole(self, incoming: int) -> tuple[int, int, int]:
+        """Nano-USD per token that goes in and that comes out, and the number that both are parts of."""
+        dearest = _dearest(rates_for(self._price, incoming, batch=self._batch))
+        nano = [each * NANO_PER_MILLIONTH * self._rate.usd for each in dearest]
+        parts = math.lcm(*(each.as_integer_ratio()[1] for each in nano))
+        return int(nano[0] * parts), int(nano[1] * parts), parts
 
 
 def _dearest(rates: dict[str, Decimal]) -> tuple[Decimal, Decimal]:

@@ -7,7 +7,7 @@ document as their most expensive form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -21,8 +21,23 @@ TOKENS_PER_FILE = 20_000
 
 def most_input(params: dict[str, Any]) -> int:
     """At most this many input tokens in a cleaned chat or embeddings request."""
-    size = sum(tokens for tokens in _pieces(params))
-    return size + TOKENS_PER_MESSAGE * (len(params.get("messages", ())) + 1)
+    return sum(_pieces(params)) + TOKENS_PER_MESSAGE + most_said(params.get("messages", ()))
+
+
+def most_said(messages: Iterable[dict[str, Any]]) -> int:
+    """At most this many input tokens in the messages of a cleaned chat."""
+    size = 0
+    for message in messages:
+        content = message.get("content")
+        size += TOKENS_PER_MESSAGE
+        if isinstance(content, str):
+            size += len(content) if content.isascii() else len(content.encode())
+        elif isinstance(content, list):
+            size += sum(map(_part, content))
+        if len(message) > 2 or "content" not in message:  # more than a role and a content
+            others = (value for key, value in message.items() if key not in ("role", "content"))
+            size += sum(len(orjson.dumps(value)) for value in others if value)
+    return size
 
 
 def count_text(text: str) -> int:
@@ -31,11 +46,6 @@ def count_text(text: str) -> int:
 
 
 def _pieces(params: dict[str, Any]) -> Iterator[int]:
-    for message in params.get("messages", ()):
-        yield from _content(message.get("content"))
-        for key, value in message.items():
-            if value and key not in ("role", "content"):
-                yield len(orjson.dumps(value))
     for key in ("tools", "functions", "response_format"):
         if params.get(key):
             yield len(orjson.dumps(params[key]))
@@ -45,14 +55,6 @@ def _pieces(params: dict[str, Any]) -> Iterator[int]:
     for key in ("instructions", "text", "suffix"):
         if params.get(key):
             yield len(orjson.dumps(params[key]))
-
-
-def _content(content: Any) -> Iterator[int]:
-    if isinstance(content, str):
-        yield len(content.encode())
-    elif isinstance(content, list):
-        for part in content:
-            yield _part(part)
 
 
 def _part(part: dict[str, Any]) -> int:

@@ -242,6 +242,33 @@ def test_the_estimate_is_never_too_low(
 
 
 @settings(any_body.PATIENT, max_examples=300)
+@given(
+    priced=st.sampled_from(PRICES),
+    incoming=counts,
+    outgoing=counts,
+    usd=st.decimals("0.0001", "10", places=6),
+    batch=st.booleans(),
+)
+def test_many_are_estimated_as_one_is(
+    priced: tuple[ModelSpec, Price], incoming: int, outgoing: int, usd: Decimal, batch: bool
+) -> None:
+    spec, price = priced
+    rate = Rate(price.currency, usd, TODAY)
+    alone = pricing.estimate_of(incoming, outgoing, price, rate, batch=batch)
+    assert pricing.Estimator(spec, price, rate, priced=True, batch=batch).at(incoming, outgoing) == alone
+
+
+@settings(any_body.PATIENT, max_examples=300)
+@given(priced=st.sampled_from(PRICES), usage=usages, batch=st.booleans())
+def test_many_are_priced_as_one_is(priced: tuple[ModelSpec, Price], usage: Usage, batch: bool) -> None:
+    _, price = priced
+    rate = RATES[price.currency]
+    assert pricing.Pricer(price, rate, batch=batch).of(usage) == pricing.cost(
+        price, usage, rate, batch=batch
+    )
+
+
+@settings(any_body.PATIENT, max_examples=300)
 @given(priced=st.sampled_from(PRICES), usage=usages)
 def test_an_unpriced_model_is_held_at_the_dearest(priced: tuple[ModelSpec, Price], usage: Usage) -> None:
     """For any usage, cached or not, above every tier: no listed price of its kind costs more."""

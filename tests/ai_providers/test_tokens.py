@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,6 +44,16 @@ def test_bytes_not_characters(text: str) -> None:
 def test_messages_cost_something_each() -> None:
     """Roles and separators are tokens too."""
     assert of("", "", "") == 4 * PER_MESSAGE
+
+
+def test_what_a_message_holds_beside_its_content_is_counted() -> None:
+    calls = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    size = len(orjson.dumps(calls))
+    for message in ({"role": "assistant", "tool_calls": calls}, {"role": "assistant", "content": None}):
+        expected = size if "tool_calls" in message else 0
+        assert tokens.most_input({"messages": [message]}) == expected + 2 * PER_MESSAGE
+        named = {**message, "name": "ada"}
+        assert tokens.most_input({"messages": [named]}) == expected + len('"ada"') + 2 * PER_MESSAGE
 
 
 def test_token_ids_are_counted() -> None:
