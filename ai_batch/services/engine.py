@@ -285,8 +285,6 @@ async def _written(ends: list[LineEnd], mark: Segment | None) -> list[bool | Non
     try:
         found: list[bool | None] = await writing
     except ServerError:
-        if len(ends) == 1:
-            raise
         found = await asyncio.gather(*(journal.write(SETTLE_LINES, ended) for ended in ends))
     return found
 

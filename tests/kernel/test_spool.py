@@ -126,3 +126,16 @@ def test_an_orderly_end_leaves_only_what_is_needed(own: Spool) -> None:
     other.close()
     assert spool.found(other.folder) == []
     assert mark.needed == 1
+
+
+def test_what_is_still_needed_can_be_put_on_the_disk_itself(
+    own: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    mark = own.put(b"an answer")
+    own.sync(mark)
+    assert synced == [only(own.folder).stat().st_ino]
+    own.done(mark)
+    own.sync(mark)
+    assert len(synced) == 1
