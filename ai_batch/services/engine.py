@@ -90,8 +90,8 @@ class Engine:
 
     async def _round(self) -> bool:
         """Take lines for the free slots, once; whether there were any."""
-        free = settings.HUB_BATCH_SLOTS - self.active.total()
-        if free < max(1, settings.HUB_BATCH_SLOTS // 20) or self.settling > MOST_SETTLING:
+        free = self._room()
+        if not free or self.settling > MOST_SETTLING:
             return False
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
@@ -105,6 +105,12 @@ class Engine:
         most = min(free, AT_ONCE, max(1, share - self.active[work.running.company_id]))
         await self._take(work, most)
         return True
+
+    def _room(self) -> int:
+        """How many slots are free; none while it is not worth a claim."""
+        slots = settings.HUB_BATCH_SLOTS
+        free = slots - self.active.total()
+        return free if free >= max(1, slots // 20) else 0
 
     def _next(self) -> Work | None:
         """The oldest batch that may have lines, of the company that runs fewest here."""
@@ -220,7 +226,8 @@ class Engine:
     def _free(self, work: Work) -> None:
         self.active[work.running.company_id] -= 1
         self.settling += 1
-        self._bell.set()
+        if self._room():
+            self._bell.set()
 
     async def _failed(self, work: Work, line: Taken, error: HubError, began: float) -> None:
         if isinstance(error, RateLimited):
