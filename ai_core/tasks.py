@@ -76,6 +76,7 @@ def heard(**_: Any) -> None:
 @signals.worker_ready.connect
 def begin(**_: Any) -> None:
     """A worker is ready: its session begins to beat."""
+    loop.calm_collector()
     PROCESS.begin("worker")
 
 

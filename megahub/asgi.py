@@ -7,7 +7,6 @@ providers) begins with the server's lifespan and ends with it, after the running
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 from typing import Any
@@ -60,20 +59,9 @@ async def _http(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await django_application(scope, bounded(receive), send)  # type: ignore[arg-type]
 
 
-def calm_collector() -> None:
-    """Take what start-up made out of the garbage collector's sight, and have it look less often.
-
-    A full collection walks every model, route and catalogue row: some 40 ms in which no request is
-    answered (docs/performance.md).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 1_000)
-
-
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
-    calm_collector()
+    loop.calm_collector()
     loop.adopt(asyncio.get_running_loop())
     try:
         await loop.in_thread(PROCESS.begin, "web")
