@@ -211,12 +211,12 @@ class Engine:
     async def _alone(self, work: Work, run: Run) -> None:
         try:
             completion = await running.ask(run)
+            ended = running.succeeded(run, completion)
         except Exception as error:  # noqa: BLE001 - what is wrong with a line ends that line only
             self._free(work)
             await self._failed(work, run.line, _as_hub_error(work, run.line, error), run.began)
             return
         self._free(work)
-        ended = running.succeeded(run, completion)
         try:
             await screening.answer(work, run.line.pk, completion.body)
         except Exception as error:  # noqa: BLE001 - it was answered, and is paid: never asked again

@@ -11,6 +11,7 @@ from typing import cast as as_type
 import pytest
 from django.db import OperationalError
 
+from ai_core import tasks
 from ai_core.models import Attempt, WorkerSession
 from ai_core.services import endings, recovery
 from ai_core.services.claim import CLAIM, Take
@@ -102,3 +103,12 @@ def test_the_end_of_an_earlier_run_leaves_a_later_one_of_the_same_job() -> None:
     process.let_go(later)
 
     assert (process.running, process.settling) == ({}, {7})
+
+
+def test_a_worker_calms_its_collector_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full collection of all that it has loaded would hold up every line that it runs."""
+    seen: list[str] = []
+    monkeypatch.setattr(loop, "calm_collector", lambda: seen.append("calm"))
+    monkeypatch.setattr(PROCESS, "begin", seen.append)
+    tasks.begin()
+    assert seen == ["calm", "worker"]
