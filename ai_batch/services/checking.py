@@ -47,9 +47,9 @@ class Checker:
 
     def check(self, request: Request) -> Estimate | Refused:
         """The most that a request may cost, or what is wrong with it."""
-        known = self._refused.get(request.model)
-        if known is not None:
-            return Refused(known)
+        refused = self._refused.get(request.model)
+        if refused is not None:
+            return Refused(refused)
         try:
             if self.terms is None or self.spec is None:
                 self._look_up(request.model)
