@@ -22303,6 +22303,8 @@ export interface operations {
             query?: {
                 /** @description How it is written. */
                 format?: "jsonl" | "csv" | "xlsx";
+                /** @description Not the file, but a link that is good for a minute. */
+                link?: boolean;
                 /** @description Those that succeeded, or the others. */
                 type?: "output" | "error";
             };
@@ -22318,12 +22320,18 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The lines. */
+            /** @description The lines; with `link` `{success, url, expires_at}`. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": {
+                        expires_at: number;
+                        /** @enum {boolean} */
+                        success: true;
+                        url: string;
+                    };
                     "application/jsonl": string;
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
                     /**
