@@ -77,6 +77,7 @@ def heard(**_: Any) -> None:
 def begin(**_: Any) -> None:
     """A worker is ready: its session begins to beat."""
     loop.calm_collector()
+    loop.begin_fast()
     PROCESS.begin("worker")
 
 

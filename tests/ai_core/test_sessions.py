@@ -105,10 +105,12 @@ def test_the_end_of_an_earlier_run_leaves_a_later_one_of_the_same_job() -> None:
     assert (process.running, process.settling) == ({}, {7})
 
 
-def test_a_worker_calms_its_collector_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full collection of all that it has loaded would hold up every line that it runs."""
+def test_how_a_worker_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full collection of all that it has loaded would hold up every line; the loop is the web's."""
     seen: list[str] = []
     monkeypatch.setattr(loop, "calm_collector", lambda: seen.append("calm"))
     monkeypatch.setattr(PROCESS, "begin", seen.append)
+    monkeypatch.setattr(loop, "_loop", None)
     tasks.begin()
-    assert seen == ["calm", "worker"]
+    assert (seen, type(loop.current()).__module__) == (["calm", "worker"], "uvloop")
+    loop.current().call_soon_threadsafe(loop.current().stop)
