@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -111,6 +112,11 @@ def test_how_a_worker_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "calm_collector", lambda: seen.append("calm"))
     monkeypatch.setattr(PROCESS, "begin", seen.append)
     monkeypatch.setattr(loop, "_loop", None)
+    others = set(threading.enumerate())
     tasks.begin()
-    assert (seen, type(loop.current()).__module__) == (["calm", "worker"], "uvloop")
-    loop.current().call_soon_threadsafe(loop.current().stop)
+    fast = loop.current()
+    fast.call_soon_threadsafe(fast.stop)
+    for thread in set(threading.enumerate()) - others:
+        thread.join()
+    assert (seen, type(fast).__module__) == (["calm", "worker"], "uvloop")
+    fast.close()
