@@ -294,7 +294,11 @@ class TestResults:
         monkeypatch.setattr(links, "GOOD_SECONDS", -1)
         assert api.get(told["url"]).status_code == 404
         odd_link = alice.get(f"{path}?link=maybe")
-        assert (odd_link.status_code, "link" in odd_link.json()["detail"]) == (400, True)
+        assert (odd_link.status_code, "maybe" in odd_link.text, "link" in odd_link.text) == (
+            400,
+            True,
+            True,
+        )
 
     def test_while_it_runs(self, alice: Api) -> None:
         batch = made(alice, line("a"), line("b", "[sandbox: delay=5s]"))

@@ -96,12 +96,13 @@ def test_what_is_flagged_is_counted_and_passes(
     monkeypatch.setattr(moderating, "categories", judged)
     done = work(made(api.as_(cast.alice), engine, line("a"), SECRET))
     assert (done.status, done.completed, done.failed) == ("completed", 2, 0)
-    assert found(cast) == [
+    # The sandbox's answers say what they were asked.
+    assert sorted(found(cast)) == [
         ("input", "flagged", 1, "batch_req_"),
-        ("output", "flagged", 2, "batch_req_"),
+        ("output", "flagged", 1, "batch_req_"),
         ("output", "flagged", 2, "batch_req_"),
     ]
-    assert len(asked) == 3  # words come first
+    assert len(asked) == 2  # words come first
 
 
 @pytest.mark.parametrize("engine", ENGINES)
