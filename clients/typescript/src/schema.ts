@@ -22326,6 +22326,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "url": "/console/batches/results/WzEsMTIsIm91dHB1dCIsImpzb25sIl0:1vQx9k:3hT0c1mE5yZ9pQ",
+                     *       "expires_at": 1795697733
+                     *     }
+                     */
                     "application/json": {
                         expires_at: number;
                         /** @enum {boolean} */
