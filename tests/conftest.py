@@ -49,7 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-#: Tests of rules, texts, documents and processes: they ask no database, or bring their own.
+#: Tests of rules, texts, documents, processes, and of what is refused before a database is asked: they
+#: ask none, bring their own, or say the same of each. No promise of docs/reliability.md is among them.
 ANY_DATABASE = (
     "catalogue", "wire", "sandbox", "launcher", "chaos", "browser", "test_contract.py",
     "test_api_coverage.py", "test_bad_input_everywhere.py", "test_house.py", "test_translations.py",
@@ -59,7 +60,15 @@ ANY_DATABASE = (
     "ai_providers/test_tokens.py", "kernel/test_body.py", "kernel/test_clock.py", "kernel/test_errors.py",
     "kernel/test_logs.py", "kernel/test_money.py", "kernel/test_personal.py", "kernel/test_surfaces.py",
     "kernel/test_vault.py", "delivery/test_addresses.py", "ai_core/test_retry.py", "ai_core/test_states.py",
-    "ai_usage/test_alert_rules.py", "ai_usage/test_budget_rules.py",
+    "ai_usage/test_alert_rules.py", "ai_usage/test_budget_rules.py", "ai_usage/test_rate_rules.py",
+    "ai_core/test_gate_rules.py", "ai_core/test_kinds.py", "ai_providers/test_gathering.py",
+    "ai_openai/test_chat_domain.py", "ai_openai/test_models_api.py", "kernel/test_cache.py",
+    "kernel/test_env.py", "kernel/test_static.py", "delivery/test_signing.py", "test_bad_input.py",
+    "admin/test_admin_french.py", "audit/test_register.py", "security/test_gateways.py",
+    "security/test_pages.py", "security/test_requirement_02", "security/test_requirement_06",
+    "security/test_requirement_08", "security/test_requirement_09", "security/test_requirement_14",
+    "security/test_requirement_17", "security/test_requirement_18", "security/test_requirement_19",
+    "security/test_requirement_24", "security/test_requirement_25",
 )  # fmt: skip
 
 

@@ -33,15 +33,16 @@ def provide_reasoning(company_id: int) -> None:
         Budget.Unit.NANO_USD: money.to_nano(Decimal(settings.AI_O3_DAILY_BUDGET)),
         Budget.Unit.JOBS: settings.AI_O3_SPECIAL_QUOTA,
     }
-    for unit, limit in limits.items():
-        Budget.objects.unscoped().get_or_create(
+    _make(
+        Budget(
             company_id=company_id,
             scope=Budget.Scope.REASONING,
-            scope_value="",
             period=Budget.Period.DAY,
             unit=unit,
-            defaults={"limit": limit},
+            limit=limit,
         )
+        for unit, limit in limits.items()
+    )
 
 
 def quota_limits() -> dict[tuple[str, str], int]:
@@ -66,28 +67,45 @@ def is_of_quota(row: Budget) -> bool:
 
 def provide_quotas(company_id: int, tokens: int | None = None) -> None:
     """The quotas that a company lacks; ``tokens`` (a month) instead of the usual number."""
-    used: dict[tuple[str, str], dict[bool, int]] | None = None
-    start = clock.window_start("month", clock.now(), _zone(company_id))
-    for (provider, unit), usual in quota_limits().items():
-        limit = tokens if tokens is not None and unit == Budget.Unit.TOKENS else usual
-        with transaction.atomic():
-            budget, made = Budget.objects.unscoped().get_or_create(
+    quotas = Budget.objects.of(company_id).filter(scope=Budget.Scope.PROVIDER, period=Budget.Period.MONTH)
+    known = set(quotas.values_list("scope_value", "unit"))
+    missing = {key: limit for key, limit in quota_limits().items() if key not in known}
+    if not missing:
+        return
+    with transaction.atomic():
+        _make(
+            Budget(
                 company_id=company_id,
                 scope=Budget.Scope.PROVIDER,
                 scope_value=provider,
                 period=Budget.Period.MONTH,
                 unit=unit,
-                defaults={"limit": limit},
+                limit=tokens if tokens is not None and unit == Budget.Unit.TOKENS else usual,
             )
-            if made:
-                used = _used(company_id, start) if used is None else used
-                windows = used.get((provider, unit), {})
-                BudgetWindow.objects.bulk_create(
+            for (provider, unit), usual in missing.items()
+        )
+        start = clock.window_start("month", clock.now(), _zone(company_id))
+        if used := _used(company_id, start):
+            made = {(row.scope_value, row.unit): row for row in quotas.all()}
+            BudgetWindow.objects.bulk_create(
+                (
                     BudgetWindow(
-                        budget=budget, starts_on=start, sandbox=sandbox, spent=spent, opening=spent
+                        budget=made[key], starts_on=start, sandbox=sandbox, spent=spent, opening=spent
                     )
-                    for sandbox, spent in windows.items()
-                )
+                    for key in missing
+                    for sandbox, spent in used.get(key, {}).items()
+                ),
+                ignore_conflicts=True,
+            )
+
+
+def _make(budgets: Iterable[Budget]) -> None:
+    """In one statement: a company's first request waits for it. Where somebody else makes one at the same
+    moment, theirs stands, and so do its windows."""
+    rows = list(budgets)
+    for row in rows:
+        row.changed_at = row.created_at
+    Budget.objects.unscoped().bulk_create(rows, ignore_conflicts=True)
 
 
 def _zone(company_id: int) -> str:

@@ -316,6 +316,7 @@ class TestFailureOfTheEvaluator:
         assert f"the alerts of company {cast.company.pk} could not be checked" in caplog.text
         assert check(api, cast.alice)["alerts"] == []
 
+    @pytest.mark.usefixtures("alone")
     def test_one_company_does_not_stop_the_others(
         self, cast: Cast, monkeypatch: pytest.MonkeyPatch
     ) -> None:

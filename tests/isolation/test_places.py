@@ -207,6 +207,7 @@ def _etag(alice: Api) -> str:
     return alice.get("/ai/jobs/").headers.get("etag", '"canary"')
 
 
+@pytest.mark.any_database
 def test_every_single_scope_of_a_key(
     api: Api, cast: Cast, owned: Owned, capsys: pytest.CaptureFixture[str]
 ) -> None:
