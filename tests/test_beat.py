@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
-from celery.schedules import crontab
+import pytest
+from celery import Celery
+from celery.schedules import crontab, schedule
 
 from ai_core.models import AIJob, WorkerSession
 from ai_usage.models import AIUsageAlert, BudgetWindow, RollupCursor, UsageRollup
@@ -16,6 +19,7 @@ from megahub.celery import app
 from megahub.delivery.models import Outbox, WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints, outbox
 from megahub.kernel import clock, money
+from megahub.kernel.beat import Scheduler
 from megahub.kernel.queue import QUEUES, SYSTEM_QUEUE
 from megahub.tenancy.models import IdempotencyKey, RefreshToken, SignIn
 from tests import usage, world
@@ -210,3 +214,27 @@ def test_forget_old(cast: Cast) -> None:
     assert list(IdempotencyKey.objects.of(cast.company.pk).values_list("key", flat=True)) == ["new"]
     assert not SignIn.objects.filter(pk=over.pk).exists()
     assert SignIn.objects.filter(pk=lives.pk).exists()
+
+
+def test_a_message_that_could_not_be_sent_costs_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ came back, and beat went on failing with the connection that had died."""
+    assert app.conf.beat_scheduler == "megahub.kernel.beat:Scheduler"
+    own = Celery("beat", broker="memory://", set_as_current=False)
+    scheduler = Scheduler(app=own, lazy=True, schedule_filename=str(tmp_path / "beat"))
+    first, connection = scheduler.producer, scheduler.connection
+    entry = scheduler.Entry("tell", "delivery.relay", schedule=schedule(2, app=own), app=own)
+
+    def lost(*_: Any, **__: Any) -> None:
+        raise OSError("Server unexpectedly closed connection")
+
+    monkeypatch.setattr(first, "publish", lost)
+    scheduler.apply_entry(entry, producer=first)
+
+    assert scheduler.producer is not first
+    assert scheduler.connection is not connection
+    scheduler.apply_entry(entry, producer=scheduler.producer)
+    second = scheduler.producer
+    scheduler.apply_entry(entry, producer=second)
+    assert scheduler.producer is second  # what works is kept
