@@ -106,6 +106,7 @@ def migrate(name: str) -> None:
 @contextmanager
 def alone() -> Iterator[None]:
     """One process at a time."""
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
     with (VAR_DIR / "template.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
