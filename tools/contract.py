@@ -32,7 +32,7 @@ FEW, SEED, WORKERS = 5, 20260101, 2
 QUICK = (
     r"^/(auth/brands|auth/invitations/(\{|$)|ai/privacy/(policy|erasures)|ai/rate-limits|ai/credentials)"
 )
-QUICK_CASES, QUICK_PHASES = 3, "fuzzing,stateful"
+QUICK_CASES, QUICK_PHASES = 2, "fuzzing,stateful"
 RUN = "from schemathesis.cli import schemathesis; schemathesis()"
 #: Nothing that a case stores or asks for leads out of this machine, or ends the caller's own access.
 SAFE = {
