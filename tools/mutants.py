@@ -19,6 +19,8 @@ from pathlib import Path
 from tools import places
 from tools.report import ROOT, Fault, say
 
+#: Of what pytest said of a mutant that lives, so much is shown.
+TOLD = 3_000
 RECOVERY = "tests/ai_core/test_recovery.py"
 SPOOLING = "tests/ai_core/test_spooling.py"
 SETTLE = "ai_core/services/settle.py"
@@ -229,7 +231,10 @@ def _dies(mutant: Mutant, copy: Path, folder: Path) -> bool:
         f"| {mutant.name} | {'dies' if code == 1 and noticed else 'LIVES'} | {by} | {seconds:.0f} s |",
         flush=True,
     )
-    return code == 1 and bool(noticed)
+    dies = code == 1 and bool(noticed)
+    if not dies:
+        print(told[-TOLD:], file=sys.stderr, flush=True)
+    return dies
 
 
 def _run(copy: Path, folder: Path, tests: list[str], on_postgres: bool) -> tuple[int, float, str]:
