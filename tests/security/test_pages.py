@@ -197,6 +197,12 @@ class TestForgery:
 
         assert strict.post("/admin/login/", {"username": "a", "password": "b"}).status_code == 403
 
+    def test_so_does_a_page_that_says_nothing_of_it(self) -> None:
+        """The admin's own views would ask by themselves: this one is asked for by the middleware alone."""
+        strict = Client(enforce_csrf_checks=True)
+
+        assert strict.post("/batch-api.html").status_code == 403
+
     def test_a_session_is_nobody_to_the_api(self, browser: Client) -> None:
         assert browser.get("/auth/me/").status_code == 401
         assert browser.post("/ai/jobs/", {}, content_type="application/json").status_code == 401
