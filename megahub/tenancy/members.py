@@ -215,7 +215,8 @@ def _touchable(caller: Caller, pk: int) -> Membership:
 
 def locked(company_id: int, pk: int) -> Membership:
     """A membership as it is now, its company locked until the transaction ends. Raises NotFound."""
-    Company.objects.select_for_update().get(pk=company_id)
+    # Jobs that are written refer to the row meanwhile: they wait for nobody, and nobody for them.
+    Company.objects.select_for_update(no_key=True).get(pk=company_id)
     found: Membership | None = Membership.objects.of(company_id).filter(pk=pk).first()
     if found is None:
         raise NotFound

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from megahub.audit.models import AuditEntry
 from megahub.kernel import cache, clock
+from megahub.tenancy import members
 from megahub.tenancy.models import Brand, Invitation, Membership, User
 from megahub.tenancy.roles import LADDER, Role, reaches
 from megahub.tenancy.selectors import forget_callers
@@ -149,6 +150,23 @@ class TestMembers:
 
         assert Membership.objects.of(cast.company.pk).filter(role="owner").count() == 1
         assert sorted(codes) in ([200, 403], [200, 409])
+
+    @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the whole file")
+    def test_a_change_holds_up_no_row_of_the_company(self, cast: Cast) -> None:
+        """Or the two wait for each other: rows that refer to the company, and the head of its trail."""
+        made: list[str] = []
+
+        def work() -> None:
+            made.append(members.make_brand(cast.alice.caller, "Meanwhile").name)
+            connection.close()
+
+        with transaction.atomic():
+            members.locked(cast.company.pk, row_of(cast.bob).pk)
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+
+        assert made == ["Meanwhile"]
 
     @pytest.mark.parametrize(
         ("body", "field"),
