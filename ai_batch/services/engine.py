@@ -97,14 +97,24 @@ class Engine:
             self._looked = time.monotonic()
             self._waiting = await loop.in_thread(waiting)
             await loop.in_thread(gates.refresh)
-        work = self._next()
-        if work is None:
-            return False
+        for work in self._ready():
+            most = await self._most(work)
+            if most > 0:
+                await self._take(work, min(free, most))
+                return True
+        return False
+
+    async def _most(self, work: Work) -> int:
+        """How many lines may be begun: the company's share, and what the provider is trusted with.
+
+        More would be refused at the gate, and their whole batch rest for seconds.
+        """
         companies = len({each.running.company_id for each in self._waiting})
         share = max(1, settings.HUB_BATCH_SLOTS // max(1, companies))
-        most = min(free, AT_ONCE, max(1, share - self.active[work.running.company_id]))
-        await self._take(work, most)
-        return True
+        now = self.active[work.running.company_id]
+        most = min(AT_ONCE, max(1, share - now))
+        trusted = await running.most(work)
+        return most if trusted is None else min(most, trusted - now)
 
     def _room(self) -> int:
         """How many slots are free; none while it is not worth a claim."""
@@ -112,15 +122,15 @@ class Engine:
         free = slots - self.active.total()
         return free if free >= max(1, slots // 20) else 0
 
-    def _next(self) -> Work | None:
-        """The oldest batch that may have lines, of the company that runs fewest here."""
+    def _ready(self) -> list[Work]:
+        """The batches that may have lines: of the company that runs fewest here first, its oldest first."""
         now = time.monotonic()
         ready = [
             work
             for work in self._waiting
             if max(self._dry.get(work.running.pk, 0), self._closed.get(work.running.pk, 0)) <= now
         ]
-        return min(ready, key=lambda work: self.active[work.running.company_id], default=None)
+        return sorted(ready, key=lambda work: self.active[work.running.company_id])
 
     async def _take(self, work: Work, most: int) -> None:
         pk = work.running.pk

@@ -156,6 +156,16 @@ class Asks:
     is_async: bool = True
 
 
+async def most(work: Work) -> int | None:
+    """How many lines at once its provider is trusted with; None when a line is to hear why not."""
+    of = work.running
+    try:
+        terms = await providers.terms(of.company_id, of.model)
+    except HubError:
+        return None
+    return gates.most(Asks(of.company_id, of.model), terms.accesses[0])
+
+
 async def ask(run: Run) -> Completion:
     """Call the provider once. Raises HubError."""
     adapter = ADAPTERS[run.access.provider]

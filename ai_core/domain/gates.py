@@ -51,9 +51,13 @@ class Health:
 
     def has_room(self, now: float) -> bool:
         """Whether one more call of a job that can wait is to be made now."""
+        return self.in_flight < self.most(now)
+
+    def most(self, now: float) -> int:
+        """How many calls of jobs that can wait it is trusted with now."""
         if self.trusted > FIRST_CALLS and now - self.heard_at > QUIET_SECONDS:
             self.trusted = FIRST_CALLS
-        return self.in_flight < self.trusted
+        return self.trusted
 
     def recovered(self) -> None:
         """A probe was answered: what was before does not count, and trust begins anew."""

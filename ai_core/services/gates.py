@@ -104,6 +104,12 @@ async def enter(job: Asking, access: Access, *, again: bool) -> Pass:
     return Pass(way, key, health, budget, probes)
 
 
+def most(job: Asking, access: Access) -> int:
+    """How many calls at once this process trusts a way with: who takes more at a time is refused some."""
+    health = _health.get(f"{way_of(job, access)}|{job.model}")
+    return gates.FIRST_CALLS if health is None else health.most(time.monotonic())
+
+
 class Pass:
     """A call that was let through; how it ends tells of the way that it took."""
 

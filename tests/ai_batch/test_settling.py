@@ -9,6 +9,7 @@ import pytest
 from ai_batch.models import Batch, LineResult
 from ai_batch.services import engine
 from ai_batch.services.settle import SETTLE_SLICES, SettleSlices
+from ai_core.domain import gates
 from ai_core.services.process_spool import ProcessSpool
 from ai_usage.models import LedgerEntry
 from megahub.kernel import journal
@@ -102,3 +103,15 @@ def test_what_the_database_does_not_take_at_once_is_put_on_the_disk(
     monkeypatch.setattr(ProcessSpool, "sync", sync)
     check(cast, work(made(api, cast)), budget)
     assert set(synced) == {True}
+
+
+def test_no_more_are_taken_than_the_provider_is_trusted_with(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that the gate refuses would wait for seconds, and their whole batch with them."""
+    monkeypatch.setattr(gates, "FIRST_CALLS", 3)
+    asked = {"endpoint": CHAT, "requests": [line(f"c{n}") for n in range(LINES)], "engine": "hub"}
+    answer = api.as_(cast.alice).post("/api/batch/create", asked)
+    batch = Batch.objects.unscoped().get(batch_id=answer.json()["batch"]["id"])
+    done = work(batch)
+    assert (done.completed, set(done.lines.values_list("attempt_no", flat=True))) == (LINES, {1})
