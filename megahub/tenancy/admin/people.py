@@ -100,7 +100,7 @@ class UserAdmin(Kept, BaseUserAdmin, HubAdmin):  # type: ignore[misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = ReasonedPassword
-    change_user_password_template = "megahub/change_password.html"  # noqa: S105
+    change_user_password_template = "megahub/change_password.html"  # noqa: S105  # nosec B105
     list_display = ("username", "email", "companies", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
     inlines = (CompaniesInline,)
