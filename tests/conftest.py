@@ -138,15 +138,11 @@ def one_look_at_static_files() -> Iterator[None]:
 def database(
     django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
 ) -> Iterator[None]:
-    """The test database, open to every thread; what holds connections is closed at the end.
-
-    With PYTEST_KEEP_DATABASE=1 it stays, and the next run finds it migrated (tools/mutants.py).
-    """
-    keepdb = os.environ.get("PYTEST_KEEP_DATABASE") == "1"
+    """The test database, open to every thread; what holds connections is closed at the end."""
     with django_db_blocker.unblock():
         # A pool that is there already leads into the developer's database, not the tests'.
         assert not hasattr(connection, "_connection_pools") or not connection._connection_pools
-        created = databases.make(keepdb=keepdb)
+        created = databases.make()
         take_a_net_away()
         owner = sign_in_as_application()
         yield
@@ -161,7 +157,7 @@ def database(
         loop.close_reader_connections()
         end_other_sessions()
         sign_in_as(owner)
-        teardown_databases(created, verbosity=0, keepdb=keepdb)
+        teardown_databases(created, verbosity=0)
 
 
 def take_a_net_away() -> None:

@@ -55,10 +55,8 @@ def template() -> str:
     return PREFIX + seen.hexdigest()[:16]
 
 
-def make(*, keepdb: bool) -> list[Any]:
-    """What Django's ``setup_databases`` makes. With ``keepdb`` it is the one before, migrated."""
-    if keepdb:
-        return made(keepdb=True)
+def make() -> list[Any]:
+    """What Django's ``setup_databases`` makes, copied."""
     name = template()
     if connection.vendor == "postgresql":
         with alone():
@@ -82,14 +80,10 @@ def make(*, keepdb: bool) -> list[Any]:
     return copied(keepdb=True)
 
 
-def made(*, keepdb: bool) -> list[Any]:
-    return setup_databases(verbosity=0, interactive=False, keepdb=keepdb, serialized_aliases=[])
-
-
 def copied(*, keepdb: bool) -> list[Any]:
-    """The same of a copy: there is nothing to migrate, which takes a while to find out."""
+    """There is nothing to migrate in a copy, which takes a while to find out."""
     with mock.patch("django.core.management.call_command"):
-        return made(keepdb=keepdb)
+        return setup_databases(verbosity=0, interactive=False, keepdb=keepdb, serialized_aliases=[])
 
 
 def migrate(name: str) -> None:

@@ -2,8 +2,7 @@
 
 Each mutant is a small change to a copy of the sources under ``HUB_VAR/mutants``; the quickest test that
 should notice it runs there, on SQLite unless the mechanism is PostgreSQL's. First all of these run on the
-copy as it is, where they must be green; the database that they leave is the mutants' too, unless one
-changes a migration. The exit code is 1 when a mutant lives.
+copy as it is, where they must be green. The exit code is 1 when a mutant lives.
 """
 
 from __future__ import annotations
@@ -204,8 +203,6 @@ def main(names: list[str], mutants: tuple[Mutant, ...] = MUTANTS) -> int:
             say("The tests are red without a mutant.")
             return 1
         say(f"{len(tests)} tests are green in {seconds:.0f} s.")
-    # Last, since it leaves a database that is not the others'.
-    chosen.sort(key=lambda mutant: "/migrations/" in mutant.file)
     print("| taken away | verdict | noticed by | took |\n|---|---|---|--:|")
     lives = [mutant.name for mutant in chosen if not _dies(mutant, copy, folder)]
     say(f"{len(chosen)} mutants, {len(lives)} live, {time.monotonic() - began:.0f} s in all.")
@@ -219,8 +216,6 @@ def _dies(mutant: Mutant, copy: Path, folder: Path) -> bool:
     if whole.count(mutant.before) != 1:
         raise SystemExit(f"{mutant.file} does not hold what stands for {mutant.name} once.")
     path.write_text(whole.replace(mutant.before, mutant.after))
-    if "/migrations/" in mutant.file:
-        shutil.rmtree(folder / "var", ignore_errors=True)
     try:
         code, seconds, told = _run(copy, folder, list(mutant.tests), mutant.on_postgres)
     finally:
@@ -244,8 +239,7 @@ def _run(copy: Path, folder: Path, tests: list[str], on_postgres: bool) -> tuple
     runner = ["tools.stack", "test"]
     if not on_postgres:
         runner = ["pytest"]
-        lite = {"DATABASE_URL": f"sqlite:///{folder / 'mutants.sqlite3'}", "REDIS_URL": ""}
-        env |= lite | {"PYTEST_KEEP_DATABASE": "1"}
+        env |= {"DATABASE_URL": f"sqlite:///{folder / 'mutants.sqlite3'}", "REDIS_URL": ""}
     command = [sys.executable, "-m", *runner, "-q", "-x", "-p", "no:cacheprovider", *tests]
     began = time.monotonic()
     ran = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False)
