@@ -7,11 +7,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext, pgettext
 
 from ai_batch.models import Batch
 from megahub.delivery.domain import events
 from megahub.delivery.services import mails, outbox
 from megahub.kernel import clock, money
+from megahub.tenancy import members
 from megahub.tenancy.selectors import email_of
 
 #: A running batch is told of at most once per so many percent.
@@ -56,25 +59,44 @@ def ended(batch: Batch) -> None:
 
 
 def mail(batch: Batch) -> None:
-    """Write the mail of a batch's end, once, if its maker asked for it and has an address."""
+    """Write the mail of a batch's end, in its maker's language, if they want one."""
     to = email_of(batch.created_by_id) if batch.notify else ""
     if not to:
         return
     name = (batch.metadata or {}).get("name") or batch.batch_id
-    subject = f"[MEGAHUB] Batch {name}: {batch.status}"
-    mails.write(batch.company_id, f"batch:{batch.pk}", [to], subject, _letter(batch, name))
+    for language in members.by_language(batch.company, [to]):
+        with translation.override(language):
+            subject, text = _letter(batch, name)
+        mails.write(batch.company_id, f"batch:{batch.pk}", [to], f"[MEGAHUB] {subject}", text)
 
 
-def _letter(batch: Batch, name: str) -> str:
-    """What the mail says: figures, where the results are, the first of its errors."""
+def _letter(batch: Batch, name: str) -> tuple[str, str]:
+    """Subject and text: figures, where the results are, the first of its errors."""
+    status, tokens = _word(batch.status), batch.input_tokens + batch.output_tokens
+    ended = gettext("Your batch {name} ({batch_id}) has ended: {status}.")
+    counts = gettext("Requests: {total}, of which {completed} succeeded and {failed} did not.")
+    used = gettext("Tokens: {tokens}. Cost: {cost} USD.")
     lines = [
-        f"Your batch {name} ({batch.batch_id}) has ended: {batch.status}.",
+        ended.format(name=name, batch_id=batch.batch_id, status=status),
         "",
-        f"Requests: {batch.total}, of which {batch.completed} succeeded and {batch.failed} did not.",
-        f"Tokens: {batch.input_tokens + batch.output_tokens}. Cost: {money.show(batch.cost_nano_usd)} USD.",
+        counts.format(total=batch.total, completed=batch.completed, failed=batch.failed),
+        used.format(tokens=tokens, cost=money.show(batch.cost_nano_usd)),
+        *(gettext("Error: {message}").format(message=each["message"]) for each in batch.errors[:1]),
+        "",
+        gettext("Results: {address}").format(address=f"{settings.HUB_PUBLIC_URL}/console/batches/"),
+        "",
     ]
-    lines += [f"Error: {each['message']}" for each in batch.errors[:1]]
-    return "\n".join([*lines, "", f"Results: {settings.HUB_PUBLIC_URL}/console/batches/", ""])
+    return gettext("Batch {name}: {status}").format(name=name, status=status), "\n".join(lines)
+
+
+def _word(status: str) -> str:
+    words = {
+        "completed": pgettext("batch", "completed"),
+        "expired": pgettext("batch", "expired"),
+        "cancelled": pgettext("batch", "cancelled"),
+        "failed": pgettext("batch", "failed"),
+    }
+    return words[status]
 
 
 def progress(batch: Batch) -> bool:

@@ -86,6 +86,15 @@ def test_a_mail_at_the_end(api: Api, cast: Cast) -> None:
     assert text.rstrip().endswith("/console/batches/")
 
 
+def test_a_mail_is_in_its_readers_language(api: Api, cast: Cast) -> None:
+    addressed(cast)
+    cast.alice.user.language = "fr"
+    cast.alice.user.save(update_fields=["language"])
+    work(made(api.as_(cast.alice), 1, notify=True, metadata={"name": "Nuit"}))
+    assert mails(cast) == [("alice@example.com", "[MEGAHUB] Lot Nuit : mené à bien")]
+    assert "Requêtes : 1, dont 1 réussies et 0 non." in Mail.objects.of(cast.company.pk).get().text
+
+
 def test_only_who_asks_is_mailed(api: Api, cast: Cast) -> None:
     addressed(cast)
     work(made(api.as_(cast.alice), 1))
