@@ -12,7 +12,7 @@ from django.utils import translation
 from django.utils.translation import ngettext, pgettext
 
 from ai_core.models import AIJob
-from megahub.tenancy.models import Membership
+from megahub.tenancy.models import ApiKey, Membership
 from tests import world
 from tests.conftest import Api
 from tests.stubs import Scripted, completion
@@ -320,13 +320,15 @@ class TestAdmin:
 
     def test_names_in_the_language_of_the_reader(self, cast: Cast) -> None:
         membership = Membership.objects.of(cast.company.pk).get(user=cast.bob.user)
-        budget = world.make_budget(cast.company, "5", scope="api_key", scope_value="7")
+        cast.alice.api_key()
+        key = ApiKey.objects.of(cast.company.pk).get()
+        budget = world.make_budget(cast.company, "5", scope="api_key", scope_value=str(key.pk))
 
         with translation.override("fr"):
             named = str(membership), str(budget)
             titles = [str(model._meta.verbose_name) for model in (AIJob, Membership)]
         said = f"{cast.bob.user.username} chez {cast.company.name} (Membre)"
-        assert named == (said, "Clé d'API 7, Mois, Coût (nano-USD)")
+        assert named == (said, f"Clé d'API {key.pk}, Mois, Coût (nano-USD)")
         assert titles == ["job", "appartenance"]
 
     def test_every_page_has_a_french_name(self) -> None:

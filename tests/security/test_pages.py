@@ -22,6 +22,7 @@ from tests.world import RUN, Cast
 POLICY = "content-security-policy"
 #: Answered by machines' words, whatever the path.
 ANYWHERE = ["/", "/docs/", "/schema/", "/nowhere", "/ai/nowhere/", "/static/megahub/admin.css", "/readyz"]
+ANYWHERE += ["/console/batches/results/nobodys"]
 
 
 class Page(HTMLParser):
@@ -158,7 +159,8 @@ def test_pages_outside_of_the_admin_are_registered() -> None:
         if not path.startswith("/admin/") and not any(hasattr(view, name) for name in apis)
     }
 
-    assert plain == {"/", "/readyz", "/metrics", "/console/batches/", "/batch-api.html"}
+    download = "/console/batches/results/{token}"
+    assert plain == {"/", "/readyz", "/metrics", "/console/batches/", download, "/batch-api.html"}
 
 
 def test_the_hot_lane(api: Api, cast: Cast) -> None:
