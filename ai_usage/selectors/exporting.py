@@ -22,7 +22,9 @@ from megahub.delivery.models import Mail
 from megahub.tenancy.selectors import Caller, bound_brands
 
 Rows = QuerySet[Any]
-CHUNK_ROWS = 20_000
+#: As lines the database puts them together, as rows Python holds some 5 KB for each.
+LINES_AT_ONCE = 20_000
+CHUNK_ROWS = 4_000
 
 #: Most texts begin with a letter and are of one line: they are not matched against the pattern.
 _IS_PLAIN = f"ascii({{0}}) BETWEEN 65 AND 122 AND {{0}} !~ '[{exports.BREAKS}\"]'"
@@ -109,7 +111,7 @@ def last_of(rows: Rows) -> int:
 
 def chunk(rows: Rows, after: Place | None) -> tuple[list[Row], Place | None, Totals]:
     """The next rows, the place behind them (None: there were none), and what they add up to."""
-    found = list(_following(rows, after))
+    found = list(_following(rows, after, CHUNK_ROWS))
     if not found:
         return [], None, NO_TOTALS
     cells = [row[2:] for row in found]
@@ -118,7 +120,7 @@ def chunk(rows: Rows, after: Place | None) -> tuple[list[Row], Place | None, Tot
 
 def lines(rows: Rows, after: Place | None) -> tuple[bytes, Place | None, Totals]:
     """The same as the lines of a CSV; PostgreSQL only."""
-    query, params = _following(rows, after).query.sql_with_params()
+    query, params = _following(rows, after, LINES_AT_ONCE).query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(_LINES.replace("{rows}", query), params)
         text, pk, at, number, tokens, cost, priced = cursor.fetchone()
@@ -127,9 +129,9 @@ def lines(rows: Rows, after: Place | None) -> tuple[bytes, Place | None, Totals]
     return text.encode(), Place(at, pk), exports.total_of(number, tokens, cost, priced)
 
 
-def _following(rows: Rows, after: Place | None) -> Any:
+def _following(rows: Rows, after: Place | None, most: int) -> Any:
     """The first key bounds the scan of the index; the number decides among rows of one moment."""
     if after is not None:
         behind = Q(created_at__gt=after.at) | Q(pk__gt=after.pk)
         rows = rows.filter(behind, created_at__gte=after.at)
-    return rows.order_by("created_at", "pk").values_list("pk", "created_at", *FIELDS)[:CHUNK_ROWS]
+    return rows.order_by("created_at", "pk").values_list("pk", "created_at", *FIELDS)[:most]

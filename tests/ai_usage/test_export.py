@@ -148,6 +148,7 @@ def test_it_has_no_pages_and_one_order(api: Api, cast: Cast) -> None:
 
 def test_however_many_chunks(api: Api, cast: Cast, used: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(exporting, "LINES_AT_ONCE", 2)
 
     found = [row["job_id"] for row in lines(exported(api, cast))]
 

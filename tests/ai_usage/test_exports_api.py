@@ -111,6 +111,7 @@ class TestMaking:
         whole = asked(cast, format)
         exports.make(whole.pk)
         monkeypatch.setattr(exporting, "CHUNK_ROWS", 2)
+        monkeypatch.setattr(exporting, "LINES_AT_ONCE", 2)
         export = asked(cast, format)
         exports.make(export.pk)
 

@@ -44,6 +44,8 @@ UNNOTICED = {
          "ai_openai.selectors.jobs_of"),
         "the caller's brand stands beside it, found by membership (tests/isolation/test_places.py)",
     ),
+    "ai_usage.services.defaults.provide_quotas": "the walk's companies have theirs; for one that has none,"
+    " another's would keep them from being made (tests/ai_usage/test_quotas_api.py)",
     "ai_usage.services.rates._load": "it refuses calls of models, which the walk makes none of",
     "ai_usage.selectors.brand_names": "names for numbers out of the caller's own figures",
     "megahub.audit.selectors.trail_of": "a chain has its company's number, which stands beside it",
