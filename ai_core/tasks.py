@@ -103,5 +103,5 @@ def _drain() -> None:
     loop.run(pipeline.drain(settings.HUB_DRAIN_SECONDS))
     journal.stop()
     PROCESS.end()
-    spooling.close()
+    spooling.SPOOL.close()
     loop.run(http.close())

@@ -5,14 +5,13 @@ from __future__ import annotations
 from megahub.asgi import application
 
 # Its applications are loaded by the line above.
-from ai_core.services import spooling  # isort: skip
-from ai_core.services.settle import Settlement  # isort: skip
+from ai_core.services.process_spool import ProcessSpool  # isort: skip
 
 __all__ = ["application"]
 
 
-def _nothing(settlement: Settlement) -> None:
+def _nothing(spool: object, ended: object) -> None:
     """What was heard is not written down."""
 
 
-spooling.keep = _nothing
+ProcessSpool.keep = _nothing  # type: ignore[method-assign]

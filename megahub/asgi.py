@@ -72,7 +72,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await pipeline.drain(settings.HUB_DRAIN_SECONDS)
     await loop.in_thread(journal.stop)
     await loop.in_thread(PROCESS.end)
-    spooling.close()
+    spooling.SPOOL.close()
     line_spool.SPOOL.close()
     await http.close()
     await rate_script.close()

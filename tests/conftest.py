@@ -153,7 +153,7 @@ def database(
         close_provider_connections()
         journal.stop()
         PROCESS.end()
-        spooling.close()
+        spooling.SPOOL.close()
         loop.close_reader_connections()
         end_other_sessions()
         sign_in_as(owner)

@@ -95,7 +95,7 @@ MUTANTS = (
     Mutant(
         "the spool's replay",
         "ai_core/services/recovery.py",
-        "    spooling.replay()\n",
+        "    spooling.SPOOL.replay()\n",
         "",
         (f"{SPOOLING}::TestReplay::test_a_killed_process_is_settled_without_another_call",),
     ),

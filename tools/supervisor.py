@@ -65,7 +65,7 @@ class Supervisor:
             except errors as error:
                 if time.monotonic() >= until:
                     raise Fault(f"{name} does not answer: {reason(error)}.") from error
-            time.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)  # a server that begins tells nobody: it is asked again
 
     def mend(self) -> None:
         """Start again what has died. Raises Fault when a child keeps dying."""

@@ -47,7 +47,7 @@ async def end(job: Job) -> None:
     _close(job)
     pacing.put_right(job)
     ended = _settlement(job)
-    job.marks.append(spooling.keep(ended))
+    job.marks.append(spooling.SPOOL.keep(ended))
     if not await _patiently(_settled(ended, job.marks), job):
         # Somebody else has ended this job: what came of this call is kept with its attempt.
         job.error = OutcomeUnknown()
@@ -75,7 +75,8 @@ async def _settled(ended: Settlement, marks: list[Mark]) -> bool:
     """Write the settlement; one task with the look-up before it, which a cancelled caller leaves alone."""
     wanted = await webhooks.wanted(ended.company_id)
     in_time = bool(await journal.write(SETTLE, replace(ended, wanted=wanted) if wanted else ended))
-    spooling.done(marks)
+    spooling.SPOOL.done(marks)
+    marks.clear()
     return in_time
 
 
@@ -146,7 +147,7 @@ def note_usage(job: Job) -> None:
     """A stream has told its usage: should the process die before its end, this is what is known of it."""
     said = replace(job, completion=job.gathered.completion()) if job.gathered is not None else job
     _close(said)
-    job.marks.append(spooling.keep(_settlement(said)))
+    job.marks.append(spooling.SPOOL.keep(_settlement(said)))
 
 
 async def return_claimed(claimed: Claimed) -> None:

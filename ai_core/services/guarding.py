@@ -37,6 +37,8 @@ class Guarded:
 
 async def check_input(job: Job) -> None:
     """Look at a request before it is accepted. Raises ContentBlocked: then nothing was written or paid."""
+    if not job.policy.looks:
+        return
     who = _of_job(job)
     # A job that is blocked before it is accepted is none: no finding names it.
     await look(who, "input", job.call.params, name="" if who.policy.content_filter == "block" else who.ref)
@@ -44,7 +46,7 @@ async def check_input(job: Job) -> None:
 
 async def check_output(job: Job) -> None:
     """Look at an answer before it is told. Raises ContentBlocked; what it used is paid for."""
-    if job.completion is not None:
+    if job.policy.looks and job.completion is not None:
         await look(_of_job(job), "output", job.completion.body)
 
 

@@ -54,7 +54,7 @@ def reap() -> int:
 
     What such a process had heard before it died is settled first, from its spool.
     """
-    spooling.replay()
+    spooling.SPOOL.replay()
     exposures.expire()
     gates.forget_old()
     now = clock.now()
@@ -75,7 +75,7 @@ def _taken_back(attempt: Attempt) -> bool:
     try:
         with scope.of(attempt.job.company_id):
             return take_back(attempt)
-    except Exception:
+    except Exception:  # whatever it is, it is told with its traceback, and the next job's turn comes
         log.exception("job %s could not be taken back", attempt.job.job_id)
         return False
 

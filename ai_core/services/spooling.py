@@ -1,8 +1,8 @@
 """The response spool: what a call came to outlives the process that is about to settle it.
 
-A settlement is written into the process's spool (megahub/kernel/spool.py) the moment the answer is
-there, and crossed out once it is committed. What a dead process left is settled by whoever finds it on
-the same host; the fence and the attempt's phase decide whether it still counts.
+A settlement is written into the process's spool (process_spool.py) the moment the answer is there, and
+crossed out once it is committed. What a dead process left is settled by whoever finds it on the same host;
+the fence and the attempt's phase decide whether it still counts.
 """
 
 from __future__ import annotations
@@ -21,28 +21,6 @@ from ai_providers.domain.pricing import Cost, Rate
 from ai_providers.domain.wire import Usage
 from megahub.delivery import selectors as webhooks
 from megahub.kernel import journal
-from megahub.kernel.spool import Segment
-
-
-def keep(settlement: Settlement) -> Segment | None:
-    """Write down how an attempt ended; ``done`` crosses it out. None when the disk does not take it."""
-    return SPOOL.keep(settlement)
-
-
-def done(marks: list[Segment | None]) -> None:
-    """What these records say is settled."""
-    SPOOL.done(marks)
-    marks.clear()
-
-
-def close() -> None:
-    """This process ends: what it still needs stays for others to find."""
-    SPOOL.close()
-
-
-def replay() -> int:
-    """Settle what dead (or long silent) processes of this host had not settled; how many ended jobs."""
-    return SPOOL.replay()
 
 
 def _still_open(heard: list[Settlement]) -> list[Settlement]:

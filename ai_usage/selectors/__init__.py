@@ -62,14 +62,17 @@ def scope_of(caller: Caller, sandbox: bool | None = None, brand_id: int | None =
 
 
 def days_of(scope: Scope) -> QuerySet[UsageDay]:
-    """The rollups of the scope with what is not folded yet.
+    """The rollups of the scope with what is not folded yet."""
+    return with_unfolded(UsageDay.objects.of(scope.company_id)).filter(scope.where())
 
-    The cursor's number changes nothing in the result (the view looks by itself); it tells the planner
-    how little there is above it.
+
+def with_unfolded(days: QuerySet[UsageDay]) -> QuerySet[UsageDay]:
+    """The same rows, as the planner needs them told: how little there is above the cursor.
+
+    Its number changes nothing in the result (the view looks by itself).
     """
     folded = RollupCursor.objects.values_list("ledger_id", flat=True).first() or 0
-    rows = UsageDay.objects.of(scope.company_id).filter(entry_id__gt=folded)
-    return rows.filter(scope.where())
+    return days.filter(entry_id__gt=folded)
 
 
 def tallies(

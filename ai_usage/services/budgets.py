@@ -150,7 +150,9 @@ def _share_out(
     session.execute(LOCK, list(window))
     while True:
         rows = session.rows(STATE, list(window))
-        spent, reserved, limit = rows[0] if rows else (0, 0, 0)
+        if not rows:
+            return []  # the budget was deleted a moment ago: it holds nobody
+        spent, reserved, limit = rows[0]
         taken, refused = 0, []
         for position, hold in wanted:
             if not hold.is_hard or spent + reserved + taken + hold.amount <= limit:

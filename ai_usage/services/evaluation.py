@@ -80,7 +80,7 @@ def _check_together(companies: list[Company]) -> Iterator[Checked]:
     """Look at all of them at once; one by one when that breaks, so that the one at fault is told."""
     try:
         seen = look(companies)
-    except Exception:
+    except Exception:  # told with its traceback; then each is looked at alone, and the one at fault alerted
         log.exception("%s companies could not be looked at together", len(companies))
         yield from map(check_or_tell, companies)
         return

@@ -14,8 +14,9 @@ from typing import Any
 
 from django.db.models import Sum
 
+from ai_usage import selectors
 from ai_usage.domain.alerts import DAYS_BEFORE, BudgetState, Figures, Line
-from ai_usage.models import Budget, BudgetWindow, RollupCursor, UsageDay
+from ai_usage.models import Budget, BudgetWindow, UsageDay
 from megahub.kernel import clock
 from megahub.kernel.cache import ShortLived
 
@@ -99,11 +100,10 @@ def _rows(spans: Mapping[int, tuple[date, date]]) -> dict[int, Rows]:
     found: dict[int, Rows] = defaultdict(list)
     if not spans:
         return found
-    folded = RollupCursor.objects.values_list("ledger_id", flat=True).first() or 0
     first, last = min(start for start, _ in spans.values()), max(end for _, end in spans.values())
-    days = UsageDay.objects.unscoped().filter(company__in=list(spans), entry_id__gt=folded)
+    days = selectors.with_unfolded(UsageDay.objects.unscoped().filter(company__in=list(spans)))
     days = days.filter(day__gte=first, day__lte=last)
-    kinds = days.values("company_id", "day", "sandbox", "provider", "model")
+    kinds: Any = days.values("company_id", "day", "sandbox", "provider", "model")
     for row in kinds.annotate(**{f"sum_{name}": Sum(name) for name in SUMS}).order_by("provider", "model"):
         start, end = spans[row["company_id"]]
         if start <= row["day"] <= end and row["sum_jobs"] > 0:

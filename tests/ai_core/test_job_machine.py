@@ -125,7 +125,7 @@ class JobMachine(Processes):
         endings._close(head.job)
         head.ended, head.stage = endings._settlement(head.job), "spooled"
         self.acting.session_id = head.process
-        head.job.marks.append(spooling.keep(head.ended))
+        head.job.marks.append(spooling.SPOOL.keep(head.ended))
         self._recorded(head)
 
     @at("spooled")
@@ -275,7 +275,7 @@ def test_jobs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever is played, all that is left of it fits together (``verify_ledger``)."""
-    spooling.close()
+    spooling.SPOOL.close()
     monkeypatch.setattr(settings, "HUB_SPOOL_DIR", str(tmp_path))
     monkeypatch.setattr(retry, "run_at", lambda *_: clock.now() + HOUR)
     JobMachine.acting, JobMachine.rung = SimpleNamespace(session_id=None), rung

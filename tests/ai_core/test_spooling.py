@@ -35,10 +35,10 @@ Rung = list[tuple[str, tuple[Any, ...], str]]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A spool of this test's own."""
-    spooling.close()
+    spooling.SPOOL.close()
     monkeypatch.setattr(settings, "HUB_SPOOL_DIR", str(tmp_path))
     yield tmp_path
-    spooling.close()
+    spooling.SPOOL.close()
 
 
 def spooled_by(session: WorkerSession, job: Job, folder: Path, text: str = "heard") -> Spool:
@@ -64,7 +64,7 @@ class TestReplay:
         session = dead_session(0)  # it beat a moment ago: only its lock tells that it is dead
         job = world.submit(cast.alice, later=True)
         spooled_by(session, reopened(session, job), folder)
-        spooling.close()
+        spooling.SPOOL.close()
         _die(folder)
 
         recovery.reap()
@@ -158,9 +158,9 @@ class TestReplay:
 
         with monkeypatch.context() as patched:
             patched.setattr(journal, "write_and_wait", away)
-            assert spooling.replay() == 0
+            assert spooling.SPOOL.replay() == 0
         assert len(spool.found(folder)) == 1
-        assert spooling.replay() == 1
+        assert spooling.SPOOL.replay() == 1
         assert world.row(job).status == "completed"
 
     def test_a_file_that_does_not_open_keeps_no_other_from_it(
@@ -171,7 +171,7 @@ class TestReplay:
         job = world.submit(cast.alice, later=True)
         spooled_by(session, reopened(session, job), folder).close()
 
-        assert spooling.replay() == 1
+        assert spooling.SPOOL.replay() == 1
         assert len(spool.found(folder)) == 1
 
     def test_a_record_of_an_earlier_release(self, cast: Cast, rung: Rung, folder: Path) -> None:

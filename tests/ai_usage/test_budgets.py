@@ -279,6 +279,22 @@ def test_many_that_do_not_fit_cost_a_handful_of_statements(cast: Cast) -> None:
     assert counted.statements < 15
 
 
+@pytest.mark.parametrize("is_hard", [True, False])
+def test_a_budget_that_was_deleted_a_moment_ago_holds_nobody(cast: Cast, is_hard: bool) -> None:
+    """Processes remember budgets for seconds: the journal would look for a soft one's window for ever."""
+    budget = world.make_budget(cast.company, "1", is_hard=is_hard)
+    asked = asking(cast, [40, 70], budget)
+    Budget.objects.of(cast.company.pk).filter(pk=budget.pk).delete()
+    session = open_session()
+
+    with session.transaction(str(cast.company.pk)):
+        verdicts = budgets.reserve(session, asked, clock.now())
+        session.commit()
+
+    session.close()
+    assert verdicts == [None, None]
+
+
 def test_the_run_of_many_callers(live_url: str, cast: Cast, rung: Rung) -> None:
     """``python -m benchmarks.admission`` in small, against the server: exactly the room, each round."""
     found = asyncio.run(admission.run([live_url], cast.alice.token, 30, 3, 7, remembered_seconds=0))
@@ -320,4 +336,4 @@ def waits_for_a_lock() -> None:
             if cursor.fetchone()[0]:
                 return
         assert time.monotonic() < until
-        time.sleep(0.02)
+        time.sleep(0.02)  # the database tells nobody of a wait: it is asked again
