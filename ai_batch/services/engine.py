@@ -3,6 +3,7 @@
 It begins when a bell rings and ends when nothing is left to take. Slots are dealt to companies in
 turn: who runs fewest lines here is served first, so that one company's fifty thousand lines leave
 room for another's ten. A slot is free again when the provider has answered; the settlements follow.
+A few lines more than there are slots are taken: a free slot need not wait for a claim.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ai_batch.services.running import Run, Work
 from ai_batch.services.settle import SETTLE_LINES, SETTLE_SLICES, LineEnd
 from ai_core.services import gates
 from ai_core.services.sessions import PROCESS
+from ai_providers.domain.wire import Completion
 from megahub.kernel import journal, loop, queue
 from megahub.kernel.errors import HubError, RateLimited, ServerError
 from megahub.kernel.spool import Segment
@@ -37,6 +39,8 @@ LOOK_SECONDS = 1.0
 EMBEDDINGS = "/v1/embeddings"
 #: Lines taken at a time, at most: companies take turns between.
 AT_ONCE = 50
+#: One line for so many slots is taken ahead of a slot.
+AHEAD = 5
 #: Ends that may wait for the database before no more lines are taken.
 MOST_SETTLING = 500
 #: What is not settled after so long must outlive the machine, too.
@@ -44,10 +48,12 @@ SYNC_AFTER_SECONDS = 0.25
 
 
 class Engine:
-    """One per process. ``active`` counts the lines that are being called, by company."""
+    """One per process. ``active`` counts the lines that are being called or are about to, by company."""
 
     def __init__(self) -> None:
+        self.slots = settings.HUB_BATCH_SLOTS
         self.active: Counter[int] = Counter()
+        self._calls = asyncio.Semaphore(self.slots)
         self.settling = 0
         self._ends: list[LineEnd] = []
         self._waiting: list[Work] = []
@@ -110,17 +116,19 @@ class Engine:
         More would be refused at the gate, and their whole batch rest for seconds.
         """
         companies = len({each.running.company_id for each in self._waiting})
-        share = max(1, settings.HUB_BATCH_SLOTS // max(1, companies))
+        share = max(1, self._most_taken() // max(1, companies))
         now = self.active[work.running.company_id]
         most = min(AT_ONCE, max(1, share - now))
         trusted = await running.most(work)
         return most if trusted is None else min(most, trusted - now)
 
     def _room(self) -> int:
-        """How many slots are free; none while it is not worth a claim."""
-        slots = settings.HUB_BATCH_SLOTS
-        free = slots - self.active.total()
-        return free if free >= max(1, slots // 20) else 0
+        """How many lines may be taken; none while it is not worth a claim."""
+        free = self._most_taken() - self.active.total()
+        return free if free >= max(1, self.slots // 20) else 0
+
+    def _most_taken(self) -> int:
+        return self.slots + max(1, self.slots // AHEAD)
 
     def _ready(self) -> list[Work]:
         """The batches that may have lines: of the company that runs fewest here first, its oldest first."""
@@ -186,7 +194,7 @@ class Engine:
             group[0], call=replace(group[0].call, params={**group[0].call.params, "input": inputs})
         )
         try:
-            answers = grouping.apart(await running.ask(whole), [run.call.params for run in group])
+            answers = grouping.apart(await self._asked(whole), [run.call.params for run in group])
         except HubError as error:
             if error.retryable:
                 for run in group:
@@ -220,7 +228,7 @@ class Engine:
 
     async def _alone(self, work: Work, run: Run) -> None:
         try:
-            completion = await running.ask(run)
+            completion = await self._asked(run)
             ended = running.succeeded(run, completion)
         except Exception as error:  # noqa: BLE001 - what is wrong with a line ends that line only
             self._free(work)
@@ -232,6 +240,12 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - it was answered, and is paid: never asked again
             ended = screening.withheld(ended, run.line.custom_id, _as_hub_error(work, run.line, error))
         self._end(ended)
+
+    async def _asked(self, run: Run) -> Completion:
+        """The provider's answer, asked for as soon as a slot is free. Raises HubError."""
+        async with self._calls:
+            run.began = time.monotonic()
+            return await running.ask(run)
 
     def _free(self, work: Work) -> None:
         self.active[work.running.company_id] -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,12 +12,12 @@ import pytest
 
 from ai_batch.domain import results
 from ai_batch.models import Batch, Line
-from ai_batch.services import chores, finishing, ingest, leases, line_spool, running
+from ai_batch.services import chores, engine, finishing, ingest, leases, line_spool, running
 from ai_batch.services.claim import TAKE_LINES, Take
 from ai_batch.services.settle import LineEnd
 from ai_core.models import WorkerSession
 from ai_providers.domain import pricing
-from ai_providers.domain.wire import Usage
+from ai_providers.domain.wire import Completion, Usage
 from ai_usage.models import LedgerEntry
 from megahub.kernel import clock, journal, spool
 from megahub.kernel.spool import Spool
@@ -182,9 +183,16 @@ def test_finishing_twice_makes_one_pair_of_files(api: Api, cast: Cast) -> None:
     assert batch.error_file is None
 
 
-def test_companies_take_turns(api: Api, cast: Cast, settings: Any) -> None:
-    """Charlie's two lines are answered long before all of Alice's."""
+@pytest.fixture
+def four_slots(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine of its own, which is made with its slots."""
     settings.HUB_BATCH_SLOTS = 4
+    monkeypatch.setattr(engine, "_engines", {})
+
+
+@pytest.mark.usefixtures("four_slots")
+def test_companies_take_turns(api: Api, cast: Cast) -> None:
+    """Charlie's two lines are answered long before all of Alice's."""
     alices = made(api.as_(cast.alice), 120)
     ingest.validate(alices.pk)
     charlies = made(api.as_(cast.charlie), 2)
@@ -192,3 +200,24 @@ def test_companies_take_turns(api: Api, cast: Cast, settings: Any) -> None:
     alices.refresh_from_db()
     assert alices.completed < 120
     assert work(alices).completed == 120
+
+
+@pytest.mark.usefixtures("four_slots")
+def test_no_more_lines_are_called_than_there_are_slots(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines are taken ahead of a slot, but none is called before there is one."""
+    at_once: list[int] = []
+    ask, now = running.ask, Counter[str]()
+
+    async def counted(run: running.Run) -> Completion:
+        now["called"] += 1
+        at_once.append(now["called"])
+        try:
+            return await ask(run)
+        finally:
+            now["called"] -= 1
+
+    monkeypatch.setattr(running, "ask", counted)
+    assert work(made(api.as_(cast.alice), 60)).completed == 60
+    assert max(at_once) == 4
