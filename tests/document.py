@@ -16,6 +16,8 @@ import httpx2
 import jsonschema_rs
 from drf_spectacular.generators import SchemaGenerator
 
+from megahub.kernel.openapi import EVENTS
+
 METHODS = ("get", "post", "put", "patch", "delete")
 PREFIXES = ("/ai/", "/v1/", "/auth/", "/api/")
 
@@ -141,10 +143,24 @@ def problems(method: str, path: str, response: httpx2.Response) -> list[str]:
         return [f"{status} is documented without a body: {response.text[:200]}"] if response.content else []
     if media not in content:
         return [f"media type {media!r} of {status} is not among {sorted(content)}"]
-    if media != "application/json":
-        return []
-    errors = _of_answer(method, known, status, content[media]).iter_errors(response.json())
-    return [f"{status} at {list(error.instance_path)}: {error.message[:300]}" for error in errors]
+    told = {"application/json": lambda: [response.json()], EVENTS: lambda: events(response.text)}
+    return [
+        f"{status} at {list(error.instance_path)}: {error.message[:300]}"
+        for each in (told[media]() if media in told else ())
+        for error in _of_answer(method, known, status, content[media]).iter_errors(each)
+    ]
+
+
+def events(text: str) -> list[dict[str, str]]:
+    """The events of a stream, as a client that knows only the standard reads them."""
+    found: list[dict[str, str]] = []
+    for piece in text.split("\n\n"):
+        lines = [line.split(":", 1) for line in piece.splitlines() if line and not line.startswith(":")]
+        data = [value.removeprefix(" ") for name, value in lines if name == "data"]
+        rest = {name: value.removeprefix(" ") for name, value in lines if name != "data"}
+        if data:
+            found.append({"event": "message", **rest, "data": "\n".join(data)})
+    return found
 
 
 def check(method: str, url: str, response: httpx2.Response) -> None:

@@ -137,6 +137,17 @@ class TestTheCheckOfRealAnswers:
         (problem,) = self.found("GET", "/v1/models/m", 200, {**model, "secret": 1})
         assert "secret" in problem
 
+    def test_a_stream_is_looked_at_event_by_event(self) -> None:
+        def told(text: str) -> list[str]:
+            answer = httpx2.Response(200, text=text, headers={"content-type": "text/event-stream"})
+            return document.problems("GET", "/ai/jobs/17/events/", answer)
+
+        assert told(": a beat\n\nid: 2\nevent: progress\ndata: {}\n\ndata: {}\n\n") == []
+        (unknown,) = told("event: nonsense\ndata: {}\n\n")
+        assert "nonsense" in unknown
+        (undocumented,) = told("event: progress\ndata: {}\nretry: 5\n\n")
+        assert "retry" in undocumented
+
     def test_a_missing_field(self) -> None:
         (problem,) = self.found(
             "GET", "/v1/models/m", 404, {"error": {"message": "x", "type": "y", "param": None}}

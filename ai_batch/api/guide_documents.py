@@ -17,8 +17,9 @@ from ai_batch.api.documents import (
     whole,
 )
 from ai_batch.domain.lines import ENDPOINTS
+from ai_batch.models import OVER
 from ai_openai.api.shapes import nullable
-from megahub.kernel.openapi import KEY, operation
+from megahub.kernel.openapi import KEY, operation, stream
 
 TAG = ["batch"]
 BATCH = schemas.enveloped(batch=schemas.GUIDE_BATCH)
@@ -213,7 +214,10 @@ EVENTS = operation(
     description="A batch's progress as server-sent events; the last is named after its end.",
     parameters=[BRAND, of_path("batch_id")],
     responses={
-        "200": {"description": "Events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        "200": {
+            "description": "Events.",
+            "content": stream("JSON: `batch` of `GET /api/batch/{batch_id}`.", "progress", *sorted(OVER)),
+        },
         **errors("404"),
     },
 )

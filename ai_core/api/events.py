@@ -20,7 +20,7 @@ from ai_core.domain.states import ENDS
 from ai_core.models import AIJob
 from megahub.kernel import loop, scope
 from megahub.kernel.errors import ValidationFailed
-from megahub.kernel.openapi import operation
+from megahub.kernel.openapi import operation, stream
 from megahub.kernel.requests import language
 from megahub.kernel.text import Text
 from megahub.tenancy.authentication import for_caller
@@ -59,7 +59,12 @@ HEARTBEAT = b": keep-alive\n\n"
     responses={
         "200": {
             "description": "Events.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": stream(
+                "JSON: `{status, progress_percentage}`; at the end the whole job.",
+                "progress",
+                *sorted(ENDS),
+                numbered=True,
+            ),
         },
     },
 )

@@ -8,6 +8,7 @@ from ai_core.api import outcomes
 from ai_openai.domain.chat import PRIORITIES
 from ai_providers.catalogue import loading
 from ai_providers.domain.spec import Kind, ParamRule
+from megahub.kernel.openapi import stream
 
 Schema = dict[str, Any]
 
@@ -109,7 +110,7 @@ def answer(description: str, schema: Schema, *, streams: bool = False) -> Schema
     """A JSON answer, which may be a stream of events instead."""
     content: Schema = {"application/json": {"schema": schema}}
     if streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content |= stream("JSON: a piece of the answer, or what went wrong. OpenAI's streams end with `[DONE]`.")
     return {"description": description, "content": content}
 
 

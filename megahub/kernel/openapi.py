@@ -41,6 +41,30 @@ KEY: dict[str, Any] = {
 KEY_PARAMETER = OpenApiParameter(
     KEY["name"], KEY["schema"], OpenApiParameter.HEADER, description=KEY["description"]
 )
+#: How OpenAPI 3.0 tells of a stream: the schema is one event's. Its data are texts (JSON, by the description).
+EVENTS = "text/event-stream"
+
+
+def stream(data: str, *names: str, numbered: bool = False) -> dict[str, Any]:
+    """The content of an answer that is a stream of server-sent events, of these names.
+
+    One without a name is a `message`, as browsers call it: an error may end any stream.
+    """
+    event: dict[str, Any] = {
+        "type": "object",
+        "description": "One event of the stream.",
+        "properties": {
+            "event": {"type": "string", "enum": [*names, "message"]},
+            "data": {"type": "string", "description": data},
+        },
+        "required": ["event", "data"],
+        "additionalProperties": False,
+    }
+    if numbered:
+        event["properties"]["id"] = {"type": "string", "description": "What `Last-Event-ID` takes."}
+    return {EVENTS: {"schema": event}}
+
+
 RANGES = {"gte": "At least this", "lte": "At most this", "in": "One of these, between commas"}
 
 

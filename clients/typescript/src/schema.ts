@@ -10704,7 +10704,14 @@ export interface operations {
                      *     event: cancelled
                      *     data: {"id":22,"job_id":"ai_job_cc266c2b7d298164110934af","job_type":{"id":1,"name":"chat_completion","category":"chat"},"brand":{"id":11,"name":"Acme brand"},"created_by":{"id":16,"username":"alice"},"status":"cancelled","priority":"normal","progress_percentage":0,"input_data":{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Canary"}]},"result_data
                      */
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        /** @description JSON: `{status, progress_percentage}`; at the end the whole job. */
+                        data: string;
+                        /** @enum {string} */
+                        event: "progress" | "cancelled" | "completed" | "failed" | "timeout" | "message";
+                        /** @description What `Last-Event-ID` takes. */
+                        id?: string;
+                    };
                 };
             };
             /** @description `VALIDATION_ERROR`. */
@@ -12674,7 +12681,12 @@ export interface operations {
                      *
                      *     data: {"type":"done","job_id":"ai_job_7684c081d51f18cedadc31b4","status":"completed","result":{"completion":"Hello","finish_reason":"stop"},"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"cost_u
                      */
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        /** @description JSON: a piece of the answer, or what went wrong. OpenAI's streams end with `[DONE]`. */
+                        data: string;
+                        /** @enum {string} */
+                        event: "message";
+                    };
                 };
             };
             /** @description Accepted for a worker; poll the job's result. */
@@ -22248,7 +22260,12 @@ export interface operations {
                      * @example event: completed
                      *     data: {"id":"batch_bd1ca97d586eb1f93a4664ca","object":"batch","endpoint":"/v1/chat/completions","model":"gpt-4o-mini","errors":null,"input_file_id":"file-dee83552046ced99fa5556e6","completion_window":"24h","status":"completed","output_file_id":"file-7b35005e2d3cb75b74c01a48","error_file_id":null,"created_at":1795697673,"expires_at":1795784073,"in_progress_at":1795697673,"finalizin
                      */
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        /** @description JSON: `batch` of `GET /api/batch/{batch_id}`. */
+                        data: string;
+                        /** @enum {string} */
+                        event: "progress" | "cancelled" | "completed" | "expired" | "failed" | "message";
+                    };
                 };
             };
             /** @description A parameter is wrong; the error names it. */
@@ -27969,7 +27986,12 @@ export interface operations {
                      *
                      *     data: {"id":"chatcmpl-stub","object":"chat.completion.chunk","model":"gpt-4o-mini","choic
                      */
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        /** @description JSON: a piece of the answer, or what went wrong. OpenAI's streams end with `[DONE]`. */
+                        data: string;
+                        /** @enum {string} */
+                        event: "message";
+                    };
                 };
             };
             /** @description `CONTEXT_LENGTH_EXCEEDED`, `INVALID_API_KEY`, `INVALID_PARAMETER_FOR_MODEL`, `MALFORMED_BODY`, `NO_API_KEY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
