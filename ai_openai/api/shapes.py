@@ -110,7 +110,9 @@ def answer(description: str, schema: Schema, *, streams: bool = False) -> Schema
     """A JSON answer, which may be a stream of events instead."""
     content: Schema = {"application/json": {"schema": schema}}
     if streams:
-        content |= stream("JSON: a piece of the answer, or what went wrong. OpenAI's streams end with `[DONE]`.")
+        content |= stream(
+            "JSON: a piece of the answer, or what went wrong. OpenAI's streams end with `[DONE]`."
+        )
     return {"description": description, "content": content}
 
 

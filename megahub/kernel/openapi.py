@@ -41,7 +41,7 @@ KEY: dict[str, Any] = {
 KEY_PARAMETER = OpenApiParameter(
     KEY["name"], KEY["schema"], OpenApiParameter.HEADER, description=KEY["description"]
 )
-#: How OpenAPI 3.0 tells of a stream: the schema is one event's. Its data are texts (JSON, by the description).
+#: A stream's media type. OpenAPI 3.0 has the schema describe one event.
 EVENTS = "text/event-stream"
 
 
