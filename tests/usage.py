@@ -7,7 +7,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from ai_usage.models import LedgerEntry, RatingChange, RollupCursor
+from ai_usage.models import JobRemoval, LedgerEntry, RatingChange, RollupCursor
 from ai_usage.services import rollups
 from tests.world import RUN, Cast
 
@@ -48,8 +48,12 @@ def fold() -> None:
     while True:
         rollups.fold(timedelta(0))
         cursor = RollupCursor.objects.get()
-        left = LedgerEntry.objects.unscoped().filter(pk__gt=cursor.ledger_id).exists()
-        if not left and not RatingChange.objects.unscoped().filter(pk__gt=cursor.rating_id).exists():
+        left = (
+            LedgerEntry.objects.unscoped().filter(pk__gt=min(cursor.ledger_id, cursor.job_entry_id)),
+            RatingChange.objects.unscoped().filter(pk__gt=cursor.rating_id),
+            JobRemoval.objects.unscoped().filter(pk__gt=cursor.removal_id),
+        )
+        if not any(rows.exists() for rows in left):
             return
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -12,7 +12,7 @@ from ai_core.api.serializers import JobShape
 from ai_core.domain.states import STATES
 from ai_core.selectors import dashboard
 from ai_core.selectors.dashboard import Period
-from ai_usage.selectors import Scope
+from ai_usage.selectors import Scope, job_days
 from megahub.kernel import money
 from megahub.kernel.errors import ValidationFailed
 from megahub.kernel.shapes import Strict
@@ -95,18 +95,20 @@ class ByStatusShape(serializers.Serializer[Any]):
 def dashboard_of(caller: Caller, days: int, sandbox: bool) -> dict[str, Any]:
     """The dashboard of the caller's brand; brands are broken down as far as they may be entered."""
     brand, entered = caller.require_brand(), tenancy.brands_of(caller)
-    every = selectors.jobs_of(caller.company_id).filter(sandbox=sandbox)
-    jobs, period = every.filter(brand_id=brand), Period(days, caller.timezone)
+    jobs = selectors.jobs_of(caller.company_id).filter(sandbox=sandbox, brand_id=brand)
+    period = Period(days, caller.timezone)
     own, all_of_them = (
         Scope(caller.company_id, frozenset(which), sandbox, caller.timezone)
         for which in ((brand,), entered)
     )
-    daily = dashboard.daily(jobs, own, period)
-    brands = dashboard.brands(every.filter(brand_id__in=entered), all_of_them, period)
+    counted = job_days(caller.company_id)
+    mine = counted.filter(own.where())
+    daily = dashboard.daily(mine, own, period)
+    brands = dashboard.brands(counted.filter(all_of_them.where()), all_of_them, period)
     return {
-        "stats": dashboard.stats(jobs, period),
+        "stats": dashboard.stats(mine, period),
         "recent_jobs": JobShape(jobs[:RECENT], many=True).data,
-        "top_job_types": dashboard.top_types(jobs, period),
+        "top_job_types": dashboard.top_types(mine, period),
         "daily_activity": [
             {"date": str(day["day"]), "jobs": day["jobs"], "total_cost": money.show(day["cost"])}
             for day in daily

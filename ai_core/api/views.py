@@ -17,6 +17,7 @@ from ai_core.api import orders, overviews, previews
 from ai_core.api import serializers as shapes
 from ai_core.api.filters import ORDERING, JobFilters
 from ai_core.models import AIJob, AIJobType
+from ai_core.selectors import dashboard
 from ai_providers import selectors as providers
 from ai_usage.api.pages import CostPages
 from ai_usage.services import ratings
@@ -106,8 +107,9 @@ class Jobs(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJob]):
     def by_status(self, request: Request) -> Response:
         """The brand's jobs in one status, newest first: a page of them, and how many there are."""
         status_asked = overviews.status_of(read(overviews.StatusQuery, request.query_params))
-        jobs = self.get_queryset().filter(status=status_asked)
-        pages = Pages()
+        caller, pages = caller_of(request), Pages()
+        jobs = selectors.in_status(self.get_queryset(), status_asked)
+        pages.known_count = dashboard.in_status(caller.company_id, caller.require_brand(), status_asked)
         rows = shapes.JobShape(pages.paginate_queryset(jobs, request), many=True).data
         return Response({"jobs": rows, "count": pages.page.paginator.count})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from ai_core.domain import kinds
 from ai_core.domain.states import ENDS
@@ -38,6 +38,15 @@ def jobs_of(company_id: int) -> QuerySet[AIJob]:
     """A company's jobs that were not deleted, newest first, with what a row of a list shows."""
     rows = AIJob.objects.of(company_id).filter(deleted_at=None)
     return rows.select_related("job_type", "brand", "created_by").order_by("-created_at", "-pk")
+
+
+def in_status(rows: QuerySet[AIJob], status: str) -> QuerySet[AIJob]:
+    """Those in a status; what waits or runs is few and found by an index of its own."""
+    if status == "pending":
+        rows = rows.filter(ring_at__isnull=False)
+    elif status == "running":
+        rows = rows.filter(attempts__phase="calling", attempts__attempt_no=F("attempt_no"))
+    return rows.filter(status=status)
 
 
 def job_of(company_id: int, brand_id: int, ref: str) -> AIJob:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from django.db import transaction
 from django.db.models import F
 
+from ai_core.domain.states import ENDS
 from ai_core.models import AIJob
 from ai_core.services.accept import JOBS, Acceptance
 from ai_core.services.cancel import CANCEL, Cancellation
 from ai_guard.domain import keeping
+from ai_usage.models import JobRemoval
 from ai_usage.services import budgets
 from ai_usage.services.budgets import Charge
 from megahub.delivery import selectors as webhooks
@@ -107,15 +110,20 @@ def end_pending(job: AIJob) -> None:
 
 
 def delete(job: AIJob) -> None:
-    """Take an ended job out of sight and erase its texts; what it used and cost stays. JobRunning else."""
+    """Take an ended job out of sight and erase its texts; what it used and cost stays. JobRunning else.
+
+    One that somebody else has deleted meanwhile stays deleted.
+    """
     rows = AIJob.objects.of(job.company_id).filter(pk=job.pk)
-    ended = rows.exclude(status__in=("pending", "running"))
-    erased = ended.update(
-        deleted_at=clock.now(),
-        input_data={},
-        response=None,
-        description="",
-        revision=F("revision") + 1,
-    )
-    if erased != 1:
-        raise JobRunning(current_status="running")
+    with transaction.atomic():
+        erased = rows.filter(deleted_at=None, status__in=ENDS).update(
+            deleted_at=clock.now(),
+            input_data={},
+            response=None,
+            description="",
+            revision=F("revision") + 1,
+        )
+        if erased == 1:
+            JobRemoval.objects.unscoped().create(company_id=job.company_id, job_id=job.pk)
+        elif rows.filter(deleted_at=None).exists():
+            raise JobRunning(current_status="running")

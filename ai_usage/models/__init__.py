@@ -9,7 +9,16 @@ from ai_usage.models.budgets import Budget, BudgetWindow, UnknownExposure
 from ai_usage.models.exports import Export, ExportSchedule
 from ai_usage.models.ledger import AIJobUsage, LedgerEntry
 from ai_usage.models.rates import RateBucket, RateLimit
-from ai_usage.models.rollups import JobRating, RatingChange, RollupCursor, UsageDay, UsageRollup
+from ai_usage.models.rollups import (
+    JobDay,
+    JobRating,
+    JobRemoval,
+    JobRollup,
+    RatingChange,
+    RollupCursor,
+    UsageDay,
+    UsageRollup,
+)
 
 __all__ = [
     "AIJobUsage",
@@ -19,7 +28,10 @@ __all__ = [
     "BudgetWindow",
     "Export",
     "ExportSchedule",
+    "JobDay",
     "JobRating",
+    "JobRemoval",
+    "JobRollup",
     "LedgerEntry",
     "RateBucket",
     "RateLimit",

@@ -88,8 +88,84 @@ class UsageDay(Figures):
         return f"{self.day} {self.provider} {self.model}"
 
 
+class JobFigures(CompanyOwned):
+    """How many of a brand's jobs of one type were made on a day, and in which end they are now.
+
+    ``day`` is the local one on which they were made. Jobs that were deleted are not in it.
+    """
+
+    points_to: ClassVar[dict[str, str]] = {"brand_id": "tenancy.Brand"}
+
+    company = models.ForeignKey(
+        "tenancy.Company", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    sandbox = models.BooleanField()
+    brand_id = models.BigIntegerField()
+    day = models.DateField()
+    job_type_id = models.BigIntegerField()
+    jobs = models.BigIntegerField(default=0)
+    completed = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    cancelled = models.BigIntegerField(default=0)
+    timeout = models.BigIntegerField(default=0)
+
+    class Meta(CompanyOwned.Meta):
+        abstract = True
+
+
+class JobRollup(JobFigures):
+    """Jobs that have ended, folded by beat with the ledger (ai_usage/services/job_rollups.py)."""
+
+    class Meta(CompanyOwned.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields="company sandbox brand_id day job_type_id".split(),
+                name="one_job_rollup_per_day_and_type",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.jobs}"
+
+
+class JobDay(JobFigures):
+    """The rollups and, one by one, what has not been folded yet and the jobs that wait or run.
+
+    A view (migration 0019); ``entry_id`` is as UsageDay's.
+    """
+
+    id = models.CharField(max_length=40, primary_key=True)
+    entry_id = models.BigIntegerField()
+    pending = models.BigIntegerField()
+    running = models.BigIntegerField()
+
+    class Meta(CompanyOwned.Meta):
+        managed = False
+        db_table = "ai_usage_jobday"
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.jobs}"
+
+
+class JobRemoval(CompanyOwned):
+    """A job that had ended was deleted: it counts no more. Appended, for the rollups."""
+
+    points_to: ClassVar[dict[str, str]] = {"job_id": "ai_core.AIJob"}
+
+    job_id = models.BigIntegerField(unique=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta(CompanyOwned.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return str(self.job_id)
+
+
 class RollupCursor(models.Model):
-    """How far the ledger and the ratings have been folded: one row.
+    """How far the ledger, the ratings and the jobs have been folded: one row.
+
+    ``job_entry_id`` is the ledger's entry up to which jobs that ended have been counted.
 
     ``seen_…`` is what was there at ``seen_at``; once every transaction that was open then has ended
     (``seen_xid``), nothing below it can still appear, and it may be folded.
@@ -97,8 +173,11 @@ class RollupCursor(models.Model):
 
     ledger_id = models.BigIntegerField(default=0)
     rating_id = models.BigIntegerField(default=0)
+    job_entry_id = models.BigIntegerField(default=0)
+    removal_id = models.BigIntegerField(default=0)
     seen_ledger_id = models.BigIntegerField(default=0)
     seen_rating_id = models.BigIntegerField(default=0)
+    seen_removal_id = models.BigIntegerField(default=0)
     seen_xid = models.BigIntegerField(default=0)
     seen_at = models.DateTimeField(default=clock.now)
 

@@ -14,7 +14,16 @@ from ai_providers.catalogue import loading
 from ai_usage.domain import spending
 from ai_usage.domain.analytics import SUMS, Tally
 from ai_usage.domain.comparison import Known
-from ai_usage.models import AIJobUsage, Budget, BudgetWindow, JobRating, LedgerEntry, RollupCursor, UsageDay
+from ai_usage.models import (
+    AIJobUsage,
+    Budget,
+    BudgetWindow,
+    JobDay,
+    JobRating,
+    LedgerEntry,
+    RollupCursor,
+    UsageDay,
+)
 from megahub.kernel import clock, money
 from megahub.kernel.errors import BrandNotFound
 from megahub.tenancy.models import Brand
@@ -73,6 +82,12 @@ def with_unfolded(days: QuerySet[UsageDay]) -> QuerySet[UsageDay]:
     """
     folded = RollupCursor.objects.values_list("ledger_id", flat=True).first() or 0
     return days.filter(entry_id__gt=folded)
+
+
+def job_days(company_id: int) -> QuerySet[JobDay]:
+    """How many jobs a company has, by the rollups and what is not folded yet (cf. ``with_unfolded``)."""
+    folded = RollupCursor.objects.values_list("job_entry_id", flat=True).first() or 0
+    return JobDay.objects.of(company_id).filter(entry_id__gt=folded).order_by()
 
 
 def tallies(

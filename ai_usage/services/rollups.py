@@ -2,22 +2,23 @@
 
 What an entry adds to its day is said once, by the views of migration 0007; folding groups it, readers
 add the entries that are past the cursor. An entry may be folded when nothing below it can appear any
-more: what was there a while ago, once every transaction that was open then has ended.
+more: what was there a while ago, once every transaction that was open then has ended. Jobs are counted
+along the way (``job_rollups``).
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Max
 
-from ai_usage.models import AIUsageAlert, LedgerEntry, RatingChange, RollupCursor
-from ai_usage.services import alerts
+from ai_usage.models import AIUsageAlert, JobRemoval, LedgerEntry, RatingChange, RollupCursor
+from ai_usage.services import alerts, job_rollups
 from ai_usage.services.alerts import Alert
+from ai_usage.services.job_rollups import Difference
 from megahub.kernel import clock, sql
 from megahub.kernel.text import Text
 
@@ -60,22 +61,23 @@ SUMS = (
     "ratings",
 )
 LEDGER, RATINGS = "ai_usage_countedentry", "ai_usage_ratedentry"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Rollups that do not say what the ledger says: by how much they say too much, figure by figure."""
-
-    company_id: int
-    day: str | None
-    sandbox: bool
-    provider: str
-    model: str
-    figures: dict[str, int]
+CLOSINGS, REMOVALS = job_rollups.CLOSINGS, job_rollups.REMOVALS
+#: What is folded: view, where the cursor stands in it, and how far it was seen.
+STREAMS = (
+    (LEDGER, "ledger_id", "seen_ledger_id"),
+    (RATINGS, "rating_id", "seen_rating_id"),
+    (CLOSINGS, "job_entry_id", "seen_ledger_id"),
+    (REMOVALS, "removal_id", "seen_removal_id"),
+)
+SEEN = {
+    LedgerEntry: "seen_ledger_id",
+    RatingChange: "seen_rating_id",
+    JobRemoval: "seen_removal_id",
+}
 
 
 def fold(lag: timedelta = LAG, at_once: int = STEP) -> int:
-    """Fold what is safe to fold; how many entries' numbers the cursor has passed.
+    """Fold what is safe to fold; how far the cursor went.
 
     ``at_once`` of them in a transaction.
     """
@@ -97,17 +99,23 @@ def fold(lag: timedelta = LAG, at_once: int = STEP) -> int:
 def rebuild(company_id: int | None = None) -> int:
     """Make the rollups anew from the ledger, in one transaction; how many rows there are then."""
     whose, of = (" AND company_id = %s", [company_id]) if company_id is not None else ("", [])
+    made = 0
     with transaction.atomic(), connection.cursor() as database:
         cursor = RollupCursor.objects.select_for_update().get()
-        database.execute(f"DELETE FROM {ROLLUPS} WHERE true{whose}", of)
-        for view, last in ((LEDGER, cursor.ledger_id), (RATINGS, cursor.rating_id)):
+        job_rollups.complete_removals()
+        for table in (ROLLUPS, job_rollups.ROLLUPS):
+            database.execute(f"DELETE FROM {table} WHERE true{whose}", of)
+        for view, position, _ in STREAMS:
+            last = getattr(cursor, position)
             database.execute(_fold_statement(view, f"entry_id <= %s{whose}"), [last, *of])
-        database.execute(f"SELECT count(*) FROM {ROLLUPS} WHERE true{whose}", of)
-        return int(database.fetchone()[0])
+        for table in (ROLLUPS, job_rollups.ROLLUPS):
+            database.execute(f"SELECT count(*) FROM {table} WHERE true{whose}", of)
+            made += int(database.fetchone()[0])
+    return made
 
 
 def check(*, by_day: bool = False) -> list[Difference]:
-    """Where rollups and ledger differ; ``by_day`` also when only the day does.
+    """Where rollups and ledger (or jobs) differ; ``by_day`` also when only the day does.
 
     (A company's day is that of its time zone at folding: after a change of zone, old rollups differ by
     day until they are rebuilt.)
@@ -124,7 +132,8 @@ def check(*, by_day: bool = False) -> list[Difference]:
     )
     with connection.cursor() as database:
         database.execute(statement)
-        return [_difference(keys, row) for row in database.fetchall()]
+        found = [_difference(keys, row) for row in database.fetchall()]
+    return found + job_rollups.check(by_day=by_day)
 
 
 def _difference(keys: list[str], row: tuple[Any, ...]) -> Difference:
@@ -145,12 +154,11 @@ def _look(cursor: RollupCursor) -> None:
 
     What was seen by the server whose backup this is waits for a transaction that may never come.
     """
-    waits = cursor.seen_ledger_id > cursor.ledger_id or cursor.seen_rating_id > cursor.rating_id
+    waits = any(getattr(cursor, seen) > getattr(cursor, position) for _, position, seen in STREAMS)
     if not waits or cursor.seen_xid > transaction_number("xmax"):
-        ledger = LedgerEntry.objects.unscoped().aggregate(last=Max("pk"))["last"]
-        ratings = RatingChange.objects.unscoped().aggregate(last=Max("pk"))["last"]
-        cursor.seen_ledger_id = max(cursor.seen_ledger_id, ledger or 0)
-        cursor.seen_rating_id = max(cursor.seen_rating_id, ratings or 0)
+        for model, seen in SEEN.items():
+            last = model.objects.unscoped().aggregate(last=Max("pk"))["last"] or 0
+            setattr(cursor, seen, max(getattr(cursor, seen), last))
         cursor.seen_xid = transaction_number("xmax")
         cursor.seen_at = clock.now()
         cursor.save()
@@ -158,19 +166,21 @@ def _look(cursor: RollupCursor) -> None:
 
 def _fold_step(cursor: RollupCursor, lag: timedelta, at_once: int) -> int:
     """Fold one step of what was seen, if it is safe by now; how far the cursor went."""
-    safe = cursor.seen_at + lag <= clock.now() and transaction_number("xmin") >= cursor.seen_xid
-    last = min(cursor.seen_ledger_id, cursor.ledger_id + at_once)
-    last_rating = min(cursor.seen_rating_id, cursor.rating_id + at_once)
-    step = last - cursor.ledger_id + last_rating - cursor.rating_id
-    if not safe or not step:
+    if cursor.seen_at + lag > clock.now() or transaction_number("xmin") < cursor.seen_xid:
         return 0
-    between = "entry_id > %s AND entry_id <= %s"
+    steps = 0
     with connection.cursor() as database:
-        database.execute(_fold_statement(LEDGER, between), [cursor.ledger_id, last])
-        database.execute(_fold_statement(RATINGS, between), [cursor.rating_id, last_rating])
-    cursor.ledger_id, cursor.rating_id = last, last_rating
-    cursor.save(update_fields=["ledger_id", "rating_id"])
-    return step
+        for view, position, seen in STREAMS:
+            stands = getattr(cursor, position)
+            last = min(getattr(cursor, seen), stands + at_once)
+            if last > stands:
+                between = "entry_id > %s AND entry_id <= %s"
+                database.execute(_fold_statement(view, between), [stands, last])
+                setattr(cursor, position, last)
+                steps += last - stands
+    if steps:
+        cursor.save(update_fields=[position for _, position, _ in STREAMS])
+    return steps
 
 
 def transaction_number(which: str) -> int:
@@ -184,6 +194,8 @@ def transaction_number(which: str) -> int:
 
 def _fold_statement(view: str, condition: str) -> str:
     """Add the view's rows to their rollups; histograms by bucket first, then everything by day."""
+    if view in (CLOSINGS, REMOVALS):
+        return job_rollups.fold_statement(view, condition)
     keys = ", ".join(DIMENSIONS)
     adds = ", ".join(f"{name} = {ROLLUPS}.{name} + excluded.{name}" for name in SUMS)
     by_bucket = (

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
+from django.utils.functional import cached_property
 from rest_framework import exceptions
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
@@ -31,11 +32,17 @@ def is_number(raw: str) -> bool:
 
 
 class Slices(Paginator):  # type: ignore[type-arg]
-    """Django's pages, read in the list's own way."""
+    """Django's pages, read in the list's own way; ``known_count`` spares counting the rows."""
 
-    def __init__(self, rows: QuerySet[Any], per_page: int, read: Read) -> None:
+    def __init__(
+        self, rows: QuerySet[Any], per_page: int, read: Read, known_count: int | None = None
+    ) -> None:
         super().__init__(rows, per_page)
-        self.read = read
+        self.read, self.known_count = read, known_count
+
+    @cached_property
+    def count(self) -> int:
+        return super().count if self.known_count is None else self.known_count
 
     def page(self, number: int | str) -> Page[Any]:
         wanted = self.validate_number(number)
@@ -48,6 +55,7 @@ class Pages(PageNumberPagination):
     """``?page=`` and ``?page_size=``, or ``?cursor=``; what is no number or out of range is refused."""
 
     keyset: Keyset | None = None
+    known_count: int | None = None
     page: Any = None
     page_size = 25
     max_page_size = 100
@@ -60,7 +68,7 @@ class Pages(PageNumberPagination):
     def django_paginator_class(  # type: ignore[override]
         self, rows: QuerySet[Any], per_page: int
     ) -> Paginator[Any]:
-        return Slices(rows, per_page, self.read)
+        return Slices(rows, per_page, self.read, self.known_count)
 
     def get_page_size(self, request: Request) -> int:
         raw = request.query_params.get("page_size")

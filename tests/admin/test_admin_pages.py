@@ -14,6 +14,9 @@ from django.urls import reverse
 from ai_batch.models import Line, LineResult
 from ai_core.models import BatchJob
 from ai_usage.models import (
+    JobDay,
+    JobRemoval,
+    JobRollup,
     RateBucket,
     RatingChange,
     RollupCursor,
@@ -57,6 +60,9 @@ def test_every_model_has_a_page() -> None:
         RefreshToken,
         BatchJob,
         UsageDay,
+        JobDay,
+        JobRollup,
+        JobRemoval,
         RollupCursor,
         RateBucket,
         RatingChange,

@@ -1,4 +1,4 @@
-"""``check_rollups [--by-day]``: compare the rollups with the ledger; fails when they differ."""
+"""``check_rollups [--by-day]``: compare the rollups with ledger and jobs; fails when they differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ai_usage.services import rollups
 
 
 class Command(BaseCommand):
-    help = "Say where the rollups differ from the ledger and by how much; exits with 1 when they do."
+    help = "Say where the rollups differ from ledger and jobs and by how much; exits with 1 when they do."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--by-day", action="store_true", help="compare every day, not only the sums")
@@ -23,4 +23,4 @@ class Command(BaseCommand):
             self.stdout.write(f"{where}{' (sandbox)' if off.sandbox else ''}: {figures}")
         if found:
             raise CommandError(f"{len(found)} rollups differ from the ledger.")
-        self.stdout.write("The rollups say what the ledger says.")
+        self.stdout.write("The rollups say what the ledger and the jobs say.")
