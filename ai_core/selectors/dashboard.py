@@ -59,7 +59,7 @@ def top_types(jobs: QuerySet[JobDay], period: Period) -> list[dict[str, Any]]:
     """``[{name, count}]`` of the period, the most frequent first."""
     counted = _counted(jobs, period, "job_type_id")
     names = dict(AIJobType.objects.filter(pk__in=counted).values_list("pk", "name"))
-    rows = [{"name": names[pk], "count": jobs} for pk, jobs in counted.items()]
+    rows: list[dict[str, Any]] = [{"name": names[pk], "count": jobs} for pk, jobs in counted.items()]
     return sorted(rows, key=lambda row: (-row["count"], row["name"]))[:TOP_TYPES]
 
 
