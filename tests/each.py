@@ -7,6 +7,8 @@ from datetime import date
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import reverse
@@ -92,6 +94,8 @@ def one_of_each(kept_cast: Cast) -> Iterator[Cast]:
     RefreshToken.objects.create(
         sign_in=session, digest=f"d{session.pk}"[:64], expires_at=session.created_at
     )
+    Authenticator.objects.create(user=cast.bob.user, type="totp", data={"secret": "sealed"})
+    SocialAccount.objects.create(user=cast.bob.user, provider="sso", uid=f"u-{RUN}-{cast.bob.user.pk}")
     Group.objects.get_or_create(name=f"group {RUN}")
     override = AIModel.objects.create(model_id=SPARE_MODEL)
     yield cast

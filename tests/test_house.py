@@ -30,6 +30,10 @@ NO_KEY = {
     "/auth/invitations/accept/": "an invitation is good once, by itself",
     "/auth/token/verify/": "only looks",
     "/auth/token/revoke/": "revoked twice is revoked",
+    "/auth/totp/": "nothing is kept of it",
+    "/auth/totp/confirm/": "a code is good once, by itself",
+    "/auth/totp/recovery-codes/": "a code is good once, by itself",
+    "/auth/totp/remove/": "a code is good once, by itself",
 }
 #: Batches' own, on the hot lane, that take none; the others are in tests/ai_batch/test_once.py.
 BATCHES = {

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 
@@ -53,6 +53,19 @@ class ProcessSpool(Generic[E]):
             log.error("an answer could not be spooled: %s", error)
             return None
 
+    def keep_apart(self, ended: E) -> Spool | None:
+        """Write down in a file of its own what must not stay a moment longer than it is needed.
+
+        ``drop`` takes the file away; in the common one a record lies until the file is emptied.
+        """
+        try:
+            own = Spool(self.folder, _owner())
+            own.put(self.pack(ended))
+        except OSError as error:
+            log.error("an answer could not be spooled: %s", error)
+            return None
+        return own
+
     def sync(self, mark: Segment | None) -> None:
         """See to it that a record outlives the machine, too; in a thread."""
         own = self.own.get(PROCESS.session_id or 0)
@@ -80,8 +93,7 @@ class ProcessSpool(Generic[E]):
         session_id = PROCESS.session_id or 0
         found = self.own.get(session_id)
         if found is None:
-            owner = {"session": session_id, "host": socket.gethostname()}
-            found = self.own[session_id] = Spool(self.folder, owner)
+            found = self.own[session_id] = Spool(self.folder, _owner())
         return found
 
     def _replayed(self, path: Path) -> int:
@@ -101,6 +113,10 @@ class ProcessSpool(Generic[E]):
         except Exception:  # a file that nobody can read keeps nothing lost from being taken back
             log.exception("the spool %s could not be settled", path.name)
             return 0
+
+
+def _owner() -> dict[str, Any]:
+    return {"session": PROCESS.session_id or 0, "host": socket.gethostname()}
 
 
 def _is_silent(session: WorkerSession | None) -> bool:

@@ -57,6 +57,7 @@ SAMPLES: dict[str, Any] = {
     "current_status": "completed",
     "fields": ["input_data"],
     "endpoint": "/v1/embeddings",
+    "set_up_at": "https://hub.example.com/accounts/2fa/totp/activate/",
 }
 
 SURFACES: dict[surfaces.Surface, tuple[str, dict[str, Any]]] = {

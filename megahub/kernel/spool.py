@@ -114,6 +114,11 @@ class Spool:
             else:
                 self._current.remove()
 
+    def drop(self) -> None:
+        """The file goes, whatever it holds. Once."""
+        with self._lock:
+            self._current.remove()
+
     def _rotate(self) -> None:
         earlier, self._current = self._current, self._begin()
         if not earlier.needed:

@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    *ACCOUNT_APPS,
     "megahub.tenancy",
     "megahub.audit",
     "megahub.delivery",
@@ -72,6 +73,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "megahub.kernel.requests.RequestMiddleware",
+    *ACCOUNT_MIDDLEWARE,
 ]
 
 TEMPLATES = [
@@ -342,6 +344,4 @@ LOGGING = {
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 LOGIN_REDIRECT_URL = "admin:index"
 if HUB_ACCOUNTS:
-    INSTALLED_APPS += ACCOUNT_APPS
-    MIDDLEWARE += ACCOUNT_MIDDLEWARE
     LOGIN_URL = "account_login"

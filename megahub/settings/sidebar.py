@@ -51,6 +51,8 @@ UNFOLD: dict[str, Any] = {
                 _page("tenancy_invitation", "mail", _("Invitations")),
                 _page("tenancy_apikey", "key", pgettext_lazy("heading", "API keys")),
                 _page("tenancy_signin", "login", _("Sign-ins")),
+                _page("mfa_authenticator", "phonelink_lock", _("Second factors")),
+                _page("socialaccount_socialaccount", "badge", _("Identities")),
             ),
             _group(
                 _("Providers"),

@@ -1,6 +1,7 @@
 """Other ways into the admin, off unless named: a second factor (TOTP), a provider of identities (OIDC).
 
-django-allauth is installed as an application only where one of them is on; ``base`` takes this in.
+django-allauth is installed as an application and has its tables everywhere, so that turning one of them on
+takes no migration; its pages are there only where one is on. ``base`` takes this in.
 """
 
 from __future__ import annotations

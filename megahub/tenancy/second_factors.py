@@ -1,43 +1,77 @@
-"""A second factor where a password is traded for tokens: whoever has set one up (HUB_TOTP) says a code.
+"""A second factor where a password is traded for tokens (HUB_TOTP): whoever has one says a code.
 
-django-allauth is an application only where it is wanted, so its model is asked for by name.
+``required`` means staff: without one a password opens nothing, here as little as in the admin, and tokens
+of before are good for nothing. API keys are secrets of their own, made by somebody who had signed in: where
+no password is asked for, no code is.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.apps import apps
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 
-from megahub.kernel.errors import InvalidOtp, OtpRequired, RateLimited
+from megahub.kernel.errors import InvalidOtp, OtpRequired, RateLimited, SecondFactorMissing
 from megahub.tenancy import throttles
 from megahub.tenancy.models import User
 
-#: Of django-allauth's.
-MODEL = "mfa.Authenticator"
 #: How long an app's code is good: its own thirty seconds, and those before and after.
 CODE_SECONDS = 90
+#: Where the admin's pages set one up; without HUB_TOTP there are none.
+SET_UP_PATH = "/accounts/2fa/totp/activate/"
 
 
 def check(user: User, code: str) -> None:
     """A code of their app, or one of their recovery codes, each good once; nothing for who has neither.
 
-    Tries are counted by person, wherever from. Raises OtpRequired, InvalidOtp, RateLimited.
+    Raises OtpRequired, InvalidOtp, SecondFactorMissing, RateLimited.
     """
-    known = _known(user)
-    if not known:
+    if not is_on(user.pk):
+        require(user)
         return
     if not code:
         raise OtpRequired
+    if not takes(user, code):
+        raise InvalidOtp
+
+
+def require(user: User) -> None:
+    """Raises SecondFactorMissing for staff without one, where HUB_TOTP asks it of them."""
+    if is_required(user) and not is_on(user.pk):
+        raise SecondFactorMissing(set_up_at=f"{settings.HUB_PUBLIC_URL}{SET_UP_PATH}")
+
+
+def is_required(user: User) -> bool:
+    return bool(settings.HUB_TOTP == "required" and user.is_staff)
+
+
+def is_on(user_id: int) -> bool:
+    """Whether codes are asked of somebody."""
+    rows = Authenticator.objects.filter(user_id=user_id, type=Authenticator.Type.TOTP)
+    return settings.HUB_TOTP != "off" and bool(rows.exists())
+
+
+def of(user_id: int) -> dict[str, Any]:
+    """What codes are checked against by its kind, the app before the recovery codes.
+
+    Recovery codes alone are left over from a second factor that was put down: they are none.
+    """
+    found = {row.type: row for row in Authenticator.objects.filter(user_id=user_id)}
+    return {kind: found[kind] for kind in ("totp", "recovery_codes") if kind in found and "totp" in found}
+
+
+def takes(user: User, code: str) -> bool:
+    """Whether a code is theirs and was not used yet; tries are counted by person. Raises RateLimited."""
     name = counted_as(user)
     throttles.guess(name)
-    if not (found := next((each for each in known if each.wrap().validate_code(code)), None)):
-        raise InvalidOtp
-    if not is_fresh(user, code):
-        raise InvalidOtp
+    rows = of(user.pk).values()
+    found = next((each for each in rows if each.wrap().validate_code(code)), None)
+    if found is None or not is_fresh(user, code):
+        return False
     throttles.guessed(name)
     found.record_usage()
+    return True
 
 
 def counted_as(user: User) -> str:
@@ -54,11 +88,14 @@ def is_fresh(user: User, code: str) -> bool:
     return True
 
 
-def _known(user: User) -> list[Any]:
-    """What codes are checked against, the app before the recovery codes."""
-    if settings.HUB_TOTP == "off":
-        return []
-    rows = apps.get_model(MODEL).objects.filter(user=user)
-    found = {row.type: row for row in rows}
-    # Recovery codes alone are left over from a second factor that was put down.
-    return [found[kind] for kind in ("totp", "recovery_codes") if kind in found] if "totp" in found else []
+def knows_password(user: User, password: str) -> bool:
+    """Asked once more before a second factor changes; counted: an open session is no place to guess from.
+
+    Raises RateLimited.
+    """
+    name = f"again {user.pk}"
+    throttles.guess(name)
+    if not user.check_password(password):
+        return False
+    throttles.guessed(name)
+    return True

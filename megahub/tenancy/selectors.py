@@ -23,7 +23,7 @@ from megahub.kernel.errors import (
     TokenExpired,
     TokenRevoked,
 )
-from megahub.tenancy import tokens
+from megahub.tenancy import second_factors, tokens
 from megahub.tenancy.models import ApiKey, Brand, Company, Membership, SignIn, User
 from megahub.tenancy.roles import SCOPES_OF_ROLE
 
@@ -98,8 +98,8 @@ class Standing:
 def caller_for(token: str, brand: str | None) -> Caller:
     """The caller behind ``token`` in ``brand`` (an id as text, or None), remembered for seconds.
 
-    Raises NotAuthenticated, InvalidToken, TokenExpired, TokenRevoked, or BrandNotFound for a brand
-    that does not exist or may not be entered (the two are answered alike).
+    Raises NotAuthenticated, InvalidToken, TokenExpired, TokenRevoked, SecondFactorMissing, or BrandNotFound
+    for a brand that does not exist or may not be entered (the two are answered alike).
     """
     _forms(token)
     return _callers.get((token, brand))
@@ -152,6 +152,7 @@ def _standing_of_jwt(token: str) -> Standing:
     revoked = SignIn.objects.filter(pk=uuid.UUID(claims.sign_in), revoked_at=None).first() is None
     if revoked or user.token_version != claims.version:
         raise TokenRevoked
+    second_factors.require(user)
     return Standing(user, None, None)
 
 

@@ -27,7 +27,7 @@ def sign_in(username: str, password: str, otp: str = "") -> tuple[str, str]:
 
 def known(username: str, password: str, otp: str) -> User:
     """Who that is. Raises InvalidCredentials (a wrong name and a wrong password alike), or for their code
-    OtpRequired, InvalidOtp, RateLimited.
+    OtpRequired, InvalidOtp, SecondFactorMissing, RateLimited.
     """
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
@@ -46,7 +46,8 @@ def refresh(raw: str) -> tuple[str, str]:
     """Trade a refresh token for a new pair; each is good once.
 
     Raises InvalidToken, TokenExpired, or TokenRevoked: for a revoked sign-in, a changed password,
-    and for a token that was used already (which revokes its family unless it was a close race).
+    and for a token that was used already (which revokes its family unless it was a close race);
+    SecondFactorMissing.
     """
     claims = tokens.read_refresh(raw)
     with transaction.atomic():
@@ -85,6 +86,7 @@ def _live_sign_in(claims: tokens.Claims) -> SignIn:
         raise InvalidToken
     if session.revoked_at is not None or session.user.token_version != claims.version:
         raise TokenRevoked
+    second_factors.require(session.user)
     return session
 
 
@@ -97,6 +99,12 @@ def _punish_reuse(raw: str) -> None:
 def _end(sign_in_id: str) -> None:
     SignIn.objects.filter(pk=uuid.UUID(sign_in_id), revoked_at=None).update(revoked_at=clock.now())
     forget_callers()
+
+
+def end_sign_ins(user_id: int) -> None:
+    """End all of a person's sign-ins, with the tokens that came of them."""
+    SignIn.objects.filter(user=user_id, revoked_at=None).update(revoked_at=clock.now())
+    transaction.on_commit(forget_callers)
 
 
 def make_api_key(

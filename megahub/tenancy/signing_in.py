@@ -10,12 +10,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from typing import Any
+from urllib.parse import urlencode
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import record_authentication
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
-from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from cryptography.fernet import Fernet
 from django import forms
@@ -26,8 +28,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from megahub.kernel import trail
 from megahub.kernel.errors import RateLimited
-from megahub.tenancy import second_factors, throttles
+from megahub.tenancy import second_factors, services, throttles
 from megahub.tenancy.models import User
 from megahub.tenancy.staff import BeforeViews
 
@@ -42,15 +45,10 @@ class Accounts(DefaultAccountAdapter):
 
     def reauthenticate(self, user: User, password: str) -> bool:
         """Counted as well: a session that was left open is no place to guess from."""
-        name = f"again {user.pk}"
         try:
-            throttles.guess(name)
+            return second_factors.knows_password(user, password)
         except RateLimited:
             return False
-        if not user.check_password(password):
-            return False
-        throttles.guessed(name)
-        return True
 
 
 class Identities(DefaultSocialAccountAdapter):
@@ -129,25 +127,47 @@ class CodeAgainForm(Counted, ReauthenticateForm):
 
 
 class SecondFactorMiddleware(BeforeViews):
-    """With HUB_TOTP=required staff without a second factor sees nothing of the admin but the way to one.
+    """With HUB_TOTP=required staff sees nothing of the admin before this session has shown a second factor.
 
-    Whoever came by a provider of identities has shown there what that provider asks for.
+    Who has none is led to where one is set up. Whoever came by a provider of identities has shown there
+    what that provider asks for.
     """
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
         user: Any = getattr(request, "user", None)
         if settings.HUB_TOTP != "required" or not request.path.startswith(reverse("admin:index")):
             return None
-        if user is None or not user.is_authenticated or not user.is_staff or _vouched_for(request):
+        if user is None or not user.is_authenticated or not user.is_staff:
             return None
-        if Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists():
+        shown = {record.get("method") for record in request.session.get(AUTHENTICATIONS) or ()}
+        if "socialaccount" in shown:
             return None
-        return HttpResponseRedirect(reverse("mfa_activate_totp"))
+        if not second_factors.is_on(user.pk):
+            return HttpResponseRedirect(reverse("mfa_activate_totp"))
+        if "mfa" in shown:
+            return None
+        asked = urlencode({"next": request.get_full_path()})
+        return HttpResponseRedirect(f"{reverse('mfa_reauthenticate')}?{asked}")
 
 
-def _vouched_for(request: HttpRequest) -> bool:
-    records = request.session.get(AUTHENTICATIONS) or []
-    return any(record.get("method") == "socialaccount" for record in records)
+class SetUp(ActivateTOTPView):  # type: ignore[misc]
+    """Setting one up shows it; tokens that a password alone had been enough for end."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        user = User.objects.get(pk=self.request.user.pk)
+        with trail.change(self.request, "second_factor.add", user):
+            answer: HttpResponse = super().form_valid(form)
+            services.end_sign_ins(user.pk)
+        record_authentication(self.request, user, "mfa", type="totp")
+        return answer
+
+
+class PutDown(DeactivateTOTPView):  # type: ignore[misc]
+    def form_valid(self, form: Any) -> HttpResponse:
+        user = User.objects.get(pk=self.request.user.pk)
+        with trail.change(self.request, "second_factor.remove", user):
+            answer: HttpResponse = super().form_valid(form)
+        return answer
 
 
 def closed(request: HttpRequest, **_: Any) -> HttpResponse:

@@ -2,11 +2,18 @@
 
 from allauth.account import views
 from allauth.socialaccount import views as social
+from django.conf import settings
 from django.urls import include, path
 
-from megahub.tenancy.signing_in import closed
+from megahub.tenancy.signing_in import PutDown, SetUp, closed
 
+#: In the place of django-allauth's, by the same names.
+second_factor = [
+    path("2fa/totp/activate/", SetUp.as_view()),
+    path("2fa/totp/deactivate/", PutDown.as_view()),
+]
 urlpatterns = [
+    *(second_factor if settings.HUB_TOTP != "off" else []),
     path("login/", views.login, name="account_login"),
     path("logout/", views.logout, name="account_logout"),
     path("inactive/", views.account_inactive, name="account_inactive"),

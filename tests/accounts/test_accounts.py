@@ -16,7 +16,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.urls import reverse
 
+from megahub.audit.models import AuditEntry
 from megahub.kernel import clock
 from megahub.tenancy import second_factors, tokens
 from megahub.tenancy.models import Company, Invitation, Membership, SignIn, User
@@ -99,6 +101,33 @@ class TestSecondFactor:
         activated(client)
         assert client.get("/admin/").status_code == 200
 
+    def test_a_session_of_before_shows_it_first(self, root: User) -> None:
+        """One that a password had been enough for, open while its person set one up elsewhere."""
+        old, _ = sign_in(root)
+        secret = activated(sign_in(root)[0])
+
+        led = old.get("/admin/tenancy/")
+
+        assert (led.status_code, led["Location"]) == (
+            302, "/accounts/2fa/reauthenticate/?next=%2Fadmin%2Ftenancy%2F",
+        )  # fmt: skip
+        shown = old.post(led["Location"], {"code": codes_for(secret)[-1]})
+        assert (shown.status_code, shown["Location"]) == (302, "/admin/tenancy/")
+        assert old.get("/admin/").status_code == 200
+
+    def test_putting_it_down_leads_to_it_again(self, root: User) -> None:
+        client, _ = sign_in(root)
+        activated(client)
+
+        assert client.post("/accounts/2fa/totp/deactivate/").status_code == 302
+
+        assert client.get("/admin/")["Location"] == "/accounts/2fa/totp/activate/"
+        actions = AuditEntry.objects.unscoped().filter(actor_id=root.pk).order_by("pk")
+        assert list(actions.values_list("action", flat=True)) == [
+            "second_factor.add",
+            "second_factor.remove",
+        ]
+
     def test_from_then_on_a_password_is_not_enough(self, root: User) -> None:
         secret = activated(sign_in(root)[0])
 
@@ -155,9 +184,22 @@ class TestTokens:
         answer = Client().post("/auth/token/", asked, "application/json")
         return answer.status_code, answer.json()
 
-    def test_without_one_a_password_is_enough(self, root: User) -> None:
-        assert self.ask(root)[0] == 200
-        assert self.ask(root, otp="123456")[0] == 200
+    def test_without_one_a_password_is_not_enough(self, root: User) -> None:
+        """The page that the answer names is where one is set up; after it there are tokens."""
+        status, told = self.ask(root)
+
+        assert (status, told["error_code"]) == (403, "SECOND_FACTOR_MISSING")
+        assert told["set_up_at"] == settings.HUB_PUBLIC_URL + reverse("mfa_activate_totp")
+        code = codes_for(activated(sign_in(root)[0]))[-1]
+        assert self.ask(root, otp=code)[0] == 200
+
+    def test_setting_one_up_ends_what_a_password_was_enough_for(self, root: User) -> None:
+        session = SignIn.objects.create(user=root)
+
+        activated(sign_in(root)[0])
+
+        session.refresh_from_db()
+        assert session.revoked_at is not None
 
     def test_it_works(self, root: User) -> None:
         code = codes_for(activated(sign_in(root)[0]))[-1]

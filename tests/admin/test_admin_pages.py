@@ -32,7 +32,7 @@ APPS = set("tenancy audit delivery ai_providers ai_guard ai_usage ai_core ai_ope
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label_lower)
 DELETED = {
     "tenancy.membership", "auth.group", "ai_providers.aimodel", "ai_usage.budget", "ai_usage.alertrule",
-    "ai_guard.guardpolicy", "ai_usage.ratelimit",
+    "ai_guard.guardpolicy", "ai_usage.ratelimit", "mfa.authenticator", "socialaccount.socialaccount",
 }  # fmt: skip
 #: Looked at only, whoever asks.
 READ_ONLY = {

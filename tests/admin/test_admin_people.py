@@ -7,14 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib.messages import get_messages
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 
 from megahub.audit.models import AuditEntry
 from megahub.kernel.errors import InvalidToken, TokenRevoked
-from megahub.tenancy import selectors, services, tokens
+from megahub.tenancy import second_factors, selectors, services, tokens
 from megahub.tenancy.models import ApiKey, Brand, Company, Membership, SignIn, User
 from megahub.tenancy.roles import Role
 from tests.conftest import Api
@@ -473,3 +476,22 @@ def test_tokens_of_a_sign_in_are_not_shown(root: Client, cast: Cast) -> None:
     page = root.get(f"/admin/tenancy/signin/{session.pk}/change/").text
 
     assert session.refresh_tokens.get().digest not in page
+
+
+def test_a_lost_second_factor_is_taken_away(
+    root: Client, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of whoever has lost their phone and their codes; the trail tells of it, nothing sealed."""
+    monkeypatch.setattr(settings, "HUB_TOTP", "optional")
+    row = Authenticator.objects.create(user=cast.bob.user, type="totp", data={"secret": "sealed-away"})
+    assert second_factors.is_on(cast.bob.user.pk)
+    page = reverse("admin:mfa_authenticator_change", args=[row.pk])
+
+    assert "sealed-away" not in root.get(page).content.decode()
+    assert root.post(page, {"type": "recovery_codes"}).status_code == 403
+    gone = root.post(reverse("admin:mfa_authenticator_delete", args=[row.pk]), {"post": "yes"})
+
+    assert gone.status_code == 302
+    assert not second_factors.is_on(cast.bob.user.pk)
+    entry = AuditEntry.objects.unscoped().filter(action="authenticator.delete").latest("pk")
+    assert entry.before == {"user": cast.bob.user.username, "type": "totp"}

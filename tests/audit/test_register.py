@@ -128,6 +128,10 @@ OTHERWISE_KEPT = {
     ("POST", "/auth/token/refresh/"): "a sign-in's next token",
     ("POST", "/auth/token/revoke/"): "a sign-in's end",
     ("POST", "/auth/token/verify/"): "an answer",
+    ("POST", "/auth/totp/"): "an answer: nothing is kept of it",
+    ("POST", "/auth/totp/confirm/"): "entered, for a code (tests/tenancy/test_totp_api.py)",
+    ("POST", "/auth/totp/recovery-codes/"): "entered, for a code (tests/tenancy/test_totp_api.py)",
+    ("POST", "/auth/totp/remove/"): "entered, for a code (tests/tenancy/test_totp_api.py)",
 }
 
 

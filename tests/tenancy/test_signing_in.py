@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 
 from tests.processes import clean_env
@@ -15,8 +16,15 @@ from tools import services
 from tools.report import ROOT
 
 
+def test_their_tables_are_always_there() -> None:
+    """Turning one on is a setting and nothing more: no migration is left to make."""
+    there = set(connection.introspection.table_names())
+
+    assert {"mfa_authenticator", "socialaccount_socialaccount", "account_emailaddress"} <= there
+
+
 def test_off_by_default() -> None:
-    assert not any(app.startswith("allauth") for app in settings.INSTALLED_APPS)
+    assert not settings.HUB_ACCOUNTS
     assert Client().get("/accounts/login/").status_code == 404
     assert Client().get("/admin/login/").status_code == 200
 
@@ -24,7 +32,7 @@ def test_off_by_default() -> None:
 @pytest.mark.any_database
 @pytest.mark.timeout(300)
 def test_with_both_of_them(tmp_path: Path) -> None:
-    """In a process of its own: they are applications, with tables."""
+    """In a process of its own: they have paths, which are there or not from the beginning."""
     env = clean_env(
         DATABASE_URL=f"sqlite:///{tmp_path / 'accounts.sqlite3'}",
         REDIS_URL="",

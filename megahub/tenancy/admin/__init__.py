@@ -1,5 +1,5 @@
-"""The pages of who may call the hub: ``companies``, ``people``, and the ``keys`` that let them in."""
+"""The pages of who may call the hub: ``companies``, ``people``, their ``factors`` and ``keys``."""
 
-from megahub.tenancy.admin import companies, keys, people
+from megahub.tenancy.admin import companies, factors, keys, people
 
-__all__ = ["companies", "keys", "people"]
+__all__ = ["companies", "factors", "keys", "people"]

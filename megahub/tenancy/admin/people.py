@@ -1,4 +1,4 @@
-"""Users, their memberships and their permissions."""
+"""Users, their memberships, second factors and permissions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.forms import UserChangeForm, UserCreationForm
 
-from megahub.kernel import cache, clock, trail
+from megahub.kernel import cache, trail
 from megahub.kernel.admin import HubAdmin, Kept, ReadOnlyAdmin, ReadOnlyInline
 from megahub.kernel.errors import Conflict
 from megahub.kernel.reasons import ReasonedOwnPassword, ReasonedPassword, reason_of
-from megahub.tenancy import members
+from megahub.tenancy import members, services
 from megahub.tenancy.admin.companies import MembershipInline
-from megahub.tenancy.models import Invitation, Membership, SignIn, User
+from megahub.tenancy.models import Invitation, Membership, User
 from megahub.tenancy.roles import Role
 
 
@@ -120,13 +120,13 @@ class UserAdmin(Kept, BaseUserAdmin, HubAdmin):  # type: ignore[misc]
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         if change and "is_active" in form.changed_data and not obj.is_active:
             obj.token_version += 1
-            end_sign_ins(obj.pk)
+            services.end_sign_ins(obj.pk)
         super().save_model(request, obj, form, change)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
         answer = super().user_change_password(request, id, form_url)
         if isinstance(answer, HttpResponseRedirect):
-            end_sign_ins(int(id))
+            services.end_sign_ins(int(id))
             cache.forget_everything()
         return answer
 
@@ -145,14 +145,9 @@ class OwnPassword(PasswordChangeView):
         user = User.objects.get(pk=form.user.pk)
         with trail.change(self.request, "user.change", user, reason=reason_of(self.request)):
             answer = super().form_valid(form)
-            end_sign_ins(user.pk)
+            services.end_sign_ins(user.pk)
         cache.forget_everything()
         return answer
-
-
-def end_sign_ins(user_id: int) -> None:
-    """End all of a person's sign-ins, with the tokens that came of them."""
-    SignIn.objects.filter(user=user_id, revoked_at=None).update(revoked_at=clock.now())
 
 
 admin.site.unregister(Group)

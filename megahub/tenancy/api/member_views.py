@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from megahub.kernel import trail
-from megahub.kernel.errors import Conflict, InvalidCredentials, InvalidOtp, OtpRequired
+from megahub.kernel.errors import Conflict, InvalidCredentials, InvalidOtp, OtpRequired, SecondFactorMissing
 from megahub.kernel.refusals import named
 from megahub.kernel.shapes import read, refuse_unknown
 from megahub.tenancy import members, services, throttles
@@ -118,7 +118,7 @@ class AcceptView(APIView):
         request=shapes.Acceptance,
         responses=Pair,
         auth=[],
-        extensions=named(Conflict, InvalidCredentials, OtpRequired, InvalidOtp),
+        extensions=named(Conflict, InvalidCredentials, OtpRequired, InvalidOtp, SecondFactorMissing),
     )
     def post(self, request: Request) -> Response:
         """Join a company with an invitation, and sign in."""

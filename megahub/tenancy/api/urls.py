@@ -1,6 +1,7 @@
 from django.urls import path
 
 from megahub.tenancy.api import (
+    factor_views,
     member_views,
     scheme,  # noqa: F401 - found by drf-spectacular once it is imported
     views,
@@ -11,6 +12,10 @@ urlpatterns = [
     path("token/refresh/", views.RefreshView.as_view(), name="token-refresh"),
     path("token/verify/", views.VerifyView.as_view(), name="token-verify"),
     path("token/revoke/", views.RevokeView.as_view(), name="token-revoke"),
+    path("totp/", factor_views.FactorView.as_view(), name="totp"),
+    path("totp/confirm/", factor_views.ConfirmFactorView.as_view(), name="totp-confirm"),
+    path("totp/recovery-codes/", factor_views.RecoveryCodesView.as_view(), name="totp-recovery-codes"),
+    path("totp/remove/", factor_views.RemoveFactorView.as_view(), name="totp-remove"),
     path("me/", views.MeView.as_view(), name="me"),
     path("members/", member_views.MembersView.as_view(), name="member-list"),
     path("members/<int:pk>/", member_views.MemberView.as_view(), name="member-detail"),

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from megahub.kernel import trail
-from megahub.kernel.errors import InvalidOtp, OtpRequired
+from megahub.kernel.errors import InvalidOtp, OtpRequired, SecondFactorMissing
 from megahub.kernel.refusals import named
 from megahub.kernel.shapes import refuse_unknown
 from megahub.tenancy import selectors, services, throttles, tokens
@@ -43,12 +43,13 @@ class TokenView(Open):
         request=shapes.Credentials,
         responses=shapes.Pair,
         tags=["auth"],
-        extensions=named(OtpRequired, InvalidOtp),
+        extensions=named(OtpRequired, InvalidOtp, SecondFactorMissing),
     )
     def post(self, request: Request) -> Response:
         """Sign in: an access token and a refresh token. So many tries per name and address: then 429.
 
-        Who has a second factor (`HUB_TOTP`) sends a code as `otp`, too; each is good once.
+        Who has a second factor (`HUB_TOTP`) sends a code as `otp`, too; each is good once. Where the hub
+        requires one of staff, a password alone is answered with where to set one up.
         """
         asked, address = _checked(shapes.Credentials, request), request.META.get("REMOTE_ADDR", "")
         throttles.sign_in(asked["username"], address)
@@ -58,7 +59,9 @@ class TokenView(Open):
 
 
 class RefreshView(Open):
-    @extend_schema(request=shapes.Refresh, responses=shapes.Pair, tags=["auth"])
+    @extend_schema(
+        request=shapes.Refresh, responses=shapes.Pair, tags=["auth"], extensions=named(SecondFactorMissing)
+    )
     def post(self, request: Request) -> Response:
         """Trade a refresh token for a new pair; each refresh token is good once."""
         throttles.refresh(request.META.get("REMOTE_ADDR", ""))
@@ -71,6 +74,7 @@ class VerifyView(Open):
         request=shapes.Verify,
         responses={200: OpenApiResponse(NOTHING, description="The access token is good.")},
         tags=["auth"],
+        extensions=named(SecondFactorMissing),
     )
     def post(self, request: Request) -> Response:
         """Whether an access token is good now: 200 with ``{}``, else 401."""
