@@ -8,7 +8,7 @@
     ├── NotAuthenticated (401)
     │   └── InvalidCredentials · OtpRequired · InvalidOtp · InvalidToken · TokenExpired · TokenRevoked
     ├── Forbidden (403)
-    │   ├── BrandRequired · ScopeMissing · SecondFactorMissing
+    │   ├── BrandRequired · ScopeMissing
     │   └── CostLimitExceeded · O3BudgetExceeded · QuotaExceeded · ModelBlocked
     ├── NotFound (404)
     │   └── ModelNotFound · BrandNotFound
@@ -215,16 +215,6 @@ class Forbidden(HubError):
 class BrandRequired(Forbidden):
     code = "BRAND_REQUIRED"
     message = "Name a brand in the X-Brand-ID header."
-
-
-class SecondFactorMissing(Forbidden):
-    """Facts: ``set_up_at``, the page where staff sets one up."""
-
-    code = "SECOND_FACTOR_MISSING"
-    message = (
-        "Staff of this hub needs a second factor. Set one up at {set_up_at}, then sign in with 'otp',"
-        " a code of the app."
-    )
 
 
 class ScopeMissing(Forbidden):

@@ -12,7 +12,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 
-from megahub.kernel.errors import InvalidOtp, OtpRequired, RateLimited, SecondFactorMissing
+from megahub.kernel.errors import Forbidden, InvalidOtp, OtpRequired, RateLimited
 from megahub.tenancy import throttles
 from megahub.tenancy.models import User
 
@@ -20,6 +20,16 @@ from megahub.tenancy.models import User
 CODE_SECONDS = 90
 #: Where the admin's pages set one up; without HUB_TOTP there are none.
 SET_UP_PATH = "/accounts/2fa/totp/activate/"
+
+
+class SecondFactorMissing(Forbidden):
+    """Facts: ``set_up_at``, the page where staff sets one up."""
+
+    code = "SECOND_FACTOR_MISSING"
+    message = (
+        "Staff of this hub needs a second factor. Set one up at {set_up_at}, then sign in with 'otp',"
+        " a code of the app."
+    )
 
 
 def check(user: User, code: str) -> None:

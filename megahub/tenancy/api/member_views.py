@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from megahub.kernel import trail
-from megahub.kernel.errors import Conflict, InvalidCredentials, InvalidOtp, OtpRequired, SecondFactorMissing
+from megahub.kernel.errors import Conflict, InvalidCredentials, InvalidOtp, OtpRequired
 from megahub.kernel.refusals import named
 from megahub.kernel.shapes import read, refuse_unknown
 from megahub.tenancy import members, services, throttles
@@ -19,6 +19,7 @@ from megahub.tenancy.api.serializers import Pair
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.models import Brand, Invitation
 from megahub.tenancy.replaying import Idempotent
+from megahub.tenancy.second_factors import SecondFactorMissing
 from megahub.tenancy.selectors import Caller, brands_of
 
 MANAGE = "members:manage"

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from megahub.kernel import trail
-from megahub.kernel.errors import InvalidOtp, OtpRequired, SecondFactorMissing
+from megahub.kernel.errors import InvalidOtp, OtpRequired
 from megahub.kernel.refusals import named
 from megahub.kernel.shapes import refuse_unknown
 from megahub.tenancy import selectors, services, throttles, tokens
@@ -20,6 +20,7 @@ from megahub.tenancy.api import serializers as shapes
 from megahub.tenancy.authentication import HasScope, caller_of
 from megahub.tenancy.models import ApiKey, Brand, Membership, User
 from megahub.tenancy.replaying import Idempotent
+from megahub.tenancy.second_factors import SecondFactorMissing
 
 
 class Open(APIView):
