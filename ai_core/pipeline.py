@@ -384,7 +384,7 @@ async def _call(job: Job, emit: Emit) -> None:
                 say(chunk.data)
     if job.gathered is not None:
         job.completion = job.gathered.completion()
-    await guarding.check_output(job)
+    await endings.look(job)
     for data in held:
         emit(data)
 

@@ -30,7 +30,7 @@ from ai_core.services.sessions import PROCESS
 from ai_providers.domain.wire import Completion
 from megahub.kernel import journal, loop, queue
 from megahub.kernel.errors import HubError, RateLimited, ServerError
-from megahub.kernel.spool import Segment
+from megahub.kernel.spool import Segment, Spool
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class Engine:
         self._calls = asyncio.Semaphore(self.slots)
         self.settling = 0
         self._ends: list[LineEnd] = []
+        self._apart: list[Spool] = []
         self._waiting: list[Work] = []
         self._dry: dict[int, float] = {}
         self._after: dict[int, int] = defaultdict(int)
@@ -235,10 +236,15 @@ class Engine:
             await self._failed(work, run.line, _as_hub_error(work, run.line, error), run.began)
             return
         self._free(work)
+        apart = None
+        if await screening.takes_a_while(work):
+            apart = line_spool.SPOOL.keep_apart([replace(ended, unseen=True)])
         try:
             await screening.answer(work, run.line.pk, completion.body)
         except Exception as error:  # noqa: BLE001 - it was answered, and is paid: never asked again
             ended = screening.withheld(ended, run.line.custom_id, _as_hub_error(work, run.line, error))
+        if apart is not None:
+            self._apart.append(apart)
         self._end(ended)
 
     async def _asked(self, run: Run) -> Completion:
@@ -274,12 +280,18 @@ class Engine:
 
     def _settle_together(self) -> None:
         ends, self._ends = self._ends, []
-        self._spawn(self._settle(ends))
+        apart, self._apart = self._apart, []
+        self._spawn(self._settle(ends, apart))
 
-    async def _settle(self, ends: list[LineEnd]) -> None:
-        """One record of the spool and one entry of the journal for all of them."""
+    async def _settle(self, ends: list[LineEnd], apart: list[Spool]) -> None:
+        """One record of the spool and one entry of the journal for all of them.
+
+        What lay ``apart`` while the filter looked at it goes as soon as what it said is written down.
+        """
         paid = [ended for ended in ends if ended.usage is not None]
         mark = line_spool.SPOOL.keep(paid) if paid else None
+        for each in apart:
+            each.drop()
         try:
             through = await _written(ends, mark)
             line_spool.SPOOL.done((mark,))

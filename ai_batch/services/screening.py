@@ -43,6 +43,11 @@ async def request(work: Work, pk: int, value: Any, *, again: bool = False) -> No
         await guarding.look(_who(work, pk, policy), "input", value)
 
 
+async def takes_a_while(work: Work) -> bool:
+    """Whether looking at an answer asks the provider: meanwhile its process may be killed."""
+    return ENDPOINTS[work.endpoint] in SAYING and (await policies.of(work.running.company_id)).moderation
+
+
 async def answer(work: Work, pk: int, value: Any) -> None:
     """Look at what a line was answered. Raises ContentBlocked, ContentUnchecked."""
     policy = await policies.of(work.running.company_id)

@@ -88,6 +88,8 @@ class LineEnd:
     usage: Usage | None = None
     cost: Cost | None = None
     charged_nano_usd: int = 0
+    #: In the spool only: the content filter has not looked at the answer yet.
+    unseen: bool = False
 
     @property
     def is_error(self) -> bool:

@@ -30,8 +30,25 @@ from megahub.kernel.errors import (
 PATIENCE_SECONDS = 10.0
 
 
+async def look(job: Job) -> None:
+    """Have the content filter look at the answer. Raises what it refuses with; paid is the answer anyway.
+
+    Asking the provider takes a while: meanwhile the answer is kept, for whoever finds this process dead.
+    """
+    if job.policy.moderation and job.completion is not None:
+        note_usage(job)
+    await guarding.check_output(job)
+
+
 async def end(job: Job) -> None:
     """Write a run's end; ``job`` then tells how it ended."""
+    try:
+        await _end(job)
+    finally:
+        forget_unseen(job)
+
+
+async def _end(job: Job) -> None:
     if job.held_until is not None and job.is_async:
         if await journal.write(PUT_JOB_OFF, Postponement(job.pk, job.attempt_no, job.held_until)):
             job.status = advance("running", "requeue")
@@ -48,6 +65,7 @@ async def end(job: Job) -> None:
     pacing.put_right(job)
     ended = _settlement(job)
     job.marks.append(spooling.SPOOL.keep(ended))
+    forget_unseen(job)
     if not await _patiently(_settled(ended, job.marks), job):
         # Somebody else has ended this job: what came of this call is kept with its attempt.
         job.error = OutcomeUnknown()
@@ -144,10 +162,26 @@ def _settlement(job: Job) -> Settlement:
 
 
 def note_usage(job: Job) -> None:
-    """A stream has told its usage: should the process die before its end, this is what is known of it."""
-    said = replace(job, completion=job.gathered.completion()) if job.gathered is not None else job
+    """A call has told its usage: should the process die before its end, this is what is known of it.
+
+    What the content filter is still to look at lies in a file of its own, and is looked at by whoever takes
+    it up (spooling.py); it is gone as soon as the filter has spoken.
+    """
+    said = replace(job, completion=job.gathered.completion() if job.gathered else job.completion)
     _close(said)
-    job.marks.append(spooling.SPOOL.keep(_settlement(said)))
+    ended = _settlement(said)
+    if job.policy.looks:
+        forget_unseen(job)
+        job.unseen = spooling.SPOOL.keep_apart(replace(ended, unseen=True))
+    else:
+        job.marks.append(spooling.SPOOL.keep(ended))
+
+
+def forget_unseen(job: Job) -> None:
+    """The filter has spoken, or the run has ended without it: nothing of the answer stays on the disk."""
+    if job.unseen is not None:
+        job.unseen.drop()
+        job.unseen = None
 
 
 async def return_claimed(claimed: Claimed) -> None:

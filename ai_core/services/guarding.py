@@ -13,7 +13,7 @@ from ai_core.services import moderating
 from ai_core.services.job import Job
 from ai_guard.domain import keeping, rules
 from ai_guard.domain.refusals import ContentBlocked, ContentUnchecked
-from ai_guard.services import findings
+from ai_guard.services import findings, policies
 from ai_guard.services.policies import Policy
 from megahub.kernel import clock, loop
 from megahub.kernel.errors import HubError
@@ -52,6 +52,23 @@ async def check_output(job: Job) -> None:
 
 def _of_job(job: Job) -> Guarded:
     return Guarded(job.company_id, job.brand_id, job.model, job.job_ref, job.policy)
+
+
+def verdict(company_id: int, brand_id: int, model: str, ref: str, value: Any) -> HubError | None:
+    """What keeps an answer from being told that a killed process had not looked at; None: nothing does.
+
+    From synchronous code, by the policy that holds now.
+    """
+
+    async def found() -> HubError | None:
+        try:
+            policy = await policies.of(company_id)
+            await look(Guarded(company_id, brand_id, model, ref, policy), "output", value)
+        except (ContentBlocked, ContentUnchecked) as error:
+            return error
+        return None
+
+    return loop.run(found())
 
 
 async def look(who: Guarded, direction: str, value: Any, *, name: str | None = None) -> None:

@@ -17,7 +17,7 @@ from ai_providers.domain.wire import Access, Call, Completion, Endpoint, Usage
 from ai_providers.selectors import Terms
 from ai_usage.services.rates import Taken
 from megahub.kernel.errors import HubError
-from megahub.kernel.spool import Segment
+from megahub.kernel.spool import Segment, Spool
 from megahub.tenancy.idempotency import Claim
 from megahub.tenancy.selectors import Caller
 
@@ -101,6 +101,8 @@ class Job:
     execution_time_ms: int | None = None
     #: What the spool holds of it, until it is settled.
     marks: list[Mark] = field(default_factory=list)
+    #: Its answer in a spool of its own, while the content filter looks at it.
+    unseen: Spool | None = None
 
     @property
     def company_id(self) -> int:

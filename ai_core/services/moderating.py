@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from ai_core.services import calls
+from ai_guard.domain import rules
 from ai_providers import selectors as providers
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.domain.wire import Call
@@ -20,25 +21,27 @@ from ai_providers.selectors import Terms
 from megahub.kernel.errors import ProviderMalformed
 
 MODEL = "omni-moderation-latest"
-#: The provider takes one image at a time; so many of a request's are with it at once.
+#: The provider takes one image at a time, and one piece of a text; so many are with it at once.
 AT_ONCE = 4
 
 
 async def categories(company_id: int, text: str, images: list[str], request_id: str) -> list[str]:
-    """What is flagged in a text and in images. Raises HubErrors, and TimeoutError when it is too slow."""
+    """What is flagged in a text, piece by piece, and in images.
+
+    Raises HubErrors, and TimeoutError when one of the questions is not answered in time.
+    """
     terms = await providers.terms(company_id, MODEL)
-    inputs: list[Any] = [text] if text.strip() else []
+    inputs: list[Any] = [each for each in rules.pieces(text) if each.strip()]
     inputs += [[{"type": "image_url", "image_url": {"url": each}}] for each in dict.fromkeys(images)]
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def asked(number: int, shown: Any) -> set[str]:
-        async with gate:
+        async with gate, asyncio.timeout(settings.HUB_PROBE_SECONDS):
             return await _flagged_in(shown, terms, f"{request_id}-{number}" if number else request_id)
 
     questions = [asyncio.ensure_future(asked(number, shown)) for number, shown in enumerate(inputs)]
     try:
-        async with asyncio.timeout(settings.HUB_PROBE_SECONDS):
-            return sorted(set().union(*await asyncio.gather(*questions)))
+        return sorted(set().union(*await asyncio.gather(*questions)))
     finally:
         for each in questions:
             each.cancel()  # of those that go on after one has failed

@@ -111,6 +111,8 @@ class Settlement:
     #: The request as it is kept from now on; None: as it is. And when the answer goes, too.
     input_data: bytes | None = None
     forget_at: datetime | None = None
+    #: In the spool only: the content filter has not looked at the answer yet.
+    unseen: bool = False
 
     @property
     def charge(self) -> Charge:

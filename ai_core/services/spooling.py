@@ -14,7 +14,10 @@ from typing import Any
 
 import orjson
 
+from ai_core.domain.states import advance
 from ai_core.models import Attempt
+from ai_core.services import guarding
+from ai_core.services.closing import event_of
 from ai_core.services.process_spool import ProcessSpool
 from ai_core.services.settle import SETTLE, Settlement
 from ai_providers.domain.pricing import Cost, Rate
@@ -24,8 +27,11 @@ from megahub.kernel import journal
 
 
 def _still_open(heard: list[Settlement]) -> list[Settlement]:
-    """The last word on each attempt of which it is not known yet how it ended."""
-    said = {each.key: each for each in heard}
+    """The last word on each attempt of which it is not known yet how it ended.
+
+    What the filter has said comes after all that it has not seen.
+    """
+    said = {each.key: each for each in sorted(heard, key=lambda each: not each.unseen)}
     open_ones = Attempt.objects.filter(
         job_id__in={pk for pk, _ in said}, phase__in=("calling", "unknown")
     ).values_list("job_id", "attempt_no")
@@ -34,7 +40,20 @@ def _still_open(heard: list[Settlement]) -> list[Settlement]:
 
 def _settled(settlement: Settlement) -> bool:
     wanted = webhooks.wanted_now(settlement.company_id)
-    return bool(journal.write_and_wait(SETTLE, replace(settlement, wanted=wanted)))
+    seen = _seen(settlement)
+    return bool(journal.write_and_wait(SETTLE, replace(seen, wanted=wanted)))
+
+
+def _seen(ended: Settlement) -> Settlement:
+    """An answer that nobody has looked at is looked at before anybody reads it; it is paid either way."""
+    if not ended.unseen or ended.response is None:
+        return ended
+    said = orjson.loads(ended.response)
+    error = guarding.verdict(ended.company_id, ended.brand_id, ended.model, ended.job_ref, said)
+    if error is None:
+        return ended
+    status = advance("running", event_of(error))
+    return replace(ended, status=status, phase="failed", response=None, error=error.as_data())
 
 
 def pack(settlement: Settlement) -> bytes:

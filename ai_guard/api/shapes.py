@@ -26,10 +26,16 @@ class PolicyShape(Strict):
     keep_days = serializers.IntegerField(min_value=1, max_value=MAX_DAYS, allow_null=True, required=False)
     content_filter = serializers.ChoiceField(GuardPolicy.Filter.choices, required=False)
     words = serializers.ListField(
-        child=Word(max_length=rules.MAX_LENGTH), max_length=rules.MAX_WORDS, required=False
+        child=Word(max_length=rules.MAX_LENGTH),
+        max_length=rules.MAX_WORDS,
+        required=False,
+        help_text="Looked for in texts alone: what an image or a sound says, only `moderation` can tell"
+        " (of images). Vectors and scores hold no text.",
     )
     moderation = serializers.BooleanField(
-        required=False, help_text="The provider's moderation looks at texts, too, through your own key."
+        required=False,
+        help_text="The provider's moderation looks at texts and images, too, through your own key:"
+        " what is asked, and what is answered.",
     )
 
 

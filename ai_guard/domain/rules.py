@@ -11,6 +11,12 @@ from typing import Any
 
 MAX_WORDS = 500
 MAX_LENGTH = 100
+#: How much of a text the provider's moderation is asked at once: of more it judges worse, or not at all.
+PIECE = 16_000
+#: So much of a piece stands at the beginning of the next: what is cut through stands whole in one of them.
+OVERLAP = 400
+#: Parts of messages that name an image: ``{"url": …}`` or the address itself.
+SHOWING = ("image_url", "input_image", "computer_screenshot")
 
 
 def folded(text: str) -> str:
@@ -36,7 +42,7 @@ def _stands(word: str, text: str) -> bool:
 
 
 def images(value: Any) -> list[str]:
-    """The address of every image inside a request, in their order: https://… or data:…"""
+    """The address of every image inside a request or an answer, in their order: https://… or data:…"""
     if isinstance(value, list):
         return [found for item in value for found in images(item)]
     if not isinstance(value, dict):
@@ -46,10 +52,20 @@ def images(value: Any) -> list[str]:
 
 
 def _image(part: dict[Any, Any]) -> str:
-    """The address that a part of a message is, "" if it is none."""
-    held = part.get("image_url") if part.get("type") in ("image_url", "input_image") else None
+    """The address that a part of a message is, or the image that a model has made; "" if it is none."""
+    kind = part.get("type")
+    if kind == "image_generation_call":
+        made = part.get("result")
+        return f"data:image/{part.get('output_format') or 'png'};base64,{made}" if made else ""
+    held = part.get("image_url") if kind in SHOWING else None
     address = held.get("url") if isinstance(held, dict) else held
     return address if isinstance(address, str) else ""
+
+
+def pieces(text: str) -> list[str]:
+    """``text`` in pieces of ``PIECE`` characters at most, which overlap."""
+    step = PIECE - OVERLAP
+    return [text[at : at + PIECE] for at in range(0, max(1, len(text) - OVERLAP), step)]
 
 
 def texts(value: Any) -> str:

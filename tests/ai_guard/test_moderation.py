@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ai_core.models import AIJob
+from ai_guard.domain import rules
 from ai_guard.services import policies
 from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.domain.wire import Access, Call, Completion, Usage
@@ -152,6 +153,62 @@ class TestImages:
         policies.change(cast.company.pk, {"content_filter": "block", "words": ["plan"]})
 
         assert api.as_(cast.alice).post(V1, chat("data: the plan")).status_code == 400
+
+    def test_what_a_model_draws(self, api: Api, cast: Cast, provider: Provider) -> None:
+        """As a chat's answer holds it: its image is looked at, and is no text."""
+        drawn = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAAbad"}}
+
+        async def answer(call: Call, access: Access) -> Completion:
+            if call.endpoint != "moderations":
+                said = completion("Here it is.")
+                said.body["choices"][0]["message"]["images"] = [drawn]
+                return said
+            return judged("sexual") if "bad" in str(call.params["input"]) else judged()
+
+        scripted = provider(answer)
+        policies.change(cast.company.pk, {"content_filter": "block", "moderation": True})
+
+        response = api.as_(cast.alice).post(V1, chat("Draw."))
+
+        assert response.json()["error"]["code"] == "content_blocked"
+        assert found(cast) == [("output", "blocked", 1)]
+        asked = [call.params["input"] for call, _, _ in scripted.calls if call.endpoint == "moderations"]
+        assert asked[-1] == [drawn]
+
+
+class TestPieces:
+    def test_a_long_text_is_asked_piece_by_piece(
+        self, api: Api, cast: Cast, moderated: Callable[..., Scripted]
+    ) -> None:
+        policies.change(cast.company.pk, {"content_filter": "block", "moderation": True})
+        scripted = moderated("fine")
+        text = "fine " * 8_000 + "bad"
+
+        response = api.as_(cast.alice).post(V1, chat(text))
+
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "content_blocked")
+        asked = [call.params["input"] for call, _, _ in scripted.calls]
+        assert [len(each) <= rules.PIECE for each in asked] == [True] * 3
+        assert sorted(each.endswith("bad") for each in asked)[-1]
+
+    @pytest.mark.parametrize("length", [0, 1, 15_999, 16_000, 16_001, 31_600, 31_601, 100_000])
+    def test_nothing_is_left_out_and_what_is_cut_stands_whole_in_one(self, length: int) -> None:
+        text = "".join(chr(0x100 + n % 9_973) for n in range(length))
+
+        found = rules.pieces(text)
+
+        assert max(map(len, found)) <= rules.PIECE
+        whole = found[0] + "".join(each[rules.OVERLAP :] for each in found[1:])
+        assert whole == text
+        assert [a[-rules.OVERLAP :] for a in found[:-1]] == [b[: rules.OVERLAP] for b in found[1:]]
+
+
+def test_what_a_responses_answer_draws() -> None:
+    call = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "AAAA"}
+    answer = {"output": [call, {**call, "output_format": "webp"}, {**call, "result": None}]}
+
+    assert rules.images(answer) == ["data:image/png;base64,AAAA", "data:image/webp;base64,AAAA"]
+    assert "AAAA" not in rules.texts(answer)
 
 
 @pytest.mark.parametrize(

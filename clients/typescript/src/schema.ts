@@ -2191,7 +2191,8 @@ export interface paths {
          * Sign in: an access token and a refresh token. So many tries per name and address: then 429
          * @description Sign in: an access token and a refresh token. So many tries per name and address: then 429.
          *
-         *     Who has a second factor (`HUB_TOTP`) sends a code as `otp`, too; each is good once.
+         *     Who has a second factor (`HUB_TOTP`) sends a code as `otp`, too; each is good once. Where the hub
+         *     requires one of staff, a password alone is answered with where to set one up.
          */
         post: operations["auth_token_create"];
         delete?: never;
@@ -2254,6 +2255,90 @@ export interface paths {
          * @description Whether an access token is good now: 200 with ``{}``, else 401.
          */
         post: operations["auth_token_verify_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/totp/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether you have a second factor, and whether the hub asks for one
+         * @description Whether you have a second factor, and whether the hub asks for one.
+         */
+        get: operations["auth_totp_retrieve"];
+        put?: never;
+        /**
+         * Begin to set one up: a secret for an app. Confirm it with a code at `/auth/totp/confirm/`
+         * @description Begin to set one up: a secret for an app. Confirm it with a code at `/auth/totp/confirm/`.
+         */
+        post: operations["auth_totp_begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/totp/confirm/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * From now on codes are asked for. Every sign-in of before ends; this answer holds a fresh one
+         * @description From now on codes are asked for. Every sign-in of before ends; this answer holds a fresh one.
+         */
+        post: operations["auth_totp_confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/totp/recovery-codes/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * New recovery codes; those of before are good for nothing any more
+         * @description New recovery codes; those of before are good for nothing any more.
+         */
+        post: operations["auth_totp_recovery_codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/totp/remove/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put it down: a password is enough again. Staff may not where the hub requires one
+         * @description Put it down: a password is enough again. Staff may not where the hub requires one.
+         */
+        post: operations["auth_totp_remove"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3324,6 +3409,60 @@ export interface components {
             total_cost_usd: string;
             total_tokens: number;
             unpriced: number;
+        };
+        /** @description Show ``url`` as a QR code, or ``secret`` to type; nothing is asked for until it is confirmed. */
+        FactorBegun: {
+            secret: string;
+            /** @description Goes back with a code of the app, within ten minutes. */
+            setup: string;
+            url: string;
+        };
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
+        FactorCodeRequest: {
+            /** @description What the app shows now. */
+            code: string;
+            setup: string;
+        };
+        /** @description A fresh sign-in: those of before have ended. */
+        FactorConfirmed: {
+            access: string;
+            recovery_codes: string[];
+            refresh: string;
+        };
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
+        FactorPasswordRequest: {
+            /** @description Your own, asked for once more. */
+            password: string;
+        };
+        /**
+         * @description A body's serializer that raises UnknownParameter for a name that it does not have.
+         *
+         *     Types are as they are told: see ``refuse_mistaken``.
+         */
+        FactorProofRequest: {
+            /** @description A code of the app, or a recovery code. */
+            otp: string;
+            /** @description Your own, asked for once more. */
+            password: string;
+        };
+        /** @description ``policy`` is the hub's (`HUB_TOTP`); ``is_required``: whether it lets you do without one. */
+        FactorState: {
+            /** Format: date-time */
+            created_at: string | null;
+            is_on: boolean;
+            is_required: boolean;
+            /** Format: date-time */
+            last_used_at: string | null;
+            policy: components["schemas"]["PolicyEnum"];
+            recovery_codes_left: number | null;
         };
         /** @description The body of ``POST /ai/jobs/{id}/feedback/``: 0 to 10, to a tenth. */
         FeedbackRequest: {
@@ -4710,6 +4849,13 @@ export interface components {
             member?: number;
         };
         /**
+         * @description * `off` - off
+         *     * `optional` - optional
+         *     * `required` - required
+         * @enum {string}
+         */
+        PolicyEnum: "off" | "optional" | "required";
+        /**
          * @description A body's serializer that raises UnknownParameter for a name that it does not have.
          *
          *     Types are as they are told: see ``refuse_mistaken``.
@@ -4925,6 +5071,10 @@ export interface components {
             recommended_model: string | null;
             scores: components["schemas"]["ScoresShape"] | null;
             weights: components["schemas"]["MarksShape"];
+        };
+        /** @description Each is good once in the place of the app; they are shown here only. */
+        RecoveryCodeList: {
+            recovery_codes: string[];
         };
         Redelivered: {
             delivery: components["schemas"]["DeliveryShape"];
@@ -25685,6 +25835,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `SECOND_FACTOR_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `NOT_ACCEPTABLE`. */
             406: {
                 headers: {
@@ -26647,6 +26806,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `SECOND_FACTOR_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `NOT_ACCEPTABLE`. */
             406: {
                 headers: {
@@ -26737,6 +26905,15 @@ export interface operations {
             };
             /** @description `INVALID_CREDENTIALS`, `INVALID_TOKEN`. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `SECOND_FACTOR_MISSING`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -26934,8 +27111,625 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `SECOND_FACTOR_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `NOT_ACCEPTABLE`. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_totp_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "policy": "required",
+                     *       "is_required": true,
+                     *       "is_on": true,
+                     *       "created_at": "2026-11-26T21:56:10.141783Z",
+                     *       "last_used_at": null,
+                     *       "recovery_codes_left": 10
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FactorState"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_totp_begin: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse"
+                 *     }
+                 */
+                "application/json": components["schemas"]["FactorPasswordRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "setup": "eyJ1c2VyIjoyLCJzZWNyZXQiOiJQSlZDRFROQ1dFQ0ZNUUk3QlUzTURDS1NOWEQ1SE1STCJ9:1xWhRl:k6oRiTZdtHXOvADuuVx-3I5YFRXFOXLwfBcjUdMWMpk",
+                     *       "secret": "PJVCDTNCWECFMQI7BU3MDCKSNXD5HMRL",
+                     *       "url": "otpauth://totp/bob?secret=PJVCDTNCWECFMQI7BU3MDCKSNXD5HMRL&issuer=MEGAHUB"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FactorBegun"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_totp_confirm: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "setup": "eyJ1c2VyIjoyLCJzZWNyZXQiOiJQSlZDRFROQ1dFQ0ZNUUk3QlUzTURDS1NOWEQ1SE1STCJ9:1xWhRl:k6oRiTZdtHXOvADuuVx-3I5YFRXFOXLwfBcjUdMWMpk",
+                 *       "code": "886486"
+                 *     }
+                 */
+                "application/json": components["schemas"]["FactorCodeRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access": "<token>",
+                     *       "refresh": "<token>",
+                     *       "recovery_codes": [
+                     *         "03893858",
+                     *         "02210539"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FactorConfirmed"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_totp_recovery_codes: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse",
+                 *       "otp": "88780734"
+                 *     }
+                 */
+                "application/json": components["schemas"]["FactorProofRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "recovery_codes": [
+                     *         "96532812",
+                     *         "51659955"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RecoveryCodeList"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_totp_remove: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse",
+                 *       "otp": "98062483"
+                 *     }
+                 */
+                "application/json": components["schemas"]["FactorProofRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "policy": "optional",
+                     *       "is_required": false,
+                     *       "is_on": false,
+                     *       "created_at": null,
+                     *       "last_used_at": null,
+                     *       "recovery_codes_left": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FactorState"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `CONFLICT`. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
