@@ -241,9 +241,10 @@ class TestRealProcess:
         self, tmp_path: Path, sandbox_url: str, cast: Cast, monkeypatch: pytest.MonkeyPatch
     ) -> Iterator[Hub]:
         policies.change(cast.company.pk, BLOCK)
-        monkeypatch.setattr(settings, "HUB_SPOOL_DIR", str(tmp_path / "spool"))
-        files = str(settings.HUB_FILES_DIR)
-        yield Hub(tmp_path, sandbox_url, HUB_PROBE_SECONDS="60", HUB_FILES_DIR=files)
+        spooled = str(tmp_path / "spool")
+        monkeypatch.setattr(settings, "HUB_SPOOL_DIR", spooled)
+        places = {"HUB_VAR": str(settings.VAR_DIR), "HUB_SPOOL_DIR": spooled}  # its files are the suite's
+        yield Hub(tmp_path, sandbox_url, HUB_PROBE_SECONDS="60", **places)
         httpx2.delete(f"{sandbox_url}/sandbox/faults", trust_env=False)
 
     @staticmethod
