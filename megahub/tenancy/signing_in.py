@@ -150,7 +150,7 @@ class SecondFactorMiddleware(BeforeViews):
         return HttpResponseRedirect(f"{reverse('mfa_reauthenticate')}?{asked}")
 
 
-class SetUp(ActivateTOTPView):  # type: ignore[misc]
+class SetUp(ActivateTOTPView):
     """Setting one up shows it; tokens that a password alone had been enough for end."""
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -162,7 +162,7 @@ class SetUp(ActivateTOTPView):  # type: ignore[misc]
         return answer
 
 
-class PutDown(DeactivateTOTPView):  # type: ignore[misc]
+class PutDown(DeactivateTOTPView):
     def form_valid(self, form: Any) -> HttpResponse:
         user = User.objects.get(pk=self.request.user.pk)
         with trail.change(self.request, "second_factor.remove", user):

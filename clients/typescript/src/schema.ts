@@ -4737,9 +4737,10 @@ export interface components {
         PatchedPolicyShapeRequest: {
             content_filter?: components["schemas"]["ContentFilterEnum"];
             keep_days?: number | null;
-            /** @description The provider's moderation looks at texts, too, through your own key. */
+            /** @description The provider's moderation looks at texts and images, too, through your own key: what is asked, and what is answered. */
             moderation?: boolean;
             prompts?: components["schemas"]["PromptsEnum"];
+            /** @description Looked for in texts alone: what an image or a sound says, only `moderation` can tell (of images). Vectors and scores hold no text. */
             words?: string[];
         };
         /** @description Times in seconds; quantiles are true to within 2.5 %. */
@@ -4863,9 +4864,10 @@ export interface components {
         PolicyShape: {
             content_filter?: components["schemas"]["ContentFilterEnum"];
             keep_days?: number | null;
-            /** @description The provider's moderation looks at texts, too, through your own key. */
+            /** @description The provider's moderation looks at texts and images, too, through your own key: what is asked, and what is answered. */
             moderation?: boolean;
             prompts?: components["schemas"]["PromptsEnum"];
+            /** @description Looked for in texts alone: what an image or a sound says, only `moderation` can tell (of images). Vectors and scores hold no text. */
             words?: string[];
         };
         /**
@@ -4876,9 +4878,10 @@ export interface components {
         PolicyShapeRequest: {
             content_filter?: components["schemas"]["ContentFilterEnum"];
             keep_days?: number | null;
-            /** @description The provider's moderation looks at texts, too, through your own key. */
+            /** @description The provider's moderation looks at texts and images, too, through your own key: what is asked, and what is answered. */
             moderation?: boolean;
             prompts?: components["schemas"]["PromptsEnum"];
+            /** @description Looked for in texts alone: what an image or a sound says, only `moderation` can tell (of images). Vectors and scores hold no text. */
             words?: string[];
         };
         /**
@@ -27281,9 +27284,9 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "setup": "eyJ1c2VyIjoyLCJzZWNyZXQiOiJQSlZDRFROQ1dFQ0ZNUUk3QlUzTURDS1NOWEQ1SE1STCJ9:1xWhRl:k6oRiTZdtHXOvADuuVx-3I5YFRXFOXLwfBcjUdMWMpk",
-                     *       "secret": "PJVCDTNCWECFMQI7BU3MDCKSNXD5HMRL",
-                     *       "url": "otpauth://totp/bob?secret=PJVCDTNCWECFMQI7BU3MDCKSNXD5HMRL&issuer=MEGAHUB"
+                     *       "setup": "eyJ1c2VyIjo3fQ:1xWhRl:k6oRiTZdtHXOvADuuVx",
+                     *       "secret": "JBSWY3DPEHPK3PXP",
+                     *       "url": "otpauth://totp/bob?secret=JBSWY3DPEHPK3PXP&issuer=MEGAHUB"
                      *     }
                      */
                     "application/json": components["schemas"]["FactorBegun"];
@@ -27395,8 +27398,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "setup": "eyJ1c2VyIjoyLCJzZWNyZXQiOiJQSlZDRFROQ1dFQ0ZNUUk3QlUzTURDS1NOWEQ1SE1STCJ9:1xWhRl:k6oRiTZdtHXOvADuuVx-3I5YFRXFOXLwfBcjUdMWMpk",
-                 *       "code": "886486"
+                 *       "setup": "eyJ1c2VyIjo3fQ:1xWhRl:k6oRiTZdtHXOvADuuVx",
+                 *       "code": "123456"
                  *     }
                  */
                 "application/json": components["schemas"]["FactorCodeRequest"];
