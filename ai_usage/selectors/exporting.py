@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Count, Max, Q, QuerySet, Sum
 
@@ -120,7 +121,10 @@ def chunk(rows: Rows, after: Place | None) -> tuple[list[Row], Place | None, Tot
 
 def lines(rows: Rows, after: Place | None) -> tuple[bytes, Place | None, Totals]:
     """The same as the lines of a CSV; PostgreSQL only."""
-    query, params = _following(rows, after, LINES_AT_ONCE).query.sql_with_params()
+    try:
+        query, params = _following(rows, after, LINES_AT_ONCE).query.sql_with_params()
+    except EmptyResultSet:  # a filter that no row can pass has no query
+        return b"", None, NO_TOTALS
     with connection.cursor() as cursor:
         cursor.execute(_LINES.replace("{rows}", query), params)
         text, pk, at, number, tokens, cost, priced = cursor.fetchone()

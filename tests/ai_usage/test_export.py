@@ -103,6 +103,12 @@ def test_only_what_is_filtered(api: Api, cast: Cast, used: int) -> None:
     assert early.headers["x-export-rows"] == "0"
 
 
+@pytest.mark.parametrize("format", ["csv", "jsonl", "xlsx"])
+def test_a_filter_that_no_row_can_pass(api: Api, cast: Cast, used: int, format: str) -> None:
+    """Django makes no query of it at all."""
+    assert exported(api, cast, success_rate__lt="0", format=format).headers["x-export-rows"] == "0"
+
+
 FILTERS: dict[str, Any] = {
     "ai_job__status": "completed",
     "cost_efficiency__gte": 0,
