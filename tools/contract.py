@@ -11,10 +11,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tools.client import Client
 from tools.launch import Launch
-from tools.report import Fault, say
+from tools.report import ROOT, Fault, say
 
 #: What must hold, and nothing less: docs/contract.md tells what each of them means.
 CHECKS = (
@@ -28,9 +29,38 @@ CHECKS = (
 )
 PHASES = "examples,coverage,fuzzing,stateful"
 FEW, SEED, WORKERS = 5, 20260101, 2
+SECONDS_OF_A_SEQUENCE, LEAST_SECONDS = 1, 10
+#: A sequence is as long as making, reading, changing and deleting a few things takes.
+SETTINGS = """
+[phases.stateful]
+max-steps = 20
+link-calibration = false
+
+# There is always a rule of each type: deleted, it is its default again.
+[[operations]]
+include-path-regex = "^/ai/alerts/rules/"
+checks.use_after_free.enabled = false
+"""
 #: Operations that make, read, change and delete rows, of several rooms: what a minute is enough for.
 QUICK = (
     r"^/(auth/brands|auth/invitations/(\{|$)|ai/privacy/(policy|erasures)|ai/rate-limits|ai/credentials)"
+)
+#: What the lists show before the first sequence: one that begins with an empty list leads nowhere.
+CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say hello."}]}
+LINE = {"custom_id": "one", "method": "POST", "url": "/v1/chat/completions", "body": CHAT}
+BATCH: dict[str, Any] = {"endpoint": "/v1/chat/completions", "engine": "hub", "requests": [LINE]}
+MANUAL = {"provider_name": "openai", "model_name": "o3", "input_tokens": 9, "output_tokens": 9}
+FIRST: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/ai/jobs/", {"job_type": "chat_completion", "input_data": CHAT}),
+    ("/ai/openai/jobs/", CHAT),
+    ("/ai/usage/", MANUAL),
+    ("/ai/alerts/", {"message": "Look at this."}),
+    ("/ai/budgets/", {"limit": "5", "period": "day", "scope": "model", "scope_value": "o3"}),
+    ("/ai/rate-limits/", {"requests_per_minute": 1_000_000, "scope": "model", "scope_value": "o3"}),
+    ("/ai/usage/export-schedules/", {"name": "First", "period": "daily", "delivery": "webhook"}),
+    ("/ai/webhooks/", {"events": ["job.completed"], "url": ""}),
+    ("/api/batch/create", BATCH),
+    ("/api/batch/schedules", {**BATCH, "cron": "0 6 * * *", "name": "First"}),
 )
 QUICK_CASES, QUICK_PHASES = 2, "fuzzing,stateful"
 RUN = "from schemathesis.cli import schemathesis; schemathesis()"
@@ -38,6 +68,7 @@ RUN = "from schemathesis.cli import schemathesis; schemathesis()"
 SAFE = {
     "HUB_ACCESS_TOKEN_MINUTES": "1440",
     "HUB_PROVIDER_FIRST_BYTE_SECONDS": "5",
+    "HUB_WEBHOOKS_ALLOW_PRIVATE": "true",  # sequences' webhooks lead to the sandbox
     "OPENAI_API_KEY": "",
     "INFOMANIAK_API_KEY": "",
 }
@@ -72,25 +103,53 @@ def run(launch: Launch, address: str, password: str, options: argparse.Namespace
         raise Fault(f"alice cannot sign in: {body}")
     folder = launch.places.var / "report"
     say(f"{options.cases} cases of each operation, seed {options.seed}; the report is in {folder}.")
+    (launch.places.var / "schemathesis.toml").write_text(SETTINGS)
+    _make_first(Client(address, body["access"]))
     codes = []
-    for phases, mode in _runs(options.phases):
+    for phases, modes, hooks in _runs(options):
         arguments = _arguments(address, body["access"], folder, options)
         done = subprocess.run(
-            [sys.executable, "-c", RUN, *arguments, f"--phases={phases}", f"--mode={mode}"],
+            [sys.executable, "-c", RUN, *arguments, f"--phases={phases}", *modes],
             cwd=launch.places.var,  # its own settings and its database of examples stay here
-            env={**os.environ, "NO_COLOR": "1"},
+            env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT), **hooks},
             check=False,
         )
         codes.append(done.returncode)
     return max(codes)
 
 
-def _runs(phases: str) -> list[tuple[str, str]]:
-    """(phases, mode): a sequence begins with something that could be made, which bad input does not."""
-    named = phases.split(",")
+def _make_first(alice: Client) -> None:
+    """Raises Fault. What an earlier run on the same database made may be there already."""
+    for path, asked in FIRST:
+        named = {**asked, "url": os.environ["HUB_SANDBOX_URL"]} if "url" in asked else asked
+        status, told = alice.post(path, named)
+        if status not in (200, 201, 202) and not any(word in str(told) for word in ("already", "at most")):
+            raise Fault(f"{path}: {status} {told}")
+    status, export = alice.get("/ai/usage/export/?async=true")
+    if status not in (202, 429):
+        raise Fault(f"an export: {status} {export}")
+
+
+def _runs(options: argparse.Namespace) -> list[tuple[str, list[str], dict[str, str]]]:
+    """(phases, arguments, environment); sequences have their own, see ``tools/walks.py``.
+
+    They end when the hub answers a repetition otherwise, as it does; with time left they go on.
+    """
+    named = options.phases.split(",")
     alone = [each for each in named if each != "stateful"]
-    found = [(",".join(alone), "all")] if alone else []
-    return [*found, ("stateful", "positive")] if "stateful" in named else found
+    found: list[tuple[str, list[str], dict[str, str]]] = (
+        [(",".join(alone), ["--mode=all"], {})] if alone else []
+    )
+    if "stateful" in named:
+        seconds = max(LEAST_SECONDS, options.cases * SECONDS_OF_A_SEQUENCE)
+        found.append(
+            (
+                "stateful",
+                ["--mode=positive", f"--max-time={seconds}"],
+                {"SCHEMATHESIS_HOOKS": "tools.walks"},
+            )
+        )
+    return found
 
 
 def _arguments(address: str, token: str, folder: Path, options: argparse.Namespace) -> list[str]:

@@ -195,15 +195,16 @@ class StrictOrderingFilter(OrderingFilter):
         return queryset.order_by(*ordering, *last)
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        names = ", ".join(sorted(getattr(view, "ordering_fields", None) or {}))
-        if not names:
+        fields = sorted(getattr(view, "ordering_fields", None) or {})
+        if not fields:
             return []
+        one = f"-?({'|'.join(fields)})"
         return [
             {
                 "name": "ordering",
                 "in": "query",
                 "required": False,
-                "description": f"Comma-separated, `-` for descending: {names}.",
-                "schema": {"type": "string"},
+                "description": f"Comma-separated, `-` for descending: {', '.join(fields)}.",
+                "schema": {"type": "string", "pattern": f"^{one}(,{one})*$"},
             }
         ]

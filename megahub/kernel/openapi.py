@@ -17,6 +17,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework.serializers import DecimalField
 
 from megahub.kernel import refusals
 
@@ -28,7 +29,7 @@ BRAND: dict[str, Any] = {
     "in": "header",
     "required": False,
     "description": "The brand; without it the user's default or only one.",
-    "schema": {"type": "integer"},
+    "schema": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},
 }
 KEY: dict[str, Any] = {
     "name": refusals.KEY_HEADER,
@@ -65,11 +66,16 @@ def stream(data: str, *names: str, numbered: bool = False) -> dict[str, Any]:
     return {EVENTS: {"schema": event}}
 
 
+#: A body is: a name that it does not have is refused, not ignored (``shapes.Strict``).
+CLOSED = {"additionalProperties": False}
 RANGES = {"gte": "At least this", "lte": "At most this", "in": "One of these, between commas"}
 
 
 class Schema(AutoSchema):
-    """drf-spectacular's, with the Idempotency-Key of those views that take it for their POSTs."""
+    """drf-spectacular's, with the Idempotency-Key of those views that take it for their POSTs.
+
+    A decimal that is sent keeps its bounds: drf-spectacular drops those of what is answered as a text.
+    """
 
     def get_override_parameters(self) -> list[Any]:
         takes_key = getattr(self.view, "takes_key", None)
@@ -80,6 +86,13 @@ class Schema(AutoSchema):
         )
         found: list[Any] = super().get_override_parameters()
         return [*found, KEY_PARAMETER] if keyed else found
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+        found = super()._map_serializer_field(field, direction, bypass_extensions)  # type: ignore[no-untyped-call]
+        if isinstance(field, DecimalField) and direction == "request":
+            bounds = {"minimum": field.min_value, "maximum": field.max_value}
+            found |= {name: float(bound) for name, bound in bounds.items() if bound is not None}
+        return found
 
 
 def operation(method: str, **details: Any) -> Callable[[V], V]:
@@ -108,6 +121,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
                 _finish(path, operations[method], fast=(path, method) in fast)
     for name, schema in result["components"].get("schemas", {}).items():
         if name.endswith("Request"):
+            schema.update(CLOSED)
             for field, kept in schema.get("properties", {}).items():
                 schema["properties"][field] = _either(kept)
     for kind, found in refusals.components(result["paths"]).items():
@@ -132,6 +146,9 @@ def _finish(path: str, details: dict[str, Any], *, fast: bool) -> None:
         ):  # told by hand: in the words of the surface all the same
             answer["content"] = {**refusals.content(path), **_of_errors(answer)}
     details["responses"] = dict(sorted(responses.items()))
+    body = details.get("requestBody", {}).get("content", {}).get(refusals.JSON, {})
+    if "properties" in body.get("schema", {}):
+        body["schema"] = {**body["schema"], **CLOSED}
     _exemplify(details)
     description = details.get("description", "")
     if description and not details.get("summary"):
@@ -148,9 +165,17 @@ def _either(schema: dict[str, Any]) -> dict[str, Any]:
     """A decimal that is sent may be a number as well as a string; it is always answered as a string."""
     if schema.get("format") != "decimal":
         return schema
-    outside = {name: value for name, value in schema.items() if name not in ("type", "format", "pattern")}
-    text = {"type": "string", "pattern": schema.get("pattern", "^-?\\d+(\\.\\d+)?$")}
-    return {**outside, "anyOf": [text, {"type": "number"}]}
+    bounds = {name: schema[name] for name in ("minimum", "maximum") if name in schema}
+    outside = {
+        name: value for name, value in schema.items() if name not in ("type", "format", "pattern", *bounds)
+    }
+    sign = "" if bounds.get("minimum", -1) >= 0 else "-?"
+    digits = re.search(r"d\{0,(\d+)\}\(\?:\\\.\\d\{0,(\d+)\}", schema.get("pattern", ""))
+    whole, decimals = (f"{{1,{each}}}" for each in digits.groups()) if digits else ("+", "+")
+    number = f"{sign}\\d{whole}(\\.\\d{decimals})?"
+    # Of what may be null, an empty text is none.
+    text = {"type": "string", "pattern": f"^({number})?$" if schema.get("nullable") else f"^{number}$"}
+    return {**outside, "anyOf": [text, {"type": "number", **bounds}]}
 
 
 def _described(name: str) -> str:

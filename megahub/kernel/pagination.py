@@ -120,4 +120,8 @@ class Pages(PageNumberPagination):
             "description": "Instead of `page`: empty at first, then what `next` or `previous` carries.",
             "schema": {"type": "string"},
         }
-        return [*super().get_schema_operation_parameters(view), cursor]
+        bounds = {"page": 10**MAX_DIGITS - 1, "page_size": self.max_page_size}
+        found = super().get_schema_operation_parameters(view)
+        for parameter in found:
+            parameter["schema"] |= {"minimum": 1, "maximum": bounds[parameter["name"]]}
+        return [*found, cursor]
