@@ -162,6 +162,55 @@ class AIJob(CompanyOwned):
         return None if self.execution_time_ms is None else self.execution_time_ms / 1000
 
 
+class SearchBlock(CompanyOwned):
+    """Jobs of a company with numbers from ``first_id`` to ``last_id``, and which runs their texts hold.
+
+    Blocks of a company join without a gap. ``words`` is the length of the signature (domain/grams.py) in
+    words of 32 bits, 0 while it is not known: then it is made from ``fill_at`` on. A trigger (migration
+    0009) empties it when a text of one of its jobs changes or goes, and counts that in ``changes``.
+    """
+
+    company = models.ForeignKey(
+        "tenancy.Company", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    first_id = models.BigIntegerField()
+    last_id = models.BigIntegerField()
+    jobs = models.PositiveIntegerField()
+    words = models.PositiveIntegerField(default=0)
+    signature = models.BinaryField(default=b"")
+    changes = models.PositiveIntegerField(default=0)
+    fill_at = models.DateTimeField(null=True, default=clock.now)
+
+    class Meta(CompanyOwned.Meta):
+        constraints = [models.UniqueConstraint(fields=["company", "first_id"], name="one_block_per_number")]
+        indexes = [
+            models.Index(fields=["fill_at"], condition=Q(fill_at__isnull=False), name="block_to_fill")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first_id} {self.last_id}"
+
+
+class SearchCursor(models.Model):
+    """How far jobs have been put into blocks: one row.
+
+    ``seen_…`` is what was there at ``seen_at``, ``safe_…`` what was there before any transaction began
+    that is still open: no job's number can appear below it any more, and whoever changes a text sees its
+    block.
+    """
+
+    tiled_job_id = models.BigIntegerField(default=0)
+    safe_job_id = models.BigIntegerField(default=0)
+    safe_block_id = models.BigIntegerField(default=0)
+    seen_job_id = models.BigIntegerField(default=0)
+    seen_block_id = models.BigIntegerField(default=0)
+    seen_xid = models.BigIntegerField(default=0)
+    seen_at = models.DateTimeField(default=clock.now)
+
+    def __str__(self) -> str:
+        return str(self.tiled_job_id)
+
+
 class WorkerSession(models.Model):
     """A process that runs jobs (web or worker), alive as long as it beats."""
 

@@ -10,7 +10,7 @@ from celery import shared_task, signals
 from django.conf import settings
 
 from ai_core import pipeline
-from ai_core.services import forgetting, reconciling, recovery, spooling
+from ai_core.services import forgetting, reconciling, recovery, search_blocks, spooling
 from ai_core.services.sessions import PROCESS
 from ai_core.services.watchdog import WATCHDOG
 from ai_providers.adapters import http
@@ -59,6 +59,12 @@ def forget_due() -> None:
 def forget_old() -> None:
     """Texts go that are older than their company keeps them."""
     forgetting.forget_old()
+
+
+@shared_task(name="ai_core.index_search")
+def index_search() -> None:
+    """Fill the blocks that searches pass over."""
+    search_blocks.tend()
 
 
 def _done(future: Any) -> None:

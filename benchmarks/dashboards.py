@@ -28,6 +28,8 @@ ASKED = {
     "model_comparison": "/ai/usage/model_comparison/",
     "performance": "/ai/usage/performance/",
     "stats": "/ai/usage/stats/",
+    "dashboard of jobs": "/ai/jobs/dashboard/",
+    "jobs that failed": "/ai/jobs/by_status/?status=failed",
     "list, page 1": "/ai/usage/",
     "list of a model, page 1": "/ai/usage/?model_name=o3&total_cost__gte=0.0005",
     "list, page 1,000": "/ai/usage/?page=1000",

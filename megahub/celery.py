@@ -50,6 +50,7 @@ CHORES: dict[str, tuple[str, Any]] = {
     "forget-exports": ("ai_usage.forget_exports", 3600.0),
     "forget-due": ("ai_core.forget_due", 60.0),
     "forget-texts": ("ai_core.forget_old", crontab(minute=41)),
+    "index-search": ("ai_core.index_search", 30.0),
     "forget-old": ("tenancy.forget_old", 3600.0),
 }
 app.conf.beat_schedule = {

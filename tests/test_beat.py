@@ -58,6 +58,7 @@ def test_it_works() -> None:
         "forget-due": 60.0,
         "forget-texts": crontab(minute=41),
         "forget-old": 3600.0,
+        "index-search": 30.0,
         "drop-audit-anchors": 300.0,
         "verify-audit": crontab(hour=3, minute=47),
     }

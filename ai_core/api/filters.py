@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters as filters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from ai_core.models import AIJob
-from ai_core.selectors.search import PromptHolds
+from ai_core.selectors import search
 from megahub.kernel.filters import Flag, Moment, Seconds, Usd, Whole
+from megahub.tenancy.authentication import caller_of
 
 GENERATIONS = (("new", "new"), ("legacy", "legacy"))
 
@@ -43,8 +44,7 @@ class JobFilters(filters.FilterSet):
 
     def find(self, rows: QuerySet[AIJob], name: str, text: str) -> QuerySet[AIJob]:
         """Descriptions, job ids and prompts that hold the text."""
-        held = Q(description__icontains=text) | Q(job_id__icontains=text) | Q(PromptHolds(text))
-        return rows.filter(held)
+        return search.found(rows, caller_of(self.request).company_id, text)
 
 
 ORDERING: dict[str, Any] = {

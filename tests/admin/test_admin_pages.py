@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from ai_batch.models import Line, LineResult
-from ai_core.models import BatchJob
+from ai_core.models import BatchJob, SearchBlock, SearchCursor
 from ai_usage.models import (
     JobDay,
     JobRemoval,
@@ -63,6 +63,8 @@ def test_every_model_has_a_page() -> None:
         JobDay,
         JobRollup,
         JobRemoval,
+        SearchBlock,
+        SearchCursor,
         RollupCursor,
         RateBucket,
         RatingChange,

@@ -73,6 +73,7 @@ def test_the_models_of_nobody_are_these() -> None:
     assert ours == {
         "ai_core.AIJobType",
         "ai_core.ProviderGate",
+        "ai_core.SearchCursor",
         "ai_core.WorkerSession",
         "ai_providers.AIModel",
         "ai_providers.AIProvider",
