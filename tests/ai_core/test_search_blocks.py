@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from io import StringIO
@@ -327,6 +328,35 @@ def test_a_change_that_is_not_committed_yet_is_waited_for(cast: Cast, block: Sea
     assert filled == [False]
     block.refresh_from_db()
     assert block.words == 0
+
+
+def test_a_change_that_began_before_its_block_was_drawn(cast: Cast) -> None:
+    """Its trigger sees no block, and who reads meanwhile sees the old text: nothing is filled by then."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer")
+    made = jobs(cast, ["plain", "a verysecretword", "plain", "plain"])
+    until = time.monotonic() + 20
+    while SearchCursor.objects.get().safe_job_id < made[-1].pk and time.monotonic() < until:
+        search_blocks.look(timedelta(0))
+
+    def work() -> None:
+        try:
+            for _ in range(3):
+                search_blocks.tend(20, timedelta(0))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    with transaction.atomic():
+        edit.delete(secret_of(cast))
+        thread.start()
+        thread.join(timeout=60)
+        (drawn,) = blocks(cast)
+        assert drawn.words == 0
+    tend()
+    drawn.refresh_from_db()
+    assert drawn.words
+    assert not holds(drawn, "verysecretword")
 
 
 def test_jobs_that_have_not_ended_or_must_be_forgotten_wait(cast: Cast, rung: Any) -> None:
