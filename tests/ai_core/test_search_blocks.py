@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from ai_core.domain import grams
 from ai_core.models import AIJob, AIJobType, SearchBlock, SearchCursor
@@ -196,7 +197,8 @@ def test_the_database_tells_what_the_signature_tells(cast: Cast) -> None:
     tend()
     for text in ("abcd", "hgfedcba", "a b c d", "ffff", "zzzz"):
         bits = grams.asked(text)
-        lacks = [told[3] for told in search._blocks(cast.company.pk, bits)]
+        rows = SearchBlock.objects.of(cast.company.pk).order_by("first_id")
+        lacks = [told[3] for told in search._told(rows, bits)]
         assert lacks == [
             not grams.holds(grams.words_of(bytes(block.signature), bits), bits) for block in blocks(cast)
         ]
@@ -417,6 +419,19 @@ def test_very_many_are_found_as_without(cast: Cast, monkeypatch: pytest.MonkeyPa
 
     assert left(cast, "needle") is not None
     assert len(found(cast, "needle")) == 4
+
+
+def test_whether_most_may_hold_it_is_asked_of_some(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "ONE_IN", 2)
+    monkeypatch.setattr(search, "ENOUGH", 2)
+    jobs(cast, [f"common {'seldom' if n == 1 else ''}" for n in range(SIZE * 6)])
+    tend()
+
+    for text, queries in (("common", 1), ("seldom", 2), ("nowhere", 2)):
+        with CaptureQueriesContext(connection) as asked:
+            assert (left(cast, text) is None) == (text == "common")
+        assert len([each for each in asked if "searchblock" in each["sql"]]) == queries
+        assert found(cast, text) == all_found(cast, text)
 
 
 def test_the_command(cast: Cast, block: SearchBlock) -> None:

@@ -29,6 +29,8 @@ NO_LINKS = {
     "ai_core_aijob.task_id": "Celery's name for it",
     "ai_core_aibatch.batch_id": "its own name",
     "ai_core_attempt.provider_ref": "the provider's name",
+    "ai_core_searchblock.first_id": "where a range of numbers begins, of a job or not",
+    "ai_core_searchblock.last_id": "where it ends",
     "ai_usage_jobrollup.job_type_id": "a type of the hub's, the same for everybody",
     "ai_usage_ledgerentry.job_ref": "the name that goes with job_id, or a caller's own",
     "ai_providers_aicredentials.infomaniak_product_id": "the provider's name",
