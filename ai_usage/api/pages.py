@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from rest_framework.request import Request
 
+from ai_usage import selectors
 from ai_usage.selectors.by_cost import ByCost
 from megahub.kernel.keyset import Read
 from megahub.kernel.pagination import Pages
@@ -100,7 +101,8 @@ class UsagePages(CostPages):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
         self.view = view
-        return super().paginate_queryset(queryset, request, view)
+        rows = selectors.within(queryset, view.usage_scope, view.known)
+        return super().paginate_queryset(rows, request, view)
 
     def django_paginator_class(  # type: ignore[override]
         self, rows: Rows, per_page: int

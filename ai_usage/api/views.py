@@ -20,7 +20,7 @@ from ai_usage.api import exporting, serializers
 from ai_usage.api.filters import COUNTED, ORDERING, ExportFilterBackend, UsageFilterBackend
 from ai_usage.api.pages import UsagePages
 from ai_usage.models import AIJobUsage
-from ai_usage.selectors import Scope, listing
+from ai_usage.selectors import Extent, Scope, listing
 from ai_usage.selectors.listing import UsageFilters
 from ai_usage.services import explaining, manual
 from megahub.kernel import trail
@@ -62,13 +62,15 @@ class Usage(Idempotent, mixins.ListModelMixin, viewsets.GenericViewSet[AIJobUsag
         named = brand.isascii() and brand.isdecimal() and len(brand) <= MOST_DIGITS
         return selectors.scope_of(caller, sandbox, int(brand) if named else None)
 
+    @cached_property
+    def known(self) -> Extent:
+        """What the rollups know of the rows, by those of the filters that are their keys."""
+        given = [(COUNTED[name], value) for name, value in self.filterset.given.items() if name in COUNTED]
+        return selectors.extent(self.usage_scope, [(key, value) for key, value in given if key])
+
     def known_count(self) -> int | None:
-        """How many rows there are, when the rollups know: what is filtered by is one of their keys."""
-        given = self.filterset.given
-        if not set(given) <= set(COUNTED):
-            return None
-        where = [(COUNTED[name], value) for name, value in given.items()]
-        return selectors.count(self.usage_scope, [(name, value) for name, value in where if name])
+        """How many rows there are, when the rollups know all that is filtered by."""
+        return self.known.jobs if set(self.filterset.given) <= set(COUNTED) else None
 
     def get_queryset(self) -> QuerySet[AIJobUsage]:
         if getattr(self, "swagger_fake_view", False):

@@ -8,7 +8,7 @@ milliseconds. The views of migration 0007 count into the same buckets.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 WIDTH = 1.05
 Histogram = Mapping[str, int]
@@ -19,24 +19,26 @@ def bucket_of(milliseconds: int) -> int:
     return 0 if milliseconds < 1 else math.floor(math.log(milliseconds) / math.log(WIDTH)) + 1
 
 
-def merged(histograms: Iterable[Histogram]) -> dict[str, int]:
-    """All of them as one."""
-    found: dict[str, int] = {}
-    for histogram in histograms:
-        for bucket, number in histogram.items():
-            found[bucket] = found.get(bucket, 0) + number
-    return found
+def add(whole: dict[str, int], histogram: Histogram) -> None:
+    """Count a histogram's jobs into ``whole``."""
+    for bucket, number in histogram.items():
+        whole[bucket] = whole.get(bucket, 0) + number
 
 
-def quantile(histogram: Histogram, share: float) -> float | None:
-    """The time in seconds that ``share`` of the jobs did not exceed; None for an empty histogram."""
-    rank = math.ceil(sum(histogram.values()) * share)
+def quantiles(histogram: Histogram, *shares: float) -> list[float | None]:
+    """The times in seconds that these shares of the jobs did not exceed; None for an empty histogram.
+
+    ``shares`` rise.
+    """
+    number = sum(histogram.values())
+    ranks = [math.ceil(number * share) for share in shares]
+    found: list[float | None] = []
     passed = 0
     for bucket in sorted(map(int, histogram)):
         passed += histogram[str(bucket)]
-        if passed >= rank > 0:
-            return _middle(bucket)
-    return None
+        while len(found) < len(ranks) and passed >= ranks[len(found)] > 0:
+            found.append(_middle(bucket))
+    return found + [None] * (len(ranks) - len(found))
 
 
 def _middle(bucket: int) -> float:

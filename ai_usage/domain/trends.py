@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
 from statistics import mean, pstdev
@@ -131,14 +132,13 @@ def _month(tally: Tally) -> Told:
 
 
 Timed = tuple[date, str, str, dict[str, int]]
+#: Histograms by what of: (), (day,), (provider, model), (day, provider, model).
+Times = dict[tuple[Any, ...], dict[str, int]]
 
 
 def performance(tallies: list[Tally], timed: Iterable[Timed], start: date, end: date) -> Told:
     """``GET /ai/usage/performance/``; ``tallies`` by day, provider and model, ``timed`` histograms."""
-    times: dict[tuple[Any, ...], dict[str, int]] = {}
-    for day, provider, model, counted in timed:
-        for key in ((), (day,), (provider, model), (day, provider, model)):
-            times[key] = histogram.merged((times.get(key, {}), counted))
+    times = _times(timed)
     daily = sorted(by(tallies, "day"), key=lambda t: t.keys["day"])
     cells = sorted(
         by(tallies, "day", "provider", "model"),
@@ -153,8 +153,20 @@ def performance(tallies: list[Tally], timed: Iterable[Timed], start: date, end: 
     }
 
 
-def _performance_line(tally: Tally, times: dict[tuple[Any, ...], dict[str, int]]) -> Told:
+def _times(timed: Iterable[Timed]) -> Times:
+    """Histograms of all, of each day, of each model, and of each model on each day."""
+    times: Times = defaultdict(dict)
+    for day, provider, model, counted in timed:
+        for key in ((day,), (provider, model), (day, provider, model)):
+            histogram.add(times[key], counted)
+    for key in [key for key in times if len(key) == 1]:
+        histogram.add(times[()], times[key])
+    return times
+
+
+def _performance_line(tally: Tally, times: Times) -> Told:
     counted = times.get(tuple(tally.keys.values()), {})
+    p50, p95, p99 = histogram.quantiles(counted, 0.5, 0.95, 0.99)
     where = {("date" if name == "day" else name): value for name, value in tally.keys.items()}
     return {
         **where,
@@ -164,7 +176,7 @@ def _performance_line(tally: Tally, times: dict[tuple[Any, ...], dict[str, int]]
         "timeout_rate": tally.timeout_rate,
         "cancelled_jobs": tally.cancelled,
         "avg_execution_time": tally.avg_seconds,
-        "p50": histogram.quantile(counted, 0.5),
-        "p95": histogram.quantile(counted, 0.95),
-        "p99": histogram.quantile(counted, 0.99),
+        "p50": p50,
+        "p95": p95,
+        "p99": p99,
     }

@@ -63,7 +63,7 @@ class UsageRollup(Figures):
                 fields="company sandbox day brand_id provider model generation reasoning_effort".split(),
                 name="one_rollup_per_day_and_kind",
             )
-        ]
+        ]  # and an index, rollup_jobs (company, sandbox, day; all that jobs are counted by): migration 0020
 
     def __str__(self) -> str:
         return f"{self.day} {self.provider} {self.model}"

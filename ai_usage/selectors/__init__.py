@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import Avg, Exists, F, FloatField, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Avg, Exists, F, FloatField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
 
 from ai_providers import selectors as providers
 from ai_providers.catalogue import loading
@@ -23,6 +23,7 @@ from ai_usage.models import (
     LedgerEntry,
     RollupCursor,
     UsageDay,
+    UsageRollup,
 )
 from megahub.kernel import clock, money
 from megahub.kernel.errors import BrandNotFound
@@ -111,12 +112,53 @@ def tallies(
     ]
 
 
-def count(scope: Scope, where: list[tuple[str, Any]]) -> int:
-    """How many rows of usage there are, by the rollups and what is not folded yet."""
-    rows = days_of(scope)
+#: The ``entry_id`` of what is folded already (UsageDay).
+OF_ROLLUPS = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many rows of usage there are, and the days of the first and the last (None without any)."""
+
+    jobs: int
+    first: date | None
+    last: date | None
+
+
+def extent(scope: Scope, where: list[tuple[str, Any]]) -> Extent:
+    """What the rollups, and what is not folded yet, know of the rows for which all of ``where`` holds.
+
+    The rollups' own table is asked, in the same statement: of the view PostgreSQL reads every column.
+    """
+    tail = with_unfolded(UsageDay.objects.of(scope.company_id)).filter(entry_id__lt=OF_ROLLUPS)
+    known = [_extents(rows, scope, where) for rows in (UsageRollup.objects.of(scope.company_id), tail)]
+    found = list(known[0].union(known[1], all=True))
+    return Extent(
+        sum(int(jobs) for jobs, _, _ in found),
+        min((first for _, first, _ in found), default=None),
+        max((last for _, _, last in found), default=None),
+    )
+
+
+def _extents(rows: QuerySet[Any], scope: Scope, where: list[tuple[str, Any]]) -> QuerySet[Any]:
+    rows = rows.filter(scope.where())
     for name, value in where:
         rows = rows.filter(**{name: value})
-    return int(rows.aggregate(jobs=Sum("jobs"))["jobs"] or 0)
+    whole = rows.order_by().values("company_id")
+    return whole.annotate(told=Sum("jobs"), first=Min("day"), last=Max("day")).values_list(
+        "told", "first", "last"
+    )
+
+
+def within(rows: QuerySet[AIJobUsage], scope: Scope, known: Extent) -> QuerySet[AIJobUsage]:
+    """The same rows, looked for in their days only: a few among millions are not searched for in all.
+
+    A day more on each side: the company's time zone may have been another when they were folded.
+    """
+    if known.first is None or known.last is None:
+        return rows.none()
+    start, end = moments(scope, known.first - timedelta(days=1), known.last + timedelta(days=1))
+    return rows.filter(created_at__gte=start, created_at__lt=end)
 
 
 def histograms(

@@ -12,11 +12,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.models import Sum
+from django.test.utils import CaptureQueriesContext
 
 from ai_core import pipeline
-from ai_usage import tasks
+from ai_usage import selectors, tasks
 from ai_usage.domain import histogram
 from ai_usage.models import AIJobUsage, AIUsageAlert, LedgerEntry, RollupCursor, UsageDay, UsageRollup
+from ai_usage.selectors import Scope
 from ai_usage.services import ratings, rollups
 from megahub.kernel import loop
 from megahub.tenancy.models import Company
@@ -97,7 +99,10 @@ def test_sql_and_python_agree_on_buckets(cast: Cast) -> None:
     assert found == [{str(histogram.bucket_of(ms)): 1} for ms in times]
     fold()
     (row,) = UsageRollup.objects.of(cast.company.pk)
-    assert row.histogram == histogram.merged(found)
+    whole: dict[str, int] = {}
+    for each in found:
+        histogram.add(whole, each)
+    assert row.histogram == whole
 
 
 @pytest.mark.parametrize(
@@ -310,3 +315,44 @@ def test_a_backup_of_another_server_is_folded_on(cast: Cast) -> None:
     RollupCursor.objects.update(seen_xid=2**60)
     fold()
     assert figures(cast, UsageRollup)["jobs"] == 1
+
+
+def test_a_few_rows_among_many_are_looked_for_in_their_days(cast: Cast) -> None:
+    for month in (3, 5):
+        entry(cast, MIDDAY.replace(month=month))
+    entry(cast, MIDDAY.replace(month=9), sandbox=False)
+    fold()
+    entry(cast, MIDDAY.replace(month=6))  # not folded yet
+
+    played = Scope(cast.company.pk, None, True, "Europe/Zurich")
+    known = selectors.extent(played, [("model", "gpt-4o-mini")])
+    days = [MIDDAY.replace(month=month).date() for month in (3, 6)]
+    assert (known.jobs, known.first, known.last) == (3, *days)
+    everything = AIJobUsage.objects.of(cast.company.pk)
+    assert everything.count() == 4
+    assert {row.sandbox for row in selectors.within(everything, played, known)} == {True}
+    nothing = selectors.extent(played, [("model", "o3")])
+    assert selectors.within(everything, played, nothing).query.is_empty()
+
+
+def test_jobs_are_counted_from_an_index_alone(cast: Cast) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's plans are others")
+    scope = Scope(cast.company.pk, None, True, "UTC")
+    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+        for way in ("seqscan", "bitmapscan"):
+            connection.cursor().execute(f"SET LOCAL enable_{way} = off")
+        selectors.extent(scope, [("model", "o3")])
+        asked = queries.captured_queries[-1]["sql"]
+        cursor = connection.cursor()
+        cursor.execute(f"EXPLAIN {asked}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Only Scan using rollup_jobs on ai_usage_usagerollup" in plan
+
+
+def test_a_request_is_one_processors_work() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no other")
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW max_parallel_workers_per_gather")
+        assert cursor.fetchone() == ("0",)

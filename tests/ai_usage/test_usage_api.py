@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ai_core import pipeline
+from ai_usage import selectors
 from ai_usage.api import pages
 from ai_usage.models import LedgerEntry
 from ai_usage.services import ratings
@@ -473,3 +474,12 @@ class TestExplain:
         assert [each["charged"] for each in answer["adjustments"]] == ["-0.000008"]
         assert (answer["price"], answer["adds_up"]) == (None, None)
         assert answer["lines"][0] == {"token_class": "input", "tokens": 10, "rate": None, "amount": None}
+
+
+def test_what_the_rollups_do_not_know_is_not_looked_for(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry(cast, clock.now())
+    assert len(rows(api, cast, sandbox="true")) == 1
+    monkeypatch.setattr(selectors, "extent", lambda *_: selectors.Extent(0, None, None))
+    assert rows(api, cast, sandbox="true") == rows(api, cast, sandbox="true", cursor="") == []
