@@ -110,7 +110,7 @@ ENDPOINTS = {
     "/auth/invitations/{id}/": "delete",
     "/auth/keys/": "get post",
     "/auth/keys/{key_id}/": "delete",
-    "/auth/me/": "get",
+    "/auth/me/": "get patch",
     "/auth/members/": "get",
     "/auth/members/{id}/": "get patch delete",
     "/auth/token/": "post",

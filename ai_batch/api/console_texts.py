@@ -10,6 +10,7 @@ from ai_batch.models import Batch
 SENTENCES = (
     _("A batch of the failed requests was created."),
     _("A table to begin with (CSV)"),
+    _("Accept the invitation"),
     _("Active"),
     _("Advanced"),
     _("All"),
@@ -46,6 +47,7 @@ SENTENCES = (
     _("Let it run"),
     _("Line"),
     _("Loading…"),
+    _("Make a new account"),
     _("Minute, hour, day, month, weekday: 0 6 * * 1 is every Monday at 6."),
     _("Mode"),
     _("Model"),
@@ -55,6 +57,7 @@ SENTENCES = (
     _("New batch"),
     _("No batches."),
     _("No schedules."),
+    _("Not now"),
     _("Older batches"),
     _("Password"),
     _("Pause"),

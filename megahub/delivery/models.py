@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from megahub.kernel import clock, vault
+from megahub.kernel.text import SECRET_MARK
 from megahub.tenancy import services as tenancy
 from megahub.tenancy.scoping import CompanyOwned
 
@@ -158,6 +159,8 @@ class Mail(CompanyOwned):
     created_at = models.DateTimeField(default=clock.now)
     sent_at = models.DateTimeField(null=True)
     next_at = models.DateTimeField(null=True, default=clock.now)
+    #: What stands in place of SECRET_MARK while it is sent; gone when that is over.
+    sealed = models.BinaryField(null=True, editable=False)
 
     class Meta(CompanyOwned.Meta):
         ordering = (F("id").desc(),)
@@ -166,3 +169,18 @@ class Mail(CompanyOwned):
 
     def __str__(self) -> str:
         return f"{self.subject} → {self.to}"
+
+    def keep_secret(self, secret: str) -> None:
+        """Keep what only the receiver may read sealed; the text has SECRET_MARK in its place."""
+        self.sealed = vault.seal(tenancy.data_key(self.company_id), secret, self._context)
+
+    def whole_text(self) -> str:
+        """The text as it is sent. Raises vault.Sealed."""
+        if self.sealed is None:
+            return self.text
+        key = tenancy.data_key(self.company_id)
+        return self.text.replace(SECRET_MARK, vault.unseal(key, bytes(self.sealed), self._context))
+
+    @property
+    def _context(self) -> str:
+        return f"delivery_mail|{self.company_id}|{self.about}|{self.to}"

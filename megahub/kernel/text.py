@@ -27,6 +27,10 @@ def _may_run(text: str) -> bool:
     return any(line.lstrip(UNSEEN)[:1] in STARTS for line in text.splitlines())
 
 
+#: In a stored text: here stands what only its reader may see.
+SECRET_MARK = "\N{BULLET}" * 12
+
+
 class Words(dict[str, Any]):
     """Facts as words: lists are joined, a missing name stays visible instead of failing."""
 

@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from megahub.kernel import clock, scope, trail
 from megahub.kernel.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from megahub.kernel.text import Text
-from megahub.tenancy import services, tokens
+from megahub.tenancy import invitation_mail, services, throttles, tokens
 from megahub.tenancy.models import Brand, Company, Invitation, Membership, User
 from megahub.tenancy.roles import SCOPES_OF_ROLE, Role, Scope, reaches
 from megahub.tenancy.selectors import Caller, bound_brands, forget_callers
@@ -94,9 +94,14 @@ def remove(caller: Caller, pk: int) -> None:
 
 
 def invite(caller: Caller, asked: dict[str, Any]) -> tuple[Invitation, str]:
-    """An invitation and its token, never to be seen again. Raises Forbidden above one's own role."""
+    """An invitation and its token, never to be seen again; mailed to its address unless that is not wanted.
+
+    Raises Forbidden above one's own role, ValidationFailed, RateLimited for too many mails.
+    """
     if not reaches(caller.role, asked["role"]):
         raise Forbidden("Nobody gives a role above their own.")
+    if asked.get("send_email") and not asked["email"]:
+        raise _wrong("email", Text("Name the address that the invitation is sent to, or send none."))
     token = f"mhi_{secrets.token_urlsafe(30)}"
     with transaction.atomic():
         row: Invitation = Invitation.objects.unscoped().create(
@@ -108,7 +113,16 @@ def invite(caller: Caller, asked: dict[str, Any]) -> tuple[Invitation, str]:
             expires_at=clock.now() + timedelta(days=asked["expires_in_days"]),
         )
         row.brands.set(_brands(caller, asked["brands"], "brands"))
+        if asked.get("send_email", bool(row.email)):
+            throttles.invite(caller.company_id)
+            invitation_mail.write(row, token)
     return row, token
+
+
+def invitations_of(caller: Caller) -> list[Invitation]:
+    """The company's invitations, the newest first, each with what became of its mail."""
+    rows = Invitation.objects.of(caller.company_id).select_related("created_by", "accepted_by")
+    return invitation_mail.with_states(caller.company_id, rows.prefetch_related("brands").order_by("-pk"))
 
 
 def invitation_of(caller: Caller, pk: int) -> Invitation:
@@ -129,6 +143,7 @@ def revoke(caller: Caller, row: Invitation) -> None:
     Invitation.objects.unscoped().filter(pk=row.pk, accepted_at=None, revoked_at=None).update(
         revoked_at=clock.now()
     )
+    invitation_mail.withdraw(row)
     row.refresh_from_db(fields=["accepted_at", "revoked_at"])
 
 
@@ -152,6 +167,7 @@ def accept(
         user = known or _made(username, password, row.email)
         if Membership.objects.of(row.company_id).filter(user=user).exists():
             raise Conflict("You are a member of this company already.")
+        invitation_mail.withdraw(row)
         Invitation.objects.unscoped().filter(pk=row.pk).update(accepted_by=user)
         who = replace(origin, kind="user", actor_id=user.pk, name=user.username, company_id=row.company_id)
         with trail.change(who, "member.join") as change:

@@ -19,6 +19,7 @@ from megahub.kernel.sql import on_postgres
 from megahub.tenancy.models import Throttle
 
 TABLE = "tenancy_throttle"
+INVITATIONS_A_DAY = 200
 
 
 def sign_in(username: str, address: str) -> None:
@@ -51,6 +52,11 @@ def once(name: str, seconds: int) -> None:
 def refresh(address: str) -> None:
     """Count a refresh from an address. Raises RateLimited."""
     _take(_name("refresh", address), settings.HUB_REFRESH_LIMIT, settings.HUB_SIGN_IN_SECONDS)
+
+
+def invite(company_id: int) -> None:
+    """Count an invitation that is mailed: the hub writes to strangers for nobody. Raises RateLimited."""
+    _take(_name("invite", str(company_id)), INVITATIONS_A_DAY, 24 * 3600)
 
 
 def forget_old() -> None:

@@ -100,6 +100,7 @@ ROWS = [
     Row("POST", "/auth/keys/", "key.create", {"name": "k", "scopes": ["inference"]}),
     Row("PATCH", "/auth/members/{pk}/", "member.change", {"role": "viewer"}, "member"),
     Row("DELETE", "/auth/members/{pk}/", "member.remove", None, "member"),
+    Row("PATCH", "/auth/me/", "user.change", {"language": "fr"}),
     Row("POST", "/auth/invitations/", "member.invite", {}),
     Row("DELETE", "/auth/invitations/{pk}/", "member.uninvite", None, "invitation"),
     Row("POST", "/auth/brands/", "brand.create", {"name": "New"}),

@@ -15,9 +15,10 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from megahub.audit.models import AuditEntry
 from megahub.kernel import cache, clock
-from megahub.tenancy import selectors, services
-from megahub.tenancy.models import Brand, Membership, RefreshToken, SignIn
+from megahub.tenancy import members, selectors, services
+from megahub.tenancy.models import Brand, Membership, RefreshToken, SignIn, User
 from megahub.tenancy.selectors import forget_callers
 from tests import world
 from tests.conftest import Api
@@ -56,6 +57,7 @@ def test_it_works(api: Api, cast: Cast) -> None:
         "id": cast.alice.user.pk,
         "username": cast.alice.user.username,
         "email": "",
+        "language": None,
         "role": "owner",
         "scopes": sorted(cast.alice.caller.scopes),
         "company": reference,
@@ -344,3 +346,50 @@ def test_an_inactive_company_is_closed(api: Api, cast: Cast) -> None:
     forget_callers()
 
     assert api.as_(cast.alice).get("/auth/me/").status_code == 403
+
+
+class TestLanguage:
+    """What mails to a person are written in, chosen by themselves."""
+
+    def test_it_works(self, api: Api, cast: Cast) -> None:
+        bob = api.as_(cast.bob)
+
+        chosen = bob.request("PATCH", "/auth/me/", json={"language": "fr"})
+
+        assert (chosen.status_code, chosen.json()["language"]) == (200, "fr")
+        assert chosen.json() == bob.get("/auth/me/").json()
+        assert members.by_language(cast.company, ["x@example.com"]) == {"en": ["x@example.com"]}
+        User.objects.filter(pk=cast.bob.user.pk).update(email="x@example.com")
+        assert members.by_language(cast.company, ["x@example.com"]) == {"fr": ["x@example.com"]}
+        entry = AuditEntry.objects.of(cast.company.pk).get(action="user.change")
+        assert (entry.before, entry.after) == ({"language": ""}, {"language": "fr"})
+
+    def test_none_is_the_companys(self, api: Api, cast: Cast) -> None:
+        bob = api.as_(cast.bob)
+        bob.request("PATCH", "/auth/me/", json={"language": "fr"})
+
+        kept = bob.request("PATCH", "/auth/me/", json={}).json()["language"]
+        none = bob.request("PATCH", "/auth/me/", json={"language": None}).json()["language"]
+
+        assert (kept, none) == ("fr", None)
+        assert User.objects.get(pk=cast.bob.user.pk).language == ""
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [({"language": "xx"}, "language"), ({"language": ""}, "language"), ({"language": 1}, "language")],
+    )
+    def test_what_is_none_is_refused(self, api: Api, cast: Cast, body: Any, field: str) -> None:
+        answer = api.as_(cast.bob).request("PATCH", "/auth/me/", json=body)
+
+        assert (answer.status_code, list(answer.json()["field_errors"])) == (400, [field])
+
+    def test_nothing_else_is_changed(self, api: Api, cast: Cast) -> None:
+        for body in ({"email": "x@example.com"}, {"role": "owner"}, {"is_staff": True}):
+            answer = api.as_(cast.bob).request("PATCH", "/auth/me/", json=body)
+            assert (answer.status_code, answer.json()["error_code"]) == (400, "UNKNOWN_PARAMETER")
+
+    def test_keys_may_not(self, api: Api, cast: Cast) -> None:
+        answer = api.as_(cast.bob.api_key()).request("PATCH", "/auth/me/", json={"language": "fr"})
+
+        assert answer.status_code == 403
+        assert User.objects.get(pk=cast.bob.user.pk).language == ""

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from megahub.delivery.domain import retrying
 from megahub.delivery.models import Mail
-from megahub.kernel import clock
+from megahub.kernel import clock, vault
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,12 @@ def _take(mail: Mail, now: datetime) -> bool:
 
 def _send(mail: Mail) -> bool:
     try:
-        EmailMessage(mail.subject, mail.text, settings.DEFAULT_FROM_EMAIL, [mail.to]).send()
+        text = mail.whole_text()
+    except vault.Sealed:
+        _remember(mail, "Sealed", is_final=True)
+        return False
+    try:
+        EmailMessage(mail.subject, text, settings.DEFAULT_FROM_EMAIL, [mail.to]).send()
     except (smtplib.SMTPException, OSError) as error:
         _remember(mail, _told(error), is_final=_code(error) in FOR_GOOD)
         return False
@@ -72,6 +77,7 @@ def _remember(mail: Mail, error: str, *, is_final: bool) -> None:
         next_at=later,
         error=error,
         sent_at=now if state == "sent" else None,
+        **({} if state == "pending" else {"sealed": None}),
         history=[*mail.history, entry],
     )
     if error:

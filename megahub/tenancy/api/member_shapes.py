@@ -51,12 +51,18 @@ class ChangedMember(Strict):
 class InvitationShape(serializers.ModelSerializer[Invitation]):
     created_by = serializers.CharField(source="created_by.username")
     accepted_by = serializers.CharField(source="accepted_by.username", allow_null=True, default=None)
+    email_status = serializers.ChoiceField(
+        choices=("pending", "sent", "failed"),
+        allow_null=True,
+        help_text="What became of its mail: `failed` is refused by the mail server, or withdrawn;"
+        " null: none was to be sent.",
+    )
 
     class Meta:
         model = Invitation
         fields: tuple[str, ...] = (
             *("id", "email", "role", "brands", "created_by", "created_at", "expires_at"),
-            *("revoked_at", "accepted_at", "accepted_by"),
+            *("revoked_at", "accepted_at", "accepted_by", "email_status"),
         )
 
 
@@ -72,6 +78,11 @@ class MadeInvitation(InvitationShape):
 class NewInvitation(Strict):
     role = serializers.ChoiceField(choices=Role.choices, default=Role.MEMBER)
     email = serializers.EmailField(allow_blank=True, default="")
+    send_email = serializers.BooleanField(
+        required=False,
+        help_text="Whether the link is mailed to `email`; without this, when there is one."
+        " `false`: you hand the token over yourself.",
+    )
     brands = _brands(default=list)
     expires_in_days = serializers.IntegerField(min_value=1, max_value=MAX_DAYS, default=7)
 

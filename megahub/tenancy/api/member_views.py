@@ -10,14 +10,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from megahub.kernel import trail
-from megahub.kernel.errors import Conflict, InvalidCredentials, InvalidOtp, OtpRequired
+from megahub.kernel.errors import Conflict, InvalidCredentials, InvalidOtp, OtpRequired, RateLimited
 from megahub.kernel.refusals import named
 from megahub.kernel.shapes import read, refuse_unknown
-from megahub.tenancy import members, services, throttles
+from megahub.tenancy import invitation_mail, members, services, throttles
 from megahub.tenancy.api import member_shapes as shapes
 from megahub.tenancy.api.serializers import Pair
 from megahub.tenancy.authentication import HasScope, caller_of
-from megahub.tenancy.models import Brand, Invitation
+from megahub.tenancy.models import Brand
 from megahub.tenancy.replaying import Idempotent
 from megahub.tenancy.second_factors import SecondFactorMissing
 from megahub.tenancy.selectors import Caller, brands_of
@@ -82,17 +82,21 @@ class InvitationsView(Idempotent, Managing):
     @extend_schema(operation_id="auth_invitations_list", responses=shapes.InvitationShape(many=True))
     def get(self, request: Request) -> Response:
         """The company's invitations, the newest first: a bare array."""
-        rows = Invitation.objects.of(self.manager(request).company_id).prefetch_related("brands")
-        rows = rows.select_related("created_by", "accepted_by").order_by("-pk")
+        rows = members.invitations_of(self.manager(request))
         return Response(shapes.InvitationShape(rows, many=True).data)
 
-    @extend_schema(request=shapes.NewInvitation, responses={201: shapes.MadeInvitation})
+    @extend_schema(
+        request=shapes.NewInvitation,
+        responses={201: shapes.MadeInvitation},
+        extensions=named(RateLimited),
+    )
     def post(self, request: Request) -> Response:
-        """Invite somebody. This answer is the only one that ever holds the token."""
+        """Invite somebody: by mail, or with the token, which this answer is the only one to hold."""
         caller, asked = self.manager(request), read(shapes.NewInvitation, request.data)
         with trail.change(request, "member.invite") as change:
             row, token = members.invite(caller, asked)
             change.about(row)
+        (row,) = invitation_mail.with_states(row.company_id, [row])
         row.token = token  # type: ignore[attr-defined]
         return Response(shapes.MadeInvitation(row).data, status=status.HTTP_201_CREATED)
 
@@ -106,6 +110,7 @@ class InvitationView(Managing):
         row = members.invitation_of(caller, pk)
         with trail.change(request, "member.uninvite", row):
             members.revoke(caller, row)
+        (row,) = invitation_mail.with_states(row.company_id, [row])
         return Response(shapes.InvitationShape(row).data)
 
 

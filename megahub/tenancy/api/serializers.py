@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
@@ -82,11 +83,25 @@ class Me(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     username = serializers.CharField()
     email = serializers.CharField()
+    language = serializers.ChoiceField(
+        choices=settings.LANGUAGES, allow_null=True, help_text="Of mails; null: the company's."
+    )
     role = serializers.CharField()
     scopes = serializers.ListField(child=serializers.CharField())
     company = Reference()
     brand = Reference(allow_null=True)
     companies = CompanyShape(many=True)
+
+
+class ChangedMe(Strict):
+    """What is absent stays."""
+
+    language = serializers.ChoiceField(
+        choices=settings.LANGUAGES,
+        allow_null=True,
+        required=False,
+        help_text="In which mails are written to you; null: the company's.",
+    )
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A key", {"name": "my script"}, request_only=True)])

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from megahub.kernel import trail
-from megahub.kernel.errors import InvalidOtp, OtpRequired
+from megahub.kernel.errors import Forbidden, InvalidOtp, OtpRequired
 from megahub.kernel.refusals import named
 from megahub.kernel.shapes import refuse_unknown
 from megahub.tenancy import selectors, services, throttles, tokens
@@ -101,6 +101,23 @@ class MeView(APIView):
     @extend_schema(responses=shapes.Me, tags=["auth"])
     def get(self, request: Request) -> Response:
         """The caller: role, scopes, current company and brand, and all that they may enter."""
+        return self.told(request)
+
+    @extend_schema(request=shapes.ChangedMe, responses=shapes.Me, tags=["auth"])
+    def patch(self, request: Request) -> Response:
+        """Choose the language that mails are written to you in. For people, not for API keys."""
+        caller, asked = caller_of(request), _checked(shapes.ChangedMe, request)
+        if caller.api_key_id is not None:
+            raise Forbidden("What mails are written in is chosen by its person, not with API keys.")
+        user = User.objects.get(pk=caller.user_id)
+        if "language" in asked:
+            with trail.change(request, "user.change", user):
+                user.language = asked["language"] or ""
+                user.save(update_fields=["language"])
+        return self.told(request)
+
+    @staticmethod
+    def told(request: Request) -> Response:
         caller = caller_of(request)
         user = User.objects.get(pk=caller.user_id)
         brand = {"id": caller.brand_id, "name": caller.brand_name} if caller.brand_id else None
@@ -109,6 +126,7 @@ class MeView(APIView):
                 "id": user.pk,
                 "username": user.username,
                 "email": user.email,
+                "language": user.language or None,
                 "role": caller.role,
                 "scopes": sorted(caller.scopes),
                 "company": {"id": caller.company_id, "name": caller.company_name},

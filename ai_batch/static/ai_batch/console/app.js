@@ -6,12 +6,13 @@ import { Schedules } from "./schedules.js";
 import * as session from "./session.js";
 import { SignIn } from "./signin.js";
 import { Statistics } from "./statistics.js";
+import "./languages.js";
 import { t } from "./texts.js";
 
 class App extends Component {
   constructor() {
     super();
-    this.state = { me: null, isIn: session.isSignedIn(), said: "", failed: "", changes: 0, made: null };
+    this.state = { me: null, isIn: session.isSignedIn() && !session.invitation(), said: "", failed: "", changes: 0, made: null };
     this.main = createRef();
     session.onSignedOut(() => this.setState({ isIn: false, me: null }));
   }
@@ -22,6 +23,10 @@ class App extends Component {
 
   /** Who is signed in; the page without it stays empty. */
   load = async () => {
+    if (!session.isSignedIn()) {
+      this.setState({});
+      return;
+    }
     try {
       const me = await session.get("/auth/me/");
       if (!session.brand() && me.brand) session.chooseBrand(me.brand.id);

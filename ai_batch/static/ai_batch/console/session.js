@@ -58,6 +58,21 @@ export async function signIn(username, password, otp) {
   keep(await token("/auth/token/", { username, password, otp }));
 }
 
+/** The token of the invitation that this page was opened with, "" for none: behind the #, no server sees it. */
+export const invitation = () => new URLSearchParams(location.hash.slice(1)).get("invitation") ?? "";
+
+/** Leave the invitation behind, taken or not. */
+export function leaveInvitation() {
+  history.replaceState(null, "", location.pathname);
+}
+
+/** Take the place that an invitation offers, with an account that there is or a new one. */
+export async function accept(username, password, otp, isNew) {
+  keep(await token("/auth/invitations/accept/", { token: invitation(), username, password, otp, new_account: isNew }));
+  sessionStorage.removeItem(BRAND);
+  leaveInvitation();
+}
+
 /** Give the tokens back, and forget them. */
 export async function signOut() {
   const refresh = sessionStorage.getItem(REFRESH);

@@ -1,10 +1,10 @@
-// The form that trades a name and a password for tokens.
+// The form that trades a name and a password for tokens; with an invitation it takes that, too.
 import { Component, createRef, html } from "./markup.js";
-import { signIn } from "./session.js";
+import { accept, invitation, leaveInvitation, signIn } from "./session.js";
 import { t } from "./texts.js";
 
 export class SignIn extends Component {
-  state = { failed: "", busy: false, second: false };
+  state = { failed: "", busy: false, second: false, isNew: false };
   name = createRef();
   code = createRef();
 
@@ -17,7 +17,8 @@ export class SignIn extends Component {
     const form = new FormData(event.target);
     this.setState({ busy: true, failed: "" });
     try {
-      await signIn(form.get("username"), form.get("password"), form.get("otp") ?? "");
+      const said = [form.get("username"), form.get("password"), form.get("otp") ?? ""];
+      await (invitation() ? accept(...said, this.state.isNew) : signIn(...said));
       await this.props.done();
     } catch (error) {
       const second = this.state.second || error.code === "OTP_REQUIRED";
@@ -25,19 +26,29 @@ export class SignIn extends Component {
     }
   };
 
-  render(_, { failed, busy, second }) {
+  leave = async () => {
+    leaveInvitation();
+    await this.props.done();
+  };
+
+  render(_, { failed, busy, second, isNew }) {
     const odd = failed ? "sign-in-failed" : undefined;
-    return html`<form class="card narrow" onSubmit=${this.submit} aria-label=${t("Sign in")}>
-      <h2>${t("Sign in")}</h2>
+    const invited = Boolean(invitation());
+    const title = invited ? t("Accept the invitation") : t("Sign in");
+    return html`<form class="card narrow" onSubmit=${this.submit} aria-label=${title}>
+      <h2>${title}</h2>
       ${failed && html`<p class="alert" role="alert" id="sign-in-failed">${failed}</p>`}
       <label>${t("User name")}
         <input ref=${this.name} name="username" autocomplete="username" required aria-describedby=${odd} /></label>
       <label>${t("Password")}
-        <input name="password" type="password" autocomplete="current-password" required
+        <input name="password" type="password" autocomplete=${isNew ? "new-password" : "current-password"} required
           aria-describedby=${odd} /></label>
+      ${invited && html`<label class="check"><input type="checkbox" name="isNew" checked=${isNew}
+        onChange=${(event) => this.setState({ isNew: event.target.checked })} /> ${t("Make a new account")}</label>`}
       ${second && html`<label>${t("Code of the second factor")}
         <input ref=${this.code} name="otp" autocomplete="one-time-code" required aria-describedby=${odd} /></label>`}
-      <button disabled=${busy}>${busy ? t("Signing in…") : t("Sign in")}</button>
+      <button disabled=${busy}>${busy ? t("Signing in…") : title}</button>
+      ${invited && html`<button type="button" class="plain" onClick=${this.leave}>${t("Not now")}</button>`}
     </form>`;
   }
 }
