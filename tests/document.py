@@ -155,7 +155,7 @@ def events(text: str) -> list[dict[str, str]]:
     """The events of a stream, as a client that knows only the standard reads them."""
     found: list[dict[str, str]] = []
     for piece in text.split("\n\n"):
-        lines = [line.split(":", 1) for line in piece.splitlines() if line and not line.startswith(":")]
+        lines = [line.split(":", 1) for line in piece.split("\n") if line and not line.startswith(":")]
         data = [value.removeprefix(" ") for name, value in lines if name == "data"]
         rest = {name: value.removeprefix(" ") for name, value in lines if name != "data"}
         if data:

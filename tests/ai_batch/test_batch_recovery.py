@@ -139,6 +139,9 @@ def test_an_answer_that_was_heard_is_not_paid_again(api: Api, cast: Cast) -> Non
     )
     assert line_spool.unpack(line_spool.pack([heard])) == [heard]
     assert line_spool.unpack(orjson.dumps(heard, default=str)) == [heard]  # of an earlier release
+    unseen = replace(heard, unseen=True)  # what the filter said counts, whichever is read first
+    for order in ([heard, unseen], [unseen, heard]):
+        assert line_spool._still_open([[end] for end in order]) == [[heard]]
     dead = Spool(line_spool.SPOOL.folder, {"session": session_id, "host": "x"})
     dead.put(line_spool.pack([heard, replace(heard, attempt_no=9)]))  # the second: nobody knows of it
     left = dead.put(line_spool.pack([heard])).path

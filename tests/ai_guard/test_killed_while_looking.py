@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,19 @@ class TestTakenUp:
         assert len(scripted.calls) == 1
         assert found(cast) == ([("output", "blocked", 1)] if says == "hate" else [])
         assert spool.found(folder) == []
+
+    def test_what_the_filter_said_counts_whichever_file_is_read_first(
+        self, cast: Cast, provider: Provider, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Killed after it was written down, and before the other file was gone."""
+        policies.change(cast.company.pk, BLOCK)
+        provider(completion("a bad answer"))
+        job = killed(cast, monkeypatch, folder)
+        (unseen,) = (spooling.unpack(record) for record in records(folder))
+        said = replace(unseen, unseen=False, status="failed", phase="failed", response=None)
+
+        assert unseen.key == (job.pk, 1)
+        assert spooling._still_open([said, unseen]) == spooling._still_open([unseen, said]) == [said]
 
     def test_a_stream_of_which_only_words_are_forbidden(
         self, cast: Cast, provider: Provider, folder: Path, monkeypatch: pytest.MonkeyPatch

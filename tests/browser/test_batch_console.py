@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 from ai_batch.models import Batch, BatchSchedule
 from ai_batch.services import engine, ingest
 from megahub.kernel import loop
+from megahub.tenancy import members
+from megahub.tenancy.models import Membership, User
 from tests.ai_batch.conftest import jsonl, line, work
 from tests.conftest import Api
 from tests.world import Cast, Person
@@ -250,6 +252,70 @@ def test_french(open_page: Open, cast: Cast) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Colonne")  # the hub's own words too
     page.reload()
     expect(page.get_by_role("heading", name="Historique")).to_be_visible()
+
+
+def test_the_language_is_that_of_mails_too(open_page: Open, cast: Cast) -> None:
+    page = open_page(PATH)
+    page.get_by_role("link", name="Français").click()
+    page.get_by_role("button", name="Se connecter").wait_for()
+    assert User.objects.get(pk=cast.bob.user.pk).language == ""  # nobody was signed in
+    sign_in(page, cast.bob, "Se connecter")
+
+    page.get_by_role("link", name="English").click()
+
+    expect(page.get_by_role("heading", name="New batch")).to_be_visible()
+    assert User.objects.get(pk=cast.bob.user.pk).language == "en"
+
+
+class TestInvitation:
+    """The link of an invitation's mail."""
+
+    @staticmethod
+    def link(cast: Cast) -> str:
+        asked = {"email": "", "role": "member", "brands": [], "expires_in_days": 7}
+        return f"{PATH}#invitation={members.invite(cast.alice.caller, asked)[1]}"
+
+    @staticmethod
+    def fill(page: Page, username: str, password: str) -> None:
+        page.locator("input[name=username]").fill(username)
+        page.locator("input[name=password]").fill(password)
+        page.get_by_role("button", name="Accept the invitation").click()
+
+    def test_with_a_new_account(self, open_page: Open, cast: Cast) -> None:
+        name = f"dora-{cast.alice.user.username}"
+        page = open_page(self.link(cast))
+        expect(page.get_by_role("heading", name="Accept the invitation")).to_be_visible()
+        assert AXE.run(page).response["violations"] == []
+
+        self.fill(page, name, "a long unlikely passphrase 47")
+        expect(page.get_by_role("alert")).to_contain_text("No active account")
+        page.get_by_label("Make a new account").check()
+        page.get_by_role("button", name="Accept the invitation").click()
+
+        page.locator("#creation").wait_for()
+        expect(page.get_by_text(f"Signed in as {name}")).to_be_visible()
+        assert "#" not in page.url
+        joined = Membership.objects.of(cast.company.pk).get(user__username=name)
+        assert joined.role == "member"
+
+    def test_with_an_account_while_signed_in(self, open_page: Open, cast: Cast) -> None:
+        page = open_page(PATH)
+        sign_in(page, cast.charlie)
+        page.goto(self.link(cast))
+        page.reload()
+
+        self.fill(page, cast.charlie.user.username, PASSWORD)
+
+        page.locator("#creation").wait_for()
+        assert Membership.objects.of(cast.company.pk).filter(user=cast.charlie.user).exists()
+
+    def test_it_can_be_left(self, open_page: Open, cast: Cast) -> None:
+        page = open_page(self.link(cast))
+
+        page.get_by_role("button", name="Not now").click()
+
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert "#" not in page.url
 
 
 def test_a_schedule(open_page: Open, cast: Cast) -> None:

@@ -86,7 +86,7 @@ def test_its_token_is_sealed_and_gone_once_it_is_sent(cast: Cast, invite: Invite
     assert SECRET_MARK in row.text
     assert token not in str(Mail.objects.of(cast.company.pk).values().get())
     assert token in row.whole_text()
-    root = User.objects.create_superuser(f"root-{RUN}-{row.pk}", password="correct horse")
+    root = User.objects.create_superuser(f"mail-reader-{RUN}-{row.pk}", password="correct horse")
     client = Client()
     client.force_login(root)
     page = client.get(reverse("admin:delivery_mail_change", args=[row.pk])).content.decode()

@@ -51,11 +51,10 @@ class ChangedMember(Strict):
 class InvitationShape(serializers.ModelSerializer[Invitation]):
     created_by = serializers.CharField(source="created_by.username")
     accepted_by = serializers.CharField(source="accepted_by.username", allow_null=True, default=None)
-    email_status = serializers.ChoiceField(
-        choices=("pending", "sent", "failed"),
+    email_status = serializers.CharField(
         allow_null=True,
-        help_text="What became of its mail: `failed` is refused by the mail server, or withdrawn;"
-        " null: none was to be sent.",
+        help_text="What became of its mail: `pending`, `sent`, or `failed` (refused by the mail server, or"
+        " withdrawn); null: none was to be sent.",
     )
 
     class Meta:
