@@ -2014,8 +2014,8 @@ export interface paths {
         get: operations["auth_invitations_list"];
         put?: never;
         /**
-         * Invite somebody. This answer is the only one that ever holds the token
-         * @description Invite somebody. This answer is the only one that ever holds the token.
+         * Invite somebody: by mail, or with the token, which this answer is the only one to hold
+         * @description Invite somebody: by mail, or with the token, which this answer is the only one to hold.
          */
         post: operations["auth_invitations_create"];
         delete?: never;
@@ -2125,7 +2125,11 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Choose the language that mails are written to you in. For people, not for API keys
+         * @description Choose the language that mails are written to you in. For people, not for API keys.
+         */
+        patch: operations["auth_me_partial_update"];
         trace?: never;
     };
     "/auth/members/": {
@@ -3574,6 +3578,8 @@ export interface components {
             created_by: string;
             /** E-mail */
             email?: string;
+            /** @description What became of its mail: `pending`, `sent`, or `failed` (refused by the mail server, or withdrawn); null: none was to be sent. */
+            email_status: string | null;
             /**
              * Expires
              * Format: date-time
@@ -3870,6 +3876,12 @@ export interface components {
          * @enum {string}
          */
         KindEnum: "standard" | "slack";
+        /**
+         * @description * `en` - English
+         *     * `fr` - Français
+         * @enum {string}
+         */
+        LanguageEnum: "en" | "fr";
         LifetimeEfficiency: {
             avg_cost_per_job: string | null;
             /** Format: double */
@@ -3940,6 +3952,8 @@ export interface components {
             created_by: string;
             /** E-mail */
             email?: string;
+            /** @description What became of its mail: `pending`, `sent`, or `failed` (refused by the mail server, or withdrawn); null: none was to be sent. */
+            email_status: string | null;
             /**
              * Expires
              * Format: date-time
@@ -4036,6 +4050,13 @@ export interface components {
             company: components["schemas"]["Reference"];
             email: string;
             id: number;
+            /**
+             * @description Of mails; null: the company's.
+             *
+             *     * `en` - English
+             *     * `fr` - Français
+             */
+            language: (components["schemas"]["LanguageEnum"] | components["schemas"]["NullEnum"]) | null;
             role: string;
             scopes: string[];
             username: string;
@@ -4218,6 +4239,8 @@ export interface components {
             expires_in_days?: number;
             /** @default member */
             role?: components["schemas"]["RoleEnum"];
+            /** @description Whether the link is mailed to `email`; without this, when there is one. `false`: you hand the token over yourself. */
+            send_email?: boolean;
         };
         /** @description The body of ``POST /ai/jobs/``. */
         NewJobRequest: {
@@ -4700,6 +4723,16 @@ export interface components {
             default_brand?: number | null;
             is_active?: boolean;
             role?: components["schemas"]["RoleEnum"];
+        };
+        /** @description What is absent stays. */
+        PatchedChangedMeRequest: {
+            /**
+             * @description In which mails are written to you; null: the company's.
+             *
+             *     * `en` - English
+             *     * `fr` - Français
+             */
+            language?: (components["schemas"]["LanguageEnum"] | components["schemas"]["NullEnum"]) | null;
         };
         /** @description What is absent stays; null lifts the limit of that unit. A limit goes on counting what it counts. */
         PatchedChangedRateLimitRequest: {
@@ -25478,14 +25511,15 @@ export interface operations {
                      *         "email": "dora@example.com",
                      *         "role": "admin",
                      *         "brands": [
-                     *           108
+                     *           145
                      *         ],
                      *         "created_by": "alice",
-                     *         "created_at": "2026-11-26T15:34:03.838535Z",
-                     *         "expires_at": "2026-12-03T15:34:03.838406Z",
+                     *         "created_at": "2026-11-26T22:43:26.469553Z",
+                     *         "expires_at": "2026-12-03T22:43:26.469444Z",
                      *         "revoked_at": null,
-                     *         "accepted_at": "2026-11-26T15:34:03.972284Z",
-                     *         "accepted_by": "dora-alice"
+                     *         "accepted_at": "2026-11-26T22:43:26.529427Z",
+                     *         "accepted_by": "dora-alice",
+                     *         "email_status": "failed"
                      *       }
                      *     ]
                      */
@@ -25567,7 +25601,7 @@ export interface operations {
                  *       "role": "admin",
                  *       "email": "dora@example.com",
                  *       "brands": [
-                 *         108
+                 *         145
                  *       ]
                  *     }
                  */
@@ -25582,19 +25616,20 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "token": "mhi_lkV5eQ8qQ6uBIJ893hvr6rZ_332TRhCFAIi2Csed",
+                     *       "token": "mhi_VdpboqirWbvlJ9SO47wItA98Dv3FR1-_Wv2imGST",
                      *       "id": 1,
                      *       "email": "dora@example.com",
                      *       "role": "admin",
                      *       "brands": [
-                     *         108
+                     *         145
                      *       ],
                      *       "created_by": "alice",
-                     *       "created_at": "2026-11-26T15:34:03.838535Z",
-                     *       "expires_at": "2026-12-03T15:34:03.838406Z",
+                     *       "created_at": "2026-11-26T22:43:26.469553Z",
+                     *       "expires_at": "2026-12-03T22:43:26.469444Z",
                      *       "revoked_at": null,
                      *       "accepted_at": null,
-                     *       "accepted_by": null
+                     *       "accepted_by": null,
+                     *       "email_status": "pending"
                      *     }
                      */
                     "application/json": components["schemas"]["MadeInvitation"];
@@ -25681,6 +25716,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `DATABASE_UNAVAILABLE`. */
             503: {
                 headers: {
@@ -25714,16 +25758,17 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": 4,
-                     *       "email": "",
+                     *       "id": 33,
+                     *       "email": "dora-5eaf-205@example.com",
                      *       "role": "member",
                      *       "brands": [],
                      *       "created_by": "alice",
-                     *       "created_at": "2026-11-26T15:34:04.412207Z",
-                     *       "expires_at": "2026-12-03T15:34:04.412080Z",
-                     *       "revoked_at": "2026-11-26T15:34:04.498113Z",
+                     *       "created_at": "2026-11-26T22:43:31.873902Z",
+                     *       "expires_at": "2026-12-03T22:43:31.873815Z",
+                     *       "revoked_at": "2026-11-26T22:43:31.939716Z",
                      *       "accepted_at": null,
-                     *       "accepted_by": null
+                     *       "accepted_by": null,
+                     *       "email_status": "failed"
                      *     }
                      */
                     "application/json": components["schemas"]["InvitationShape"];
@@ -26249,37 +26294,33 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": 172,
-                     *       "username": "alice",
+                     *       "id": 141,
+                     *       "username": "bob",
                      *       "email": "",
-                     *       "role": "owner",
+                     *       "language": "fr",
+                     *       "role": "member",
                      *       "scopes": [
-                     *         "inference",
-                     *         "jobs:read"
+                     *         "alerts:manage",
+                     *         "inference"
                      *       ],
                      *       "company": {
-                     *         "id": 115,
+                     *         "id": 93,
                      *         "name": "Acme"
                      *       },
                      *       "brand": {
-                     *         "id": 119,
+                     *         "id": 98,
                      *         "name": "Acme brand"
                      *       },
                      *       "companies": [
                      *         {
-                     *           "id": 115,
+                     *           "id": 93,
                      *           "name": "Acme",
-                     *           "role": "owner",
+                     *           "role": "member",
                      *           "brands": [
                      *             {
-                     *               "id": 119,
+                     *               "id": 98,
                      *               "name": "Acme brand",
                      *               "is_default": true
-                     *             },
-                     *             {
-                     *               "id": 121,
-                     *               "name": "Other",
-                     *               "is_default": false
                      *             }
                      *           ]
                      *         }
@@ -26327,6 +26368,144 @@ export interface operations {
             };
             /** @description `NOT_ACCEPTABLE`. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `DATABASE_UNAVAILABLE`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    auth_me_partial_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The brand; without it the user's default or only one. */
+                "X-Brand-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "language": "fr"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchedChangedMeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 85,
+                     *       "username": "bob",
+                     *       "email": "",
+                     *       "language": "fr",
+                     *       "role": "member",
+                     *       "scopes": [
+                     *         "alerts:manage",
+                     *         "inference"
+                     *       ],
+                     *       "company": {
+                     *         "id": 55,
+                     *         "name": "Acme"
+                     *       },
+                     *       "brand": {
+                     *         "id": 55,
+                     *         "name": "Acme brand"
+                     *       },
+                     *       "companies": [
+                     *         {
+                     *           "id": 55,
+                     *           "name": "Acme",
+                     *           "role": "member",
+                     *           "brands": [
+                     *             {
+                     *               "id": 55,
+                     *               "name": "Acme brand",
+                     *               "is_default": true
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description `MALFORMED_BODY`, `UNKNOWN_PARAMETER`, `VALIDATION_ERROR`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_TOKEN`, `NOT_AUTHENTICATED`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PERMISSION_DENIED`, `SCOPE_MISSING`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BRAND_NOT_FOUND`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_ACCEPTABLE`. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `BODY_TOO_LARGE`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE`. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
