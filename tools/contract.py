@@ -35,11 +35,6 @@ SETTINGS = """
 [phases.stateful]
 max-steps = 20
 link-calibration = false
-
-# There is always a rule of each type: deleted, it is its default again.
-[[operations]]
-include-path-regex = "^/ai/alerts/rules/"
-checks.use_after_free.enabled = false
 """
 #: Operations that make, read, change and delete rows, of several rooms: what a minute is enough for.
 QUICK = (

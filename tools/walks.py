@@ -90,6 +90,7 @@ RANDOM_QUERY = frozenset(
 )
 #: What a creation must say, although the document does not insist on it.
 INSISTED: dict[str, dict[str, Any]] = {
+    "ai_usage_create": {"provider_name": "openai"},
     "ai_rate_limits_create": {"requests_per_minute": 1_000_000},
     "privacy_erase": {"end_user": "somebody"},
 }
@@ -110,6 +111,13 @@ MODELS = (
 )
 FORM = ("endpoint", "completion_window", "purpose")
 HEADERS = ("X-Brand-ID", "Idempotency-Key", "If-None-Match")
+#: Names of what no operation makes: schemathesis begins no sequence with an operation that has one of them.
+OF_NOTHING = frozenset(
+    (
+        *("api_key_id", "assistant_id", "brand_id", "infomaniak_product_id", "input_file_id"),
+        *("provider_name", "request_id", "user_id", *HEADERS),
+    )
+)
 #: (operation, status, where its answer names it, the parameter that takes the name, who takes it).
 JOBS = (
     "ai_jobs_retrieve",
@@ -147,7 +155,7 @@ LINKS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ),
     (
         *("ai_alerts_rules_list", "200", "/*/alert_type", "alert_type"),
-        ("ai_alerts_rules_update", "ai_alerts_rules_partial_update", "ai_alerts_rules_destroy"),
+        ("ai_alerts_rules_update", "ai_alerts_rules_partial_update"),  # deleted, one is its default again
     ),
     ("ai_providers_list", "200", "/*/name", "ref", ("ai_providers_retrieve",)),
     ("models_list", "200", "/*/id", "model_id", ("model_schema",)),
@@ -158,8 +166,8 @@ LINKS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
 def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     """The links that names alone do not tell: a job's ``ref`` is what it is answered as ``job_id``.
 
-    ``X-Brand-ID`` goes: that every operation may take a brand's number makes schemathesis believe that none
-    of them can be the first of a sequence, and begin with all of them, at numbers of nothing.
+    ``X-Brand-ID`` and its like go: that every operation may take a brand makes schemathesis believe
+    that none of them can be the first of a sequence, and begin with all of them, at numbers of nothing.
     """
     known = {
         operation["operationId"]: operation
@@ -168,7 +176,10 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     }
     for operation in known.values():
         parameters = operation.get("parameters", [])
-        operation["parameters"] = [one for one in parameters if one["name"] not in HEADERS]
+        operation["parameters"] = [one for one in parameters if one["name"] not in OF_NOTHING]
+        if operation["operationId"] != "v1_batches_create":
+            for media in operation.get("requestBody", {}).get("content", {}).values():
+                _without(media["schema"])
         form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
         if form:
             named = {
@@ -176,6 +187,9 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
                 "example": 'form-data; name="file"; filename="lines.jsonl"',
             }
             form["encoding"] = {"file": {"headers": {"Content-Disposition": named}}}
+    for name, schema in raw_schema["components"]["schemas"].items():
+        if name.endswith("Request"):
+            _without(schema)
     for source, status, pointer, parameter, targets in LINKS:
         links = known[source]["responses"][status].setdefault("links", {})
         for target in targets:
@@ -218,6 +232,14 @@ def map_body(context: Any, body: Any) -> Any:
     if operation in PER_MODEL:
         body |= {"scope": "model", "scope_value": MODELS[number % len(MODELS)]}
     return body | INSISTED.get(operation, {})
+
+
+def _without(schema: dict[str, Any]) -> None:
+    """Take the names of nothing out of a body's schema."""
+    for name in OF_NOTHING & set(schema.get("properties", ())):
+        del schema["properties"][name]
+    if "required" in schema:
+        schema["required"] = [name for name in schema["required"] if name not in OF_NOTHING]
 
 
 def _known(body: dict[str, Any]) -> dict[str, Any]:
