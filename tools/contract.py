@@ -99,7 +99,8 @@ def run(launch: Launch, address: str, password: str, options: argparse.Namespace
     folder = launch.places.var / "report"
     say(f"{options.cases} cases of each operation, seed {options.seed}; the report is in {folder}.")
     (launch.places.var / "schemathesis.toml").write_text(SETTINGS)
-    _make_first(Client(address, body["access"]))
+    if "stateful" in options.phases:
+        _make_first(Client(address, body["access"]))
     codes = []
     for phases, modes, hooks in _runs(options):
         arguments = _arguments(address, body["access"], folder, options)
@@ -114,15 +115,13 @@ def run(launch: Launch, address: str, password: str, options: argparse.Namespace
 
 
 def _make_first(alice: Client) -> None:
-    """Raises Fault. What an earlier run on the same database made may be there already."""
+    """What an earlier run on the same database made may be there already, or too much of it."""
     for path, asked in FIRST:
         named = {**asked, "url": os.environ["HUB_SANDBOX_URL"]} if "url" in asked else asked
         status, told = alice.post(path, named)
-        if status not in (200, 201, 202) and not any(word in str(told) for word in ("already", "at most")):
-            raise Fault(f"{path}: {status} {told}")
-    status, export = alice.get("/ai/usage/export/?async=true")
-    if status not in (202, 429):
-        raise Fault(f"an export: {status} {export}")
+        if status not in (200, 201, 202):
+            say(f"Sequences begin without a new one of {path}: {told}")
+    alice.get("/ai/usage/export/?async=true")
 
 
 def _runs(options: argparse.Namespace) -> list[tuple[str, list[str], dict[str, str]]]:
