@@ -54,7 +54,7 @@ def cancel(caller: Caller, batch_id: str) -> Batch:
     batch = selectors.batch_of(caller, batch_id)
     rows = Batch.objects.of(caller.company_id).filter(pk=batch.pk, status__in=("validating", "in_progress"))
     if rows.update(status="cancelling", stop="cancelled", cancelling_at=clock.now()):
-        queue.ring("ai_batch.stop", batch.pk, queue="normal")
+        transaction.on_commit(partial(queue.ring, "ai_batch.stop", batch.pk, queue="normal"))
     batch = selectors.batch_of(caller, batch_id)
     if batch.status not in ("cancelling", "cancelled"):
         raise NotCancellable(words={"current_status": batch.status})

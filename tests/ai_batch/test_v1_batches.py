@@ -7,9 +7,10 @@ from typing import Any
 
 import openai
 import pytest
+from django.db import transaction
 
 from ai_batch.models import Batch, Line, LineResult
-from ai_batch.services import chores, finishing, ingest
+from ai_batch.services import batches, chores, finishing, ingest
 from ai_usage.models import LedgerEntry
 from tests import world
 from tests.ai_batch.conftest import jsonl, line, work
@@ -194,6 +195,19 @@ def test_a_batch_that_waits_is_cancelled(cast: Cast, api: Api, rung: Rung) -> No
 
     assert (answer.status_code, answer.json()["id"]) == (200, made["id"])
     assert answer.json()["status"] in ("cancelling", "cancelled")
+
+
+def test_who_ends_its_lines_is_rung_for_once_it_is_committed(cast: Cast, api: Api, rung: Rung) -> None:
+    """A worker that came before saw a batch that was not stopped, and failed."""
+    body = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "input_file_id": "file-x"}
+    made = api.as_(cast.alice).post("/v1/batches", body).json()
+    rung.clear()
+
+    with transaction.atomic():
+        batch = batches.cancel(cast.alice.caller, made["id"])
+        assert rung == []
+
+    assert rung == [("ai_batch.stop", (batch.pk,), "normal")]
 
 
 def test_an_ended_batch_cannot_be_cancelled(cast: Cast, api: Api, rung: Rung) -> None:
