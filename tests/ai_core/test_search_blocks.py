@@ -6,7 +6,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -192,6 +192,47 @@ def test_no_case_is_told_apart() -> None:
             assert not told_apart or (grams.is_odd(one) and grams.is_odd(other)), (one, other)
 
 
+def told(text: str, asked: str) -> bool:
+    """Whether a signature of the text tells that it may hold what is asked for."""
+    return {grams.Bits.of(gram) for gram in grams.grams(text)} >= set(grams.asked(asked))
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("Straße", "STRASSE"),
+        ("STRASSE", "Straße"),
+        ("ﬁnance", "FINANCE"),
+        ("FINANCE", "ﬁnance"),
+        ("İstanbul", "istanbul"),
+        ("ISTANBUL", "ıstanbul"),
+        ("ὀδυσσεύς", "ΟΔΥΣΣΕΥΣ"),
+        ("A\u0301BCDE", "abcde"),
+    ],
+)
+def test_letters_that_become_several_or_none(text: str, asked: str) -> None:
+    """Not with the databases of these tests, but with one whose locale is ICU's."""
+    assert told(text, asked)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_capitals_by_the_whole_of_unicode(seed: int) -> None:
+    """A database may compare capitals of one letter for one, or as many as Unicode has."""
+    chance, compared = random.Random(seed), 0
+    ways: tuple[Callable[[str], str], ...] = (str.upper, letter_by_letter)
+    for _ in range(3000):
+        text = "".join(chance.choices(NASTY, k=12))
+        asked = term(chance, [text])
+        if any(way(asked) in way(text) for way in ways):
+            compared += 1
+            assert told(text, asked), (text, asked)
+    assert compared > 1000
+
+
+def letter_by_letter(text: str) -> str:
+    return "".join(each.upper() if len(each.upper()) == 1 else each for each in text)
+
+
 def test_the_database_tells_what_the_signature_tells(cast: Cast) -> None:
     jobs(cast, ["".join(random.Random(n).choices("abcdefgh ", k=400)) for n in range(SIZE * 3)])
     tend()
@@ -205,7 +246,7 @@ def test_the_database_tells_what_the_signature_tells(cast: Cast) -> None:
 
 
 @pytest.fixture
-def block(cast: Cast) -> Iterator[SearchBlock]:
+def block(cast: Cast) -> SearchBlock:
     """A filled block of four jobs, one of which holds a secret."""
     jobs(cast, ["plain", "a verysecretword", "plain", "plain"])
     tend()
