@@ -9,11 +9,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from django.test import override_settings
 
 from ai_batch.models import Batch, BatchSchedule, Line, StoredFile
 from ai_core import pipeline
 from ai_core.models import AIBatch, AIJob
 from ai_providers import services as providers
+from ai_providers.adapters.registry import ADAPTERS
 from ai_providers.models import AICredentials, SealedKey
 from ai_usage.models import (
     AIUsageAlert,
@@ -28,7 +30,7 @@ from ai_usage.models import (
 from ai_usage.services import alerts
 from megahub.delivery.models import WebhookDelivery, WebhookEndpoint
 from megahub.delivery.services import endpoints
-from megahub.kernel import loop
+from megahub.kernel import loop, queue
 from megahub.tenancy import members, services
 from megahub.tenancy.models import ApiKey, Brand, Invitation, Membership
 from tests import routes, world
@@ -250,6 +252,31 @@ def owned(
 ) -> Iterator[Owned]:
     settings.HUB_WEBHOOKS_ALLOW_PRIVATE = True
     provider(completion("Canary"))
+    found = possessions(cast, api, receiver)
+    yield found
+    forget_receiver(found)
+
+
+@pytest.fixture(scope="module")
+def kept_owned(kept_cast: Cast, live_url: str, receiver: Receiver) -> Iterator[Owned]:
+    """The same once for all tests of this module that only look: it takes a quarter of a second to make."""
+    with override_settings(HUB_WEBHOOKS_ALLOW_PRIVATE=True), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queue, "ring", lambda *_, **__: None)
+        patch.setitem(ADAPTERS, "openai", Scripted(completion("Canary")))
+        found = possessions(kept_cast, Api(live_url), receiver)
+    yield found
+    forget_receiver(found)
+
+
+def forget_receiver(found: Owned) -> None:
+    """Nothing is ever sent to that receiver's port again."""
+    mine = [found.webhook.pk, found.strangers.pk]
+    for endpoint in WebhookEndpoint.objects.unscoped().filter(pk__in=mine):
+        endpoints.delete(endpoint)
+
+
+def possessions(cast: Cast, api: Api, receiver: Receiver) -> Owned:
+    """Alice's one of each kind."""
     alice, company = cast.alice, cast.company.pk
     job = world.submit(alice, "Canary", later=True, description="Canary")
     done = world.submit(alice, "Canary", description="Canary")
@@ -288,7 +315,7 @@ def owned(
     asked = {"url": receiver.url, "events": ["budget.threshold"], "description": "Canary"}
     webhook, _ = endpoints.register(company, asked)
     strangers, _ = endpoints.register(cast.charlie.company.pk, {**asked, "description": ""})
-    yield Owned(
+    return Owned(
         job=world.row(job),
         done=world.row(done),
         key=key,
@@ -312,9 +339,6 @@ def owned(
         strangers=strangers,
         receiver=receiver,
     )
-    # Nothing is ever sent to that receiver's port again.
-    for endpoint in WebhookEndpoint.objects.unscoped().filter(pk__in=[webhook.pk, strangers.pk]):
-        endpoints.delete(endpoint)
 
 
 def told(response: httpx2.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
@@ -376,11 +400,13 @@ def test_a_foreign_id_is_an_absent_one(api: Api, cast: Cast, owned: Owned, row: 
         ("/auth/keys/", "anary"),
     ],
 )
-def test_lists_hold_nothing_of_theirs(api: Api, cast: Cast, owned: Owned, path: str, canary: str) -> None:
-    said = canary.format(done=owned.done, filebatch=owned.filebatch)
+def test_lists_hold_nothing_of_theirs(
+    api: Api, kept_cast: Cast, kept_owned: Owned, path: str, canary: str
+) -> None:
+    said = canary.format(done=kept_owned.done, filebatch=kept_owned.filebatch)
 
-    assert said in api.as_(cast.alice).get(path).text
-    stranger = api.as_(cast.charlie).get(path)
+    assert said in api.as_(kept_cast.alice).get(path).text
+    stranger = api.as_(kept_cast.charlie).get(path)
     assert stranger.status_code == 200
     assert said not in stranger.text
 
@@ -399,14 +425,14 @@ def test_lists_hold_nothing_of_theirs(api: Api, cast: Cast, owned: Owned, path: 
     ],
 )
 def test_another_brand_of_ones_own_company_is_foreign_too(
-    api: Api, cast: Cast, owned: Owned, path: str, kind: str
+    api: Api, kept_cast: Cast, kept_owned: Owned, path: str, kind: str
 ) -> None:
     """Jobs belong to brands: with another brand's id in the header they are not found."""
-    company = cast.company
-    other = type(cast.brand).objects.unscoped().create(company=company, name="Other brand")
-    elsewhere = api.as_(cast.alice, x_brand_id=str(other.pk))
+    company = kept_cast.company
+    other, _ = Brand.objects.unscoped().get_or_create(company=company, name="Other brand")
+    elsewhere = api.as_(kept_cast.alice, x_brand_id=str(other.pk))
 
-    for (theirs,), (absent,) in owned.ids(kind):
+    for (theirs,), (absent,) in kept_owned.ids(kind):
         foreign = elsewhere.get(path.format(theirs))
         assert foreign.status_code == 404
         assert told(foreign) == told(elsewhere.get(path.format(absent)))
