@@ -18,8 +18,8 @@ from tools.services import PROVIDER_KEYS
 
 #: The typed readers of megahub/settings/env.py.
 READERS = {"text", "integer", "number", "flag", "words"}
-#: Said by the launcher to its own processes, for nobody else to set.
-BETWEEN_PROCESSES = {"HUB_STARTED_AT", "HUB_RUN_ID"}
+#: Said by the launcher (or pytest-xdist) to its own processes, for nobody else to set.
+BETWEEN_PROCESSES = {"HUB_STARTED_AT", "HUB_RUN_ID", "PYTEST_XDIST_WORKER"}
 #: What other programs of docker-compose.yml read: uvicorn, the PostgreSQL image and the script that
 #: makes the hub's roles.
 OF_OTHERS = {"FORWARDED_ALLOW_IPS", "POSTGRES_PASSWORD", "HUB_DB_PASSWORD", "HUB_DB_APP_PASSWORD"}
