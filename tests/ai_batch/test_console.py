@@ -68,17 +68,31 @@ def test_the_script_repeats_no_list_of_the_servers(api: Api) -> None:
 
 def test_a_day_ends_where_the_next_begins() -> None:
     """Also where the clock is changed: 29 March has 23 hours in Paris, 25 October has 25."""
-    source = (SCRIPTS / "texts.js").read_text()
-    function = re.findall(r"export (function dayStart.*?\n})", source, re.DOTALL)[0]
     days = "['2026-03-28', '2026-03-29', '2026-10-25', '2026-12-31']"
-    script = f"{function}; console.log({days}.map((d) => (dayStart(d, 1) - dayStart(d)) / 3600).join())"
+    asked = f"{days}.map((d) => (dayStart(d, 1) - dayStart(d)) / 3600)"
+    assert from_node("texts.js", "dayStart", asked) == "24,23,25,24"
+
+
+def test_who_runs_more_batches_than_are_listened_to_asks_for_them_more_often() -> None:
+    assert from_node("history.js", "pauseFor", "[0, 3, 4, 20].map(pauseFor)") == "30000,30000,5000,5000"
+
+
+def from_node(script: str, function: str, asked: str) -> str:
+    """What a script's function says to Node, with the script's numbers; in Paris."""
+    source = (SCRIPTS / script).read_text()
+    found = re.findall(rf"^export (function {function}\(.*?\n}})", source, re.DOTALL | re.MULTILINE)[0]
+    numbers = "\n".join(re.findall(r"^const [A-Z_]+ = [\d_]+;$", source, re.MULTILINE))
     node = shutil.which("node")
     if node is None:
         pytest.skip("no Node here")
     told = subprocess.run(
-        [node, "-e", script], env={"TZ": "Europe/Paris"}, capture_output=True, text=True, check=True
+        [node, "-e", f"{numbers}\n{found}\nconsole.log({asked}.join())"],
+        env={"TZ": "Europe/Paris"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert told.stdout.strip() == "24,23,25,24"
+    return told.stdout.strip()
 
 
 def test_the_guides_page_leads_there(api: Api) -> None:

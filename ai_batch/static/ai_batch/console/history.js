@@ -1,4 +1,5 @@
-// Every batch of the brand, with filters; running ones move by server-sent events, all of it every 30 seconds.
+// Every batch of the brand, with filters; running ones move by server-sent events, all of it every 30 seconds,
+// and every five while more of them run than are listened to.
 import { BatchCard } from "./batch.js";
 import { Component, html } from "./markup.js";
 import { get, isOver, watch } from "./session.js";
@@ -10,7 +11,13 @@ const REFRESH_MS = 30_000;
 const PAUSE_MS = 1_000;
 /** A browser opens six connections to a host; the rest is the page's own. */
 const STREAMS = 3;
+const SOON_MS = 5_000;
 const NONE = { status: "", endpoint: "", search: "", since: "", until: "" };
+
+/** How long until all of it is asked for again. */
+export function pauseFor(running) {
+  return running > STREAMS ? SOON_MS : REFRESH_MS;
+}
 
 export class History extends Component {
   state = { batches: null, more: false, filters: NONE, failed: "" };
@@ -18,11 +25,11 @@ export class History extends Component {
 
   componentDidMount() {
     this.load();
-    this.timer = setInterval(this.load, REFRESH_MS);
   }
 
   componentWillUnmount() {
-    clearInterval(this.timer);
+    this.asked = null;
+    clearTimeout(this.timer);
     clearTimeout(this.typing);
     for (const stream of this.streams.values()) stream.abort();
   }
@@ -52,9 +59,18 @@ export class History extends Component {
       if (asked !== this.asked) return;
       this.setState({ batches: page.data, more: page.has_more, failed: "" }, this.follow);
     } catch (error) {
-      this.setState({ failed: error.message });
+      if (asked === this.asked) this.setState({ failed: error.message }, this.loadLater);
     }
   };
+
+  loadLater = () => {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.load, pauseFor(this.running().length));
+  };
+
+  running() {
+    return (this.state.batches ?? []).filter((each) => !isOver(each));
+  }
 
   older = async () => {
     try {
@@ -69,10 +85,10 @@ export class History extends Component {
 
   /** Listen to the first running batches; what breaks off is looked for again with the next refresh. */
   follow = () => {
-    const running = this.state.batches.filter((each) => !isOver(each)).slice(0, STREAMS);
-    const wanted = new Set(running.map((each) => each.id));
+    const wanted = new Set(this.running().slice(0, STREAMS).map((each) => each.id));
     for (const [id, stream] of this.streams) if (!wanted.has(id)) this.forget(id, stream);
     for (const id of wanted) if (!this.streams.has(id)) this.listen(id);
+    this.loadLater();
   };
 
   forget(id, stream) {
