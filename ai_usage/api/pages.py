@@ -17,8 +17,10 @@ from megahub.kernel.pagination import Pages
 Rows = QuerySet[Any]
 #: As many rows are counted where the rollups cannot: to count more would read the company's whole ledger.
 MOST_COUNTED = 10_000
-#: And of jobs, which no rollup counts.
+#: And of jobs, which no rollup counts by all that a list asks for …
 MOST_JOBS_COUNTED = 100_000
+#: … and of those whose text is looked for: the texts of many more are read for each that is found.
+MOST_FOUND_COUNTED = 1_000
 
 
 class OnePage(Page):
@@ -81,7 +83,10 @@ class CostPages(Pages):
     def django_paginator_class(  # type: ignore[override]
         self, rows: Rows, per_page: int
     ) -> Paginator:
-        return NumbersFirst(rows, per_page, self.read, MOST_JOBS_COUNTED)
+        assert self.request is not None
+        is_search = bool(self.request.query_params.get("search"))
+        most = MOST_FOUND_COUNTED if is_search else MOST_JOBS_COUNTED
+        return NumbersFirst(rows, per_page, self.read, most)
 
     def read(self, rows: Rows, bottom: int, top: int) -> list[Any]:
         by_cost = ByCost.of(rows, self.keyset)

@@ -29,6 +29,9 @@ COUNTED = (
 REMOVED = (
     "CREATE VIEW ai_usage_removedjob AS SELECT r.id AS entry_id, {own}, -1 AS jobs, {ends}"
     " FROM ai_usage_jobremoval r {of_job}"
+    # Nobody has counted a job that had no closing entry.
+    " WHERE EXISTS (SELECT 1 FROM ai_usage_ledgerentry e WHERE e.job_id = r.job_id"
+    " AND e.kind IN ('settle', 'void'))"
 )
 # The relay finds what waits by ring_at, the reaper what runs by its call: by their indexes.
 WAITS = "FROM ai_core_aijob j JOIN tenancy_company c ON c.id = j.company_id WHERE j.ring_at IS NOT NULL"

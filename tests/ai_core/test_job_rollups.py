@@ -136,6 +136,18 @@ def test_deleted_twice_is_deleted_once(cast: Cast, provider: Provider, rung: Any
     assert counted(cast) == there(cast) == {"pending": 1}
 
 
+def test_what_was_never_counted_is_not_taken_away(cast: Cast, provider: Provider, rung: Any) -> None:
+    """A job that ended without a closing entry, as only a hand in the database makes one."""
+    ran(cast, provider)
+    job = world.row(world.submit(cast.alice, later=True))
+    AIJob.objects.of(cast.company.pk).filter(pk=job.pk).update(status="completed", ring_at=None)
+    edit.delete(world.row(job.pk))
+    fold()
+
+    assert own_check(cast) == []
+    assert counted(cast) == there(cast) == {"completed": 1}
+
+
 def test_erased_texts_are_counted_on(api: Api, cast: Cast, provider: Provider) -> None:
     ran(cast, provider)
     fold()

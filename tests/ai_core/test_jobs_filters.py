@@ -151,19 +151,22 @@ class TestAcrossExtensions:
         assert list(response.json()["field_errors"]) == [query.split("=", maxsplit=1)[0]]
 
 
+@pytest.mark.parametrize(
+    ("limit", "query"), [("MOST_JOBS_COUNTED", ""), ("MOST_FOUND_COUNTED", "&search=hello")]
+)
 def test_too_many_jobs_are_not_counted(
-    api: Api, cast: Cast, rung: Rung, monkeypatch: pytest.MonkeyPatch
+    api: Api, cast: Cast, rung: Rung, monkeypatch: pytest.MonkeyPatch, limit: str, query: str
 ) -> None:
     jobs = [world.submit(cast.alice, later=True).pk for _ in range(3)][::-1]
     for most, wanted in ((2, None), (3, 3)):
-        monkeypatch.setattr(pages, "MOST_JOBS_COUNTED", most)
-        first = api.as_(cast.alice).get(f"{URL}?page_size=2").json()
-        last = api.as_(cast.alice).get(f"{URL}?page_size=2&page=2").json()
+        monkeypatch.setattr(pages, limit, most)
+        first = api.as_(cast.alice).get(f"{URL}?page_size=2{query}").json()
+        last = api.as_(cast.alice).get(f"{URL}?page_size=2&page=2{query}").json()
 
         assert (first["count"], "page=2" in first["next"], first["previous"]) == (wanted, True, None)
         assert [row["id"] for row in first["results"] + last["results"]] == jobs
         assert (last["count"], last["next"], last["previous"] is not None) == (wanted, None, True)
-        assert api.as_(cast.alice).get(f"{URL}?page_size=2&page=3").status_code == 404
+        assert api.as_(cast.alice).get(f"{URL}?page_size=2&page=3{query}").status_code == 404
 
 
 class TestCursor:

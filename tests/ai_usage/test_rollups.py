@@ -272,6 +272,7 @@ def test_the_check_says_what_is_off(cast: Cast) -> None:
     entry(cast, MIDDAY)
     fold()
     rollups.rebuild()
+    assert rollups.check(by_day=True) == []
     call_command("check_rollups", "--by-day", stdout=StringIO())
     UsageRollup.objects.of(cast.company.pk).update(cost_nano_usd=900, jobs=3)
     out = StringIO()
