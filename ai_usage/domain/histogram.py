@@ -21,6 +21,9 @@ def bucket_of(milliseconds: int) -> int:
 
 def add(whole: dict[str, int], histogram: Histogram) -> None:
     """Count a histogram's jobs into ``whole``."""
+    if not whole:
+        whole.update(histogram)
+        return
     for bucket, number in histogram.items():
         whole[bucket] = whole.get(bucket, 0) + number
 
@@ -33,12 +36,14 @@ def quantiles(histogram: Histogram, *shares: float) -> list[float | None]:
     number = sum(histogram.values())
     ranks = [math.ceil(number * share) for share in shares]
     found: list[float | None] = []
-    passed = 0
-    for bucket in sorted(map(int, histogram)):
-        passed += histogram[str(bucket)]
-        while len(found) < len(ranks) and passed >= ranks[len(found)] > 0:
-            found.append(_middle(bucket))
-    return found + [None] * (len(ranks) - len(found))
+    bucket = passed = 0
+    buckets = iter(sorted((int(bucket), jobs) for bucket, jobs in histogram.items()))
+    for rank in ranks if number else ():
+        while passed < rank:
+            bucket, jobs = next(buckets)
+            passed += jobs
+        found.append(_middle(bucket))
+    return found or [None] * len(shares)
 
 
 def _middle(bucket: int) -> float:
