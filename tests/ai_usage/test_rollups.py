@@ -338,7 +338,7 @@ def test_a_few_rows_among_many_are_looked_for_in_their_days(cast: Cast) -> None:
 
 
 def test_jobs_are_counted_from_an_index_alone(cast: Cast) -> None:
-    """Every column that is asked for stands in it (which plan is taken depends on how full the table is)."""
+    """Every column that is asked for stands in it (the plan depends on how full the table is)."""
     if connection.vendor != "postgresql":
         pytest.skip("SQLite's index has them, too")
     with CaptureQueriesContext(connection) as queries, connection.cursor() as cursor:
