@@ -41,7 +41,7 @@ UNNOTICED = {
     **dict.fromkeys(
         ("ai_batch.selectors.batches_of", "ai_batch.selectors.files_of", "ai_batch.selectors.schedules_of",
          "ai_batch.selectors.statistics", "ai_core.selectors.batches.batch_of", "ai_core.selectors.jobs_of",
-         "ai_openai.selectors.jobs_of"),
+         "ai_openai.selectors.jobs_of", "ai_usage.selectors.job_days"),
         "the caller's brand stands beside it, found by membership (tests/isolation/test_places.py)",
     ),
     "ai_usage.services.defaults.provide_quotas": "the walk's companies have theirs; for one that has none,"
@@ -49,6 +49,7 @@ UNNOTICED = {
     "ai_usage.services.rates._load": "it refuses calls of models, which the walk makes none of",
     "ai_usage.selectors.brand_names": "names for numbers out of the caller's own figures",
     "megahub.audit.selectors.trail_of": "a chain has its company's number, which stands beside it",
+    "megahub.tenancy.invitation_mail._mails": "an invitation's mail has its number, which stands beside it",
     "megahub.tenancy.selectors.enterable": "the walk names no brand (test_tokens_api.py does)",
     "megahub.tenancy.selectors.bound_brands": "the caller's own number stands beside it",
     "megahub.tenancy.selectors.brands_of": "the caller's own number stands beside it",
