@@ -6,7 +6,6 @@ import json
 import random
 import re
 import time
-from datetime import timedelta
 
 from django.db import connection, transaction
 
@@ -59,10 +58,8 @@ def forget() -> str:
 
 def build() -> str:
     """Make all blocks; how long it took, and what they hold."""
-    began, idle, filled = time.monotonic(), 0, 0
-    while idle < 5:
-        made = search_blocks.tend(60, timedelta(0))
-        filled, idle = filled + made, 0 if made else idle + 1
+    began = time.monotonic()
+    filled = search_blocks.tend_all()
     seconds = time.monotonic() - began
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE ai_core_searchblock")

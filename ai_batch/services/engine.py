@@ -237,9 +237,9 @@ class Engine:
             return
         self._free(work)
         apart = None
-        if await screening.takes_a_while(work):
-            apart = line_spool.SPOOL.keep_apart([replace(ended, unseen=True)])
         try:
+            if await screening.takes_a_while(work):
+                apart = line_spool.SPOOL.keep_apart([replace(ended, unseen=True)])
             await screening.answer(work, run.line.pk, completion.body)
         except Exception as error:  # noqa: BLE001 - it was answered, and is paid: never asked again
             ended = screening.withheld(ended, run.line.custom_id, _as_hub_error(work, run.line, error))

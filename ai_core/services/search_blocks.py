@@ -23,8 +23,8 @@ from ai_core.domain import grams
 from ai_core.domain.states import ENDS
 from ai_core.models import AIJob, SearchBlock, SearchCursor
 from ai_core.selectors import search
-from ai_usage.services.rollups import transaction_number
 from megahub.kernel import clock, sql
+from megahub.kernel.sql import transaction_number
 
 JOBS_PER_BLOCK = 64
 #: A job's number is drawn a moment before its transaction can be seen to be open.
@@ -35,6 +35,8 @@ STEP = 20_000
 AGAIN = timedelta(minutes=5)
 #: How long beat fills blocks, and how many are found at once.
 SECONDS, BLOCKS_AT_ONCE = 3.0, 50
+#: By hand: what is there is seen, then safe, then drawn, then seen and safe again.
+SECONDS_AT_ONCE, IDLE = 60.0, 5
 
 
 def tend(seconds: float = SECONDS, lag: timedelta = LAG) -> int:
@@ -49,6 +51,15 @@ def tend(seconds: float = SECONDS, lag: timedelta = LAG) -> int:
             filled += fill(block)
             if time.monotonic() >= until:
                 break
+    return filled
+
+
+def tend_all() -> int:
+    """Until none is left that can be filled; how many were."""
+    filled = idle = 0
+    while idle < IDLE:
+        made = tend(SECONDS_AT_ONCE, timedelta(0))
+        filled, idle = filled + made, 0 if made else idle + 1
     return filled
 
 

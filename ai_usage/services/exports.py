@@ -22,10 +22,10 @@ from ai_usage.domain.exports import Totals
 from ai_usage.models import Export, LedgerEntry
 from ai_usage.selectors import Scope, listing
 from ai_usage.services import export_files, export_news
-from ai_usage.services.rollups import transaction_number
 from megahub.kernel import clock, queue, sql
 from megahub.kernel import scope as rows
 from megahub.kernel.errors import Conflict, NotFound, TooManyRequests
+from megahub.kernel.sql import transaction_number
 
 log = logging.getLogger(__name__)
 

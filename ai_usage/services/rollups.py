@@ -20,6 +20,7 @@ from ai_usage.services import alerts, job_rollups
 from ai_usage.services.alerts import Alert
 from ai_usage.services.job_rollups import Difference
 from megahub.kernel import clock, sql
+from megahub.kernel.sql import transaction_number
 from megahub.kernel.text import Text
 
 log = logging.getLogger(__name__)
@@ -181,15 +182,6 @@ def _fold_step(cursor: RollupCursor, lag: timedelta, at_once: int) -> int:
     if steps:
         cursor.save(update_fields=[position for _, position, _ in STREAMS])
     return steps
-
-
-def transaction_number(which: str) -> int:
-    """The oldest open transaction (``xmin``) or the next one (``xmax``); SQLite has one at a time."""
-    if not sql.on_postgres():
-        return 0
-    with connection.cursor() as database:
-        database.execute(f"SELECT pg_snapshot_{which}(pg_current_snapshot())::text::bigint")
-        return int(database.fetchone()[0])
 
 
 def _fold_statement(view: str, condition: str) -> str:

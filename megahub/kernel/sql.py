@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import orjson
 from django.conf import settings
+from django.db import connection
 
 Kind = Literal["int", "text", "bool", "json", "time", "date", "number", "float"]
 POSTGRES_TYPES: dict[Kind, str] = {
@@ -31,6 +32,15 @@ POSTGRES_TYPES: dict[Kind, str] = {
 def on_postgres() -> bool:
     """Which of the two databases this is, without a connection (they are made per task of a loop)."""
     return str(settings.DATABASES["default"]["ENGINE"]).endswith("postgresql")
+
+
+def transaction_number(which: str) -> int:
+    """The oldest open transaction (``xmin``) or the next one (``xmax``); SQLite has one at a time."""
+    if not on_postgres():
+        return 0
+    with connection.cursor() as database:
+        database.execute(f"SELECT pg_snapshot_{which}(pg_current_snapshot())::text::bigint")
+        return int(database.fetchone()[0])
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ def _may_run(text: str) -> bool:
     return any(line.lstrip(UNSEEN)[:1] in STARTS for line in text.splitlines())
 
 
+def subject_line(text: str) -> str:
+    """A mail's subject: one line, of a length that is kept."""
+    return " ".join(text.split())[:200]
+
+
 #: In a stored text: here stands what only its reader may see.
 SECRET_MARK = "\N{BULLET}" * 12
 

@@ -16,7 +16,7 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 from megahub.kernel import clock
-from megahub.kernel.text import SECRET_MARK
+from megahub.kernel.text import SECRET_MARK, subject_line
 from megahub.tenancy.models import Invitation, User
 
 MAIL = "delivery.Mail"
@@ -28,9 +28,9 @@ def write(row: Invitation, token: str) -> None:
     """Write the mail in Django's open transaction."""
     with translation.override(_language(row)):
         subject, text = _letter(row)
-    plain = " ".join(subject.split())[:200]
+    about, plain = _about(row.pk), subject_line(subject)
     mail = apps.get_model(MAIL)(
-        company_id=row.company_id, about=_about(row.pk), to=row.email, subject=plain, text=text
+        company_id=row.company_id, about=about, to=row.email, subject=plain, text=text
     )
     mail.keep_secret(token)
     mail.save(force_insert=True)

@@ -92,9 +92,9 @@ def renew_codes(user: User, password: str, otp: str, origin: trail.Origin) -> li
 def remove(user: User, password: str, otp: str, origin: trail.Origin) -> None:
     """A password is enough again. Raises as ``begin``; Conflict for staff that must have one."""
     if second_factors.is_required(user):
-        where = f"{settings.HUB_PUBLIC_URL}{second_factors.SET_UP_PATH}"
         raise Conflict(
-            "Staff of this hub needs a second factor: change it at {where}.", words={"where": where}
+            "Staff of this hub needs a second factor: change it at {where}.",
+            words={"where": second_factors.set_up_at()},
         )
     _prove(user, password, otp)
     with trail.change(origin, "second_factor.remove", user):

@@ -49,7 +49,12 @@ def check(user: User, code: str) -> None:
 def require(user: User) -> None:
     """Raises SecondFactorMissing for staff without one, where HUB_TOTP asks it of them."""
     if is_required(user) and not is_on(user.pk):
-        raise SecondFactorMissing(set_up_at=f"{settings.HUB_PUBLIC_URL}{SET_UP_PATH}")
+        raise SecondFactorMissing(set_up_at=set_up_at())
+
+
+def set_up_at() -> str:
+    """The address of the page where staff sets one up."""
+    return f"{settings.HUB_PUBLIC_URL}{SET_UP_PATH}"
 
 
 def is_required(user: User) -> bool:

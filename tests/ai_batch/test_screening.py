@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from ai_batch.models import Batch
-from ai_batch.services import ingest, remote
+from ai_batch.services import ingest, remote, screening
+from ai_batch.services.running import Work
 from ai_core.services import moderating
 from ai_guard.models import Finding
 from ai_guard.services import policies
 from ai_providers.adapters import batches as wire
 from ai_usage.models import LedgerEntry
-from megahub.kernel.errors import ProviderUnavailable
+from megahub.kernel.errors import ProviderUnavailable, ServerError
 from tests import world
 from tests.ai_batch.conftest import line, work
 from tests.conftest import Api
@@ -144,6 +145,19 @@ def test_nothing_passes_unseen(api: Api, cast: Cast, monkeypatch: pytest.MonkeyP
     done = work(made(api.as_(cast.alice), engine, line("a")))
     assert (done.status, done.completed, done.failed, settled(cast)) == ("completed", 1, 0, 1)
     assert asked == ["input", "input", "output"]
+
+
+def test_a_policy_that_cannot_be_read_loses_no_answer(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can say whether an answer may be read: it is withheld, and paid for once."""
+
+    async def away(run: Work) -> bool:
+        raise ServerError
+
+    monkeypatch.setattr(screening, "takes_a_while", away)
+    done = work(made(api.as_(cast.alice), "hub", line("a")))
+    assert (done.status, done.completed, done.failed, settled(cast)) == ("completed", 0, 1, 1)
 
 
 def test_answers_of_a_provider_wait_for_the_moderation(

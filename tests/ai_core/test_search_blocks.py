@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -25,6 +24,7 @@ from megahub.kernel import clock
 from megahub.tenancy.models import Company
 from tests import world
 from tests.conftest import Api
+from tests.threads import elsewhere, still_open
 from tests.world import RUN, Cast
 
 SIZE = 4
@@ -349,18 +349,11 @@ def test_a_text_that_changes_while_its_block_is_filled(
 
 def test_a_change_that_is_not_committed_yet_is_waited_for(cast: Cast, block: SearchBlock) -> None:
     if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one writer")
+        pytest.skip("SQLite has one writer: nobody changes a text meanwhile")
     search_blocks.rebuild(cast.company.pk)
     block.refresh_from_db()
     filled: list[bool] = []
-
-    def work() -> None:
-        try:
-            filled.append(search_blocks.fill(block))
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
+    thread = elsewhere(lambda: filled.append(search_blocks.fill(block)))
     with transaction.atomic():
         edit.delete(secret_of(cast))
         thread.start()
@@ -376,20 +369,12 @@ def test_a_change_that_is_not_committed_yet_is_waited_for(cast: Cast, block: Sea
 def test_a_change_that_began_before_its_block_was_drawn(cast: Cast) -> None:
     """Its trigger sees no block, and who reads meanwhile sees the old text: nothing is filled by then."""
     if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one writer")
+        pytest.skip("SQLite has one writer: nobody changes a text meanwhile")
     made = jobs(cast, ["plain", "a verysecretword", "plain", "plain"])
     until = time.monotonic() + 20
     while SearchCursor.objects.get().safe_job_id < made[-1].pk and time.monotonic() < until:
         search_blocks.look(timedelta(0))
-
-    def work() -> None:
-        try:
-            for _ in range(3):
-                search_blocks.tend(20, timedelta(0))
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
+    thread = elsewhere(lambda: [search_blocks.tend(20, timedelta(0)) for _ in range(3)])
     with transaction.atomic():
         edit.delete(secret_of(cast))
         thread.start()
@@ -419,25 +404,10 @@ def test_jobs_that_have_not_ended_or_must_be_forgotten_wait(cast: Cast, rung: An
 def test_a_number_that_may_still_appear_is_in_no_block(cast: Cast) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has one writer: numbers appear in their order")
-    written, go_on = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        try:
-            with transaction.atomic():
-                jobs(cast, ["a lateword"])
-                written.set()
-                go_on.wait(timeout=20)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=slow)
-    thread.start()
-    assert written.wait(timeout=10)
-    jobs(cast, ["plain"] * SIZE)
-    tend()
-    assert blocks(cast) == []
-    go_on.set()
-    thread.join(timeout=20)
+    with still_open(lambda: jobs(cast, ["a lateword"])):
+        jobs(cast, ["plain"] * SIZE)
+        tend()
+        assert blocks(cast) == []
     tend()
     (one,) = blocks(cast)
     assert holds(one, "lateword")

@@ -40,7 +40,7 @@ RUN = "import django; django.setup(); import time; from megahub.kernel import lo
 JOB = RUN + "from ai_core import pipeline; loop.run(pipeline.work({pk}))"
 LINES = RUN + (
     "from ai_batch.services import engine\n"
-    "with scope.everybody():\n    loop.run(engine.wake()); time.sleep(60)"
+    "with scope.everybody():\n    loop.run(engine.wake()); time.sleep(60)"  # killed by then
 )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import random
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -11,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Sum
 from django.test.utils import CaptureQueriesContext
 
@@ -25,6 +28,7 @@ from megahub.kernel import loop
 from megahub.tenancy.models import Company
 from tests import world
 from tests.stubs import Scripted, completion
+from tests.threads import still_open
 from tests.usage import entry, fold
 from tests.world import Cast
 
@@ -210,27 +214,11 @@ def test_a_transaction_that_is_still_open_is_not_passed(cast: Cast) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has one writer: numbers appear in their order")
     fold()
-    written, go_on = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        try:
-            with transaction.atomic():
-                entry(cast, MIDDAY, cost=7)
-                written.set()
-                go_on.wait(timeout=20)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=slow)
-    thread.start()
-    assert written.wait(timeout=10)
-    later = entry(cast, MIDDAY)
-    for _ in range(3):
-        rollups.fold(timedelta(0))
-
-    assert RollupCursor.objects.get().ledger_id < later.pk
-    go_on.set()
-    thread.join(timeout=20)
+    with still_open(lambda: entry(cast, MIDDAY, cost=7)):
+        later = entry(cast, MIDDAY)
+        for _ in range(3):
+            rollups.fold(timedelta(0))
+        assert RollupCursor.objects.get().ledger_id < later.pk
     fold()
     assert figures(cast, UsageRollup)["cost_nano_usd"] == 1007
 
@@ -352,7 +340,20 @@ def test_jobs_are_counted_from_an_index_alone(cast: Cast) -> None:
 
 def test_a_request_is_one_processors_work() -> None:
     if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no other")
+        pytest.skip("SQLite uses one processor for every statement")
     with connection.cursor() as cursor:
         cursor.execute("SHOW max_parallel_workers_per_gather")
         assert cursor.fetchone() == ("0",)
+
+
+def test_quantiles_are_those_of_all_jobs() -> None:
+    """Beside the sorted times themselves, whatever the buckets and however they were added up."""
+    chance = random.Random(1)
+    for _ in range(300):
+        buckets = [chance.randint(0, 300) for _ in range(chance.randint(0, 60))]
+        whole: dict[str, int] = {}
+        for begin in range(0, len(buckets), 7):
+            histogram.add(whole, Counter(map(str, buckets[begin : begin + 7])))
+        ranks = [math.ceil(len(buckets) * share) - 1 for share in (0.5, 0.95, 0.99)]
+        wanted = [histogram._middle(sorted(buckets)[rank]) if buckets else None for rank in ranks]
+        assert histogram.quantiles(whole, 0.5, 0.95, 0.99) == wanted

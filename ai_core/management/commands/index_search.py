@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,10 +9,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ai_core.services import search_blocks
 from megahub.kernel import trail
 from megahub.tenancy.models import Company
-
-SECONDS = 60.0
-#: What is there is seen, then safe, then drawn, then seen and safe again.
-IDLE = 5
 
 
 class Command(BaseCommand):
@@ -34,8 +29,4 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no company {options['company']}.")
         if options["anew"]:
             search_blocks.rebuild(company_id)
-        filled, idle = 0, 0
-        while idle < IDLE:
-            made = search_blocks.tend(SECONDS, timedelta(0))
-            filled, idle = filled + made, 0 if made else idle + 1
-        self.stdout.write(f"{filled} blocks filled.")
+        self.stdout.write(f"{search_blocks.tend_all()} blocks filled.")

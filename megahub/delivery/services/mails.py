@@ -13,6 +13,7 @@ from django.db.models import F
 from megahub.delivery.domain import retrying
 from megahub.delivery.models import Mail
 from megahub.kernel import clock, vault
+from megahub.kernel.text import subject_line
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ FOR_GOOD = range(500, 600)
 
 def write(company_id: int, about: str, to: list[str], subject: str, text: str) -> None:
     """Write a mail to each in Django's open transaction; ``about`` names the change, told once to each."""
-    plain = " ".join(subject.split())[:200]
+    plain = subject_line(subject)
     rows = [Mail(company_id=company_id, about=about, to=each, subject=plain, text=text) for each in to]
     Mail.objects.unscoped().bulk_create(rows, ignore_conflicts=True)
 
